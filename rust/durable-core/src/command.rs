@@ -1,0 +1,152 @@
+//! What can come in. Imperative; each says all that is needed to obey it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::event::NewEvent;
+use crate::function::FunctionSpec;
+use crate::id::{Epoch, RunId, Ticket};
+use crate::time::Timestamp;
+use crate::write::Record;
+
+/// Something the shard is asked or told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// An application says what its functions are now. Those of it that are missing are archived.
+    RegisterFunctions {
+        /// Who waits for the answer.
+        ticket: Ticket,
+        /// The application.
+        app: String,
+        /// All of its functions.
+        functions: Vec<FunctionSpec>,
+    },
+    /// Accept events: all of them or none.
+    AcceptEvents {
+        /// Who waits for the answer.
+        ticket: Ticket,
+        /// The events, in order, each with what the store remembers of its sender's id
+        /// (see [`crate::write::dedup_key`]); `None` where it has no id or nothing is remembered.
+        events: Vec<(NewEvent, Option<Record>)>,
+        /// Where they come from and how far that source has got with them: a batch whose position is
+        /// not beyond the source's last is answered and otherwise ignored.
+        source: Option<(String, u64)>,
+    },
+    /// Start one run of one function, whatever its triggers.
+    InvokeFunction {
+        /// Who waits for the answer.
+        ticket: Ticket,
+        /// The function's name.
+        function: String,
+        /// The data it is given, in an event of the name `durable/function.invoked`.
+        data: Bytes,
+    },
+    /// An executor is ready for work. All that was with the one before it is lost and queued again.
+    ConnectExecutor {
+        /// How many pieces of work it takes at a time.
+        capacity: u32,
+        /// The functions it can execute, by name.
+        functions: Vec<String>,
+    },
+    /// The executor wants no more work; what it has, it still reports.
+    DrainExecutor,
+    /// What an executor says of work it was offered.
+    Report(Report),
+    /// The answer to [`crate::Effect::LoadTimers`]: the timers asked for, in the order of their keys.
+    LoadTimers {
+        /// The timers.
+        timers: Vec<Record>,
+        /// False where there were more than the limit.
+        is_complete: bool,
+    },
+    /// The answer to [`crate::Effect::FindExpired`]: records that may be too old to keep.
+    Expire {
+        /// Events and histories, in the order of their keys.
+        records: Vec<Record>,
+        /// False where there were more than the limit.
+        is_complete: bool,
+    },
+}
+
+/// What an executor says of one piece of work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The run.
+    pub run: RunId,
+    /// The epoch the work was offered under.
+    pub epoch: Epoch,
+    /// Which report of this epoch it is, from 0. One already taken is ignored; one that skips a number
+    /// makes the work count as lost, so that it is offered again.
+    pub number: u32,
+    /// What happened, in order.
+    pub ops: Vec<Op>,
+    /// `Some(n)`: the code between steps now waits, having been given `n` memos, and gives its slot
+    /// back. `None`: it goes on, or the ops end it, or the work was a single step.
+    pub parked_at: Option<u32>,
+}
+
+/// One thing that happened while a handler or a step executed. The words of the SDK protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// A step's function returned: inside the stretch that came upon it, or as work of its own.
+    StepRun {
+        /// The step's name.
+        name: String,
+        /// Its result, JSON.
+        data: Bytes,
+    },
+    /// A step's function raised.
+    StepError {
+        /// The step's name.
+        name: String,
+        /// The error, a JSON object.
+        error: Bytes,
+        /// Whether and when it is tried again.
+        retry: Retry,
+    },
+    /// The code came upon a step that shall have a slot of its own.
+    StepPlanned {
+        /// The step's name.
+        name: String,
+    },
+    /// The code sleeps.
+    Sleep {
+        /// The step's name.
+        name: String,
+        /// Until when.
+        until: Until,
+    },
+    /// The handler returned.
+    RunComplete {
+        /// Its result, JSON.
+        data: Bytes,
+    },
+    /// The handler raised.
+    RunError {
+        /// The error, a JSON object.
+        error: Bytes,
+        /// Whether and when the code is tried again.
+        retry: Retry,
+    },
+}
+
+/// What an error says about trying again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// As the function's back-off table has it.
+    Backoff,
+    /// After so long.
+    After(Duration),
+    /// Not at all.
+    Never,
+}
+
+/// The end of a sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// So long after the shard learns of it.
+    For(Duration),
+    /// This moment.
+    At(Timestamp),
+}

@@ -1,0 +1,128 @@
+//! What goes out, once the turn that said it is on disk. Imperative to the outside.
+
+use bytes::Bytes;
+
+use crate::id::{Epoch, EventId, FunctionId, RunId, Ticket};
+use crate::run::{Ending, Stretch};
+use crate::step::Outcome;
+use crate::time::Timestamp;
+
+/// Something the outside is to do or to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Tell a caller.
+    Answer {
+        /// Who asked.
+        ticket: Ticket,
+        /// What came of it.
+        answer: Answer,
+    },
+    /// Hand a piece of work to the executor.
+    OfferWork(Work),
+    /// A memo came while the run's code executes: give it to that code.
+    DeliverMemo {
+        /// The run.
+        run: RunId,
+        /// The epoch of the stretch.
+        epoch: Epoch,
+        /// How many memos the run has now.
+        memo_count: u32,
+    },
+    /// A report is on disk: what waited for it may go on.
+    ConfirmReport {
+        /// The run.
+        run: RunId,
+        /// The epoch of the work.
+        epoch: Epoch,
+        /// Which report of that epoch.
+        number: u32,
+        /// How many memos the run has now.
+        memo_count: u32,
+    },
+    /// A report counted for nothing: whatever executes under it is to be dropped.
+    AbandonWork {
+        /// The run.
+        run: RunId,
+        /// The epoch of the report.
+        epoch: Epoch,
+    },
+    /// A run has ended.
+    AnnounceEnd {
+        /// The run.
+        run: RunId,
+        /// Its function.
+        function: FunctionId,
+        /// How it ended.
+        ending: Ending,
+        /// Its result or its error.
+        outcome: Outcome,
+    },
+    /// Read timers from the store and answer with [`crate::Command::LoadTimers`] before any other
+    /// command, in this very turn or the next.
+    LoadTimers {
+        /// From the first key after this one.
+        after: Bytes,
+        /// To the last that is due at this moment.
+        until: Timestamp,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Read events and histories that were made before a moment and answer with
+    /// [`crate::Command::Expire`].
+    FindExpired {
+        /// From the first key after this one.
+        after: Bytes,
+        /// To the last key before this one.
+        before: Bytes,
+        /// At most so many.
+        limit: usize,
+    },
+}
+
+/// What a caller is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The functions are registered; their numbers, in the order asked.
+    Registered(Vec<FunctionId>),
+    /// The events are accepted; their ids, in the order asked.
+    Accepted(Vec<EventId>),
+    /// The run was made.
+    Started(RunId),
+    /// Nothing was done, for this reason.
+    Refused(Refusal),
+}
+
+/// Why nothing was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The words are wrong: a setting, an event, a name.
+    Invalid(String),
+    /// It is too large.
+    TooLarge(String),
+    /// There is no such function.
+    UnknownFunction(String),
+}
+
+/// A piece of work: a stretch of a run's code, or one step of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// The run.
+    pub run: RunId,
+    /// What its reports must carry.
+    pub epoch: Epoch,
+    /// The function.
+    pub function: FunctionId,
+    /// The event that started the run.
+    pub event: EventId,
+    /// The step to execute; `None`: the code between steps.
+    pub step: Option<String>,
+    /// How often this piece was started before.
+    pub attempt: u32,
+    /// How many memos the run has.
+    pub memo_count: u32,
+    /// Names of the steps that were asked for and have no memo: the code waits for them and does not
+    /// ask again.
+    pub pending: Vec<String>,
+    /// Where the code between steps stood before this offer.
+    pub stretch: Stretch,
+}

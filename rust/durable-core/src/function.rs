@@ -1,0 +1,78 @@
+//! What the engine knows of a registered function.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::flow::backoff::Backoff;
+
+/// A function as an application registers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionSpec {
+    /// Its id, unique in the shard.
+    pub name: String,
+    /// The application it belongs to.
+    pub app: String,
+    /// Names of the events that start it; a trailing `*` after `/` or `.` matches any ending.
+    pub triggers: Vec<String>,
+    /// How many more tries each step, and each stretch of code between steps, gets: 0 to 20.
+    pub retries: u8,
+    /// How long each of them waits.
+    pub backoff: Backoff,
+    /// How many of its steps and stretches of code may execute at one instant.
+    pub concurrency: Option<u32>,
+}
+
+/// A function on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionRecord {
+    /// As last registered.
+    pub spec: FunctionSpec,
+    /// Its application no longer registers it: no event starts it, its runs wait for its return.
+    pub is_archived: bool,
+    /// Runs that ended well since the store was made.
+    pub completed_count: u64,
+    /// Runs that failed since the store was made.
+    pub failed_count: u64,
+    /// Runs that were cancelled since the store was made.
+    pub cancelled_count: u64,
+}
+
+impl FunctionSpec {
+    /// The most tries beyond the first.
+    pub const MAX_RETRIES: u8 = 20;
+
+    /// A function with the default settings: four retries, the standard back-off, no limit.
+    pub fn new(app: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            app: app.into(),
+            triggers: Vec::new(),
+            retries: 4,
+            backoff: Backoff::default(),
+            concurrency: None,
+        }
+    }
+
+    /// Why this function cannot be registered, in words for its author.
+    pub fn refusal(&self) -> Option<String> {
+        let name = &self.name;
+        if name.is_empty() || name.len() > 256 {
+            return Some(format!("function '{name}': an id has 1 to 256 bytes"));
+        }
+        if self.retries > Self::MAX_RETRIES {
+            return Some(format!("function '{name}': retries is {}; it may be 0 to 20", self.retries));
+        }
+        if self.concurrency == Some(0) {
+            return Some(format!("function '{name}': a concurrency of 0 would never let it run"));
+        }
+        if self.triggers.len() > 10 {
+            let count = self.triggers.len();
+            return Some(format!("function '{name}' has {count} triggers; the limit is 10"));
+        }
+        if self.backoff.delays.iter().any(|delay| *delay > Duration::from_secs(86_400 * 366)) {
+            return Some(format!("function '{name}': a back-off delay is at most 366 days"));
+        }
+        None
+    }
+}

@@ -1,0 +1,42 @@
+//! The scheduler as a pure state machine: it decides, and does nothing else.
+//!
+//! The life of one event: it comes in as a [`Command`]; [`Shard::handle`] admits it, which makes runs;
+//! [`Shard::dispatch`] hands them out as [`Work`]; executors report [`Op`]s; steps are remembered, sleeps
+//! become timers, [`Shard::tick`] ends them; a run's end archives it. What a turn changes leaves as
+//! [`Write`]s, and once those are on disk its [`Effect`]s leave too.
+//!
+//! Absent here: clocks, chance, threads, files, async, and maps that are walked in no order. The same
+//! commands at the same times give the same writes and effects, byte for byte.
+
+mod id;
+mod time;
+
+mod event;
+mod function;
+mod run;
+mod step;
+
+mod command;
+mod effect;
+pub mod write;
+
+pub mod flow;
+mod map;
+
+mod shard;
+
+pub use command::{Command, Op, Report, Retry, Until};
+pub use effect::{Answer, Effect, Refusal, Work};
+pub use event::{
+    DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, MAX_NAME_BYTES, NewEvent,
+};
+pub use flow::backoff::Backoff;
+pub use function::{FunctionRecord, FunctionSpec};
+pub use id::{Epoch, EventId, FunctionId, RunId, Ticket};
+pub use run::{
+    Ending, History, RunEnd, RunRecord, RunStatus, RunView, Stretch,
+};
+pub use shard::{Counts, Limits, Settings, Shard, Turn};
+pub use step::{Memo, Outcome, Pending, PendingState, StepKind};
+pub use time::Timestamp;
+pub use write::{Record, Unreadable, Write};

@@ -1,0 +1,176 @@
+//! Runs: what is kept of one while it lives, and what remains when it has ended.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Epoch, EventId, FunctionId};
+use crate::step::{Memo, Outcome, Pending};
+use crate::time::Timestamp;
+
+/// A live run. One record on disk says all of it but its memos, which have keys of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The function it is a run of.
+    pub function: FunctionId,
+    /// The event that started it.
+    pub event: EventId,
+    /// When it was created; older runs' work goes first.
+    pub created_at: Timestamp,
+    /// When its handler was first called.
+    pub started_at: Option<Timestamp>,
+    /// The epoch of what was last offered to an executor.
+    pub epoch: Epoch,
+    /// Where its code between steps stands.
+    pub stretch: Stretch,
+    /// How often the present stretch of code was started, and how often it failed.
+    pub start_count: u32,
+    /// See `start_count`.
+    pub failure_count: u32,
+    /// How many reports of the present stretch have been taken.
+    pub report_count: u32,
+    /// How many memos it has: they are numbered from 0.
+    pub memo_count: u32,
+    /// How many of them its code had been given when it last stopped to wait.
+    pub seen_count: u32,
+    /// Bytes of all its memos.
+    pub state_bytes: u64,
+    /// The number for its next pending step.
+    pub next_pending: u32,
+    /// Its steps without a memo.
+    pub pending: Vec<Pending>,
+}
+
+/// Where a run's code between steps stands. Each state has exactly one thing that ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stretch {
+    /// In its function's ready queue.
+    Queued,
+    /// With an executor, under the run's `epoch` at that time.
+    Executing(Epoch),
+    /// Not before this moment: a timer. Its code failed, or its event lies in the future.
+    BackingOff(Timestamp),
+    /// It waits for a pending step.
+    Parked,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// Its handler returned.
+    Completed,
+    /// Its handler, or a limit, failed it for good.
+    Failed,
+    /// It was called off.
+    Cancelled,
+}
+
+/// An ended run, without its memos.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEnd {
+    /// The function it was a run of.
+    pub function: FunctionId,
+    /// The event that started it.
+    pub event: EventId,
+    /// How it ended.
+    pub ending: Ending,
+    /// Its result or its error.
+    pub outcome: Outcome,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its handler was first called.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Timestamp,
+}
+
+/// All that is kept of an ended run: one record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// How it ended.
+    pub end: RunEnd,
+    /// Its memos in the order in which they were recorded.
+    pub memos: Vec<Memo>,
+}
+
+/// What a run looks like from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RunStatus {
+    /// Something of it is ready and waits for a slot.
+    Queued,
+    /// Something of it is with an executor.
+    Running,
+    /// It waits for a moment or for something to happen.
+    Parked,
+    /// Its handler returned.
+    Completed,
+    /// It failed for good.
+    Failed,
+    /// It was called off.
+    Cancelled,
+}
+
+impl RunStatus {
+    /// The word the API uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Parked => "parked",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl From<Ending> for RunStatus {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Completed => Self::Completed,
+            Ending::Failed => Self::Failed,
+            Ending::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+/// Everything a user may ask about one run, live or ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunView {
+    /// Its state.
+    pub status: RunStatus,
+    /// The function it is a run of.
+    pub function: FunctionId,
+    /// The event that started it.
+    pub event: EventId,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its handler was first called.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Its result or its error, once it has ended.
+    pub outcome: Option<Outcome>,
+    /// When its code between steps is tried again, where it failed.
+    pub retry_at: Option<Timestamp>,
+    /// Its remembered steps, in the order in which they were recorded.
+    pub memos: Vec<Memo>,
+    /// Its steps without a memo.
+    pub pending: Vec<Pending>,
+}
+
+/// An error the engine itself gives a run, in the shape that handlers' errors have.
+pub(crate) fn engine_error(code: &str, message: &str) -> Bytes {
+    let mut json = String::from("{\"name\":\"");
+    json.push_str(code);
+    json.push_str("\",\"message\":\"");
+    for letter in message.chars() {
+        match letter {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            control if control.is_control() => json.push(' '),
+            plain => json.push(plain),
+        }
+    }
+    json.push_str("\",\"stack\":\"\"}");
+    Bytes::from(json)
+}
