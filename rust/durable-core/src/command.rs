@@ -62,7 +62,11 @@ pub enum Command {
     },
     /// The answer to [`crate::Effect::FindExpired`]: records that may be too old to keep.
     Expire {
-        /// Events and histories, in the order of their keys.
+        /// The first key of the range that was asked for.
+        from: Bytes,
+        /// The key behind the last of that range.
+        before: Bytes,
+        /// The records there, in the order of their keys.
         records: Vec<Record>,
         /// False where there were more than the limit.
         is_complete: bool,

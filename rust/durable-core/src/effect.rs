@@ -3,9 +3,8 @@
 use bytes::Bytes;
 
 use crate::id::{Epoch, EventId, FunctionId, RunId, Ticket};
-use crate::run::{Ending, Stretch};
+use crate::run::Ending;
 use crate::step::Outcome;
-use crate::time::Timestamp;
 
 /// Something the outside is to do or to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +18,8 @@ pub enum Effect {
     },
     /// Hand a piece of work to the executor.
     OfferWork(Work),
-    /// A memo came while the run's code executes: give it to that code.
+    /// A memo came while the run's code executes: give it to that code. Also sent, before the
+    /// confirmation, where the stretch's own inline step failed for good: the memo holds its error.
     DeliverMemo {
         /// The run.
         run: RunId,
@@ -28,7 +28,9 @@ pub enum Effect {
         /// How many memos the run has now.
         memo_count: u32,
     },
-    /// A report is on disk: what waited for it may go on.
+    /// A report of a stretch that goes on is on disk: what waited for it may go on. An inline step it
+    /// told of is remembered, or, where it failed and no [`Self::DeliverMemo`] came, waits for its next
+    /// try.
     ConfirmReport {
         /// The run.
         run: RunId,
@@ -57,22 +59,21 @@ pub enum Effect {
         /// Its result or its error.
         outcome: Outcome,
     },
-    /// Read timers from the store and answer with [`crate::Command::LoadTimers`] before any other
-    /// command, in this very turn or the next.
+    /// Read timers from the store and answer with [`crate::Command::LoadTimers`] as the next command.
+    /// A read: it waits for no commit, but sees what this turn has written.
     LoadTimers {
-        /// From the first key after this one.
-        after: Bytes,
-        /// To the last that is due at this moment.
-        until: Timestamp,
+        /// The first key to read.
+        from: Bytes,
+        /// The key behind the last to read.
+        before: Bytes,
         /// At most so many.
         limit: usize,
     },
-    /// Read events and histories that were made before a moment and answer with
-    /// [`crate::Command::Expire`].
+    /// Read records that may be too old to keep and answer with [`crate::Command::Expire`], at leisure.
     FindExpired {
-        /// From the first key after this one.
-        after: Bytes,
-        /// To the last key before this one.
+        /// The first key to read.
+        from: Bytes,
+        /// The key behind the last to read.
         before: Bytes,
         /// At most so many.
         limit: usize,
@@ -123,6 +124,4 @@ pub struct Work {
     /// Names of the steps that were asked for and have no memo: the code waits for them and does not
     /// ask again.
     pub pending: Vec<String>,
-    /// Where the code between steps stood before this offer.
-    pub stretch: Stretch,
 }

@@ -140,7 +140,11 @@ mod tests {
     use super::*;
 
     fn event(name: &str, data: &'static str) -> NewEvent {
-        NewEvent { name: name.to_owned(), data: Bytes::from_static(data.as_bytes()), ..NewEvent::default() }
+        NewEvent {
+            name: name.to_owned(),
+            data: Bytes::from_static(data.as_bytes()),
+            ..NewEvent::default()
+        }
     }
 
     #[test]

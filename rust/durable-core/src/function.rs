@@ -61,7 +61,10 @@ impl FunctionSpec {
             return Some(format!("function '{name}': an id has 1 to 256 bytes"));
         }
         if self.retries > Self::MAX_RETRIES {
-            return Some(format!("function '{name}': retries is {}; it may be 0 to 20", self.retries));
+            return Some(format!(
+                "function '{name}': retries is {}; it may be 0 to 20",
+                self.retries
+            ));
         }
         if self.concurrency == Some(0) {
             return Some(format!("function '{name}': a concurrency of 0 would never let it run"));

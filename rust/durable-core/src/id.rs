@@ -34,6 +34,11 @@ macro_rules! ulid_id {
                 Timestamp::from_millis(Ulid::from_bytes(self.0).timestamp_ms())
             }
 
+            /// The first id that could have been made at a moment.
+            pub fn earliest(at: Timestamp) -> Self {
+                Self(Ulid::from_parts(at.as_millis(), 0).to_bytes())
+            }
+
             /// An id later than `last`, made at `now` with 80 bits of `chance`: monotonic within a
             /// millisecond, as the ULID specification asks.
             pub(crate) fn after(last: Self, now: Timestamp, chance: u128) -> Self {

@@ -6,12 +6,22 @@ use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
 /// A hash map that can be asked for a key but not walked, except in sorted order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Map<K, V>(HashMap<K, V, FxBuildHasher>);
+
+impl<K, V> Default for Map<K, V> {
+    fn default() -> Self {
+        Self(HashMap::with_hasher(FxBuildHasher))
+    }
+}
 
 impl<K: Hash + Ord + Copy, V> Map<K, V> {
     pub(crate) fn get(&self, key: K) -> Option<&V> {
         self.0.get(&key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        self.0.get_mut(&key)
     }
 
     pub(crate) fn contains(&self, key: K) -> bool {
@@ -28,10 +38,6 @@ impl<K: Hash + Ord + Copy, V> Map<K, V> {
 
     pub(crate) fn len(&self) -> usize {
         self.0.len()
-    }
-
-    pub(crate) fn reserve(&mut self, more: usize) {
-        self.0.reserve(more);
     }
 
     /// All entries by key. Costs a sort: for audits, not for turns.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, EventId, FunctionId};
-use crate::step::{Memo, Outcome, Pending};
+use crate::step::{Memo, Outcome, Pending, PendingState};
 use crate::time::Timestamp;
 
 /// A live run. One record on disk says all of it but its memos, which have keys of their own.
@@ -22,6 +22,8 @@ pub struct RunRecord {
     pub epoch: Epoch,
     /// Where its code between steps stands.
     pub stretch: Stretch,
+    /// When that code last began, went on, or reported.
+    pub active_at: Timestamp,
     /// How often the present stretch of code was started, and how often it failed.
     pub start_count: u32,
     /// See `start_count`.
@@ -30,14 +32,34 @@ pub struct RunRecord {
     pub report_count: u32,
     /// How many memos it has: they are numbered from 0.
     pub memo_count: u32,
-    /// How many of them its code had been given when it last stopped to wait.
-    pub seen_count: u32,
     /// Bytes of all its memos.
     pub state_bytes: u64,
     /// The number for its next pending step.
     pub next_pending: u32,
     /// Its steps without a memo.
     pub pending: Vec<Pending>,
+}
+
+impl RunRecord {
+    /// What the run looks like from outside: whatever of it is furthest.
+    pub fn status(&self) -> RunStatus {
+        let states = self.pending.iter().map(|pending| match pending.state {
+            PendingState::Executing(_) => RunStatus::Running,
+            PendingState::Queued => RunStatus::Queued,
+            PendingState::BackingOff(_) | PendingState::Sleeping(_) => RunStatus::Parked,
+        });
+        let stretch = match self.stretch {
+            Stretch::Executing(_) => RunStatus::Running,
+            Stretch::Queued => RunStatus::Queued,
+            Stretch::BackingOff(_) | Stretch::Parked => RunStatus::Parked,
+        };
+        let furthest = |a: RunStatus, b| match (a, b) {
+            (RunStatus::Running, _) | (_, RunStatus::Running) => RunStatus::Running,
+            (RunStatus::Queued, _) | (_, RunStatus::Queued) => RunStatus::Queued,
+            (other, _) => other,
+        };
+        states.fold(stretch, furthest)
+    }
 }
 
 /// Where a run's code between steps stands. Each state has exactly one thing that ends it.
@@ -156,6 +178,44 @@ pub struct RunView {
     pub memos: Vec<Memo>,
     /// Its steps without a memo.
     pub pending: Vec<Pending>,
+}
+
+impl RunView {
+    /// A live run and its memos.
+    pub fn of_live(run: RunRecord, memos: Vec<Memo>) -> Self {
+        Self {
+            status: run.status(),
+            function: run.function,
+            event: run.event,
+            created_at: run.created_at,
+            started_at: run.started_at,
+            ended_at: None,
+            outcome: None,
+            retry_at: match run.stretch {
+                Stretch::BackingOff(until) => Some(until),
+                Stretch::Queued | Stretch::Executing(_) | Stretch::Parked => None,
+            },
+            memos,
+            pending: run.pending,
+        }
+    }
+
+    /// An ended run.
+    pub fn of_ended(history: History) -> Self {
+        let History { end, memos } = history;
+        Self {
+            status: end.ending.into(),
+            function: end.function,
+            event: end.event,
+            created_at: end.created_at,
+            started_at: end.started_at,
+            ended_at: Some(end.ended_at),
+            outcome: Some(end.outcome),
+            retry_at: None,
+            memos,
+            pending: Vec::new(),
+        }
+    }
 }
 
 /// An error the engine itself gives a run, in the shape that handlers' errors have.

@@ -160,8 +160,9 @@ pub fn encode<T: Serialize>(record: &T) -> Bytes {
 /// A record out of its bytes. `what` names it in the error.
 pub fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, Unreadable> {
     match bytes.split_first() {
-        Some((&RECORD_VERSION, body)) => postcard::from_bytes(body)
-            .map_err(|error| Unreadable { what, why: error.to_string() }),
+        Some((&RECORD_VERSION, body)) => {
+            postcard::from_bytes(body).map_err(|error| Unreadable { what, why: error.to_string() })
+        }
         Some((version, _)) => Err(Unreadable {
             what,
             why: format!("it has version {version}, this program reads {RECORD_VERSION}"),

@@ -1,0 +1,190 @@
+//! Admitting events: each is stored, and starts the runs it is to start, in one turn.
+
+use bytes::Bytes;
+
+use super::{Shard, Slot, Turn};
+use crate::effect::{Answer, Effect, Refusal};
+use crate::event::{DedupRecord, EventRecord, MAX_EVENT_BYTES, NewEvent};
+use crate::id::{EventId, FunctionId, RunId, Ticket};
+use crate::run::{RunRecord, Stretch};
+use crate::time::Timestamp;
+use crate::write::{Record, Write, decode, dedup_key, encode, event_key, inbox_key};
+
+/// For so long a sender's id starts no second run of a function.
+pub(super) const DEDUP_WINDOW: std::time::Duration = std::time::Duration::from_hours(24);
+
+impl Shard {
+    pub(super) fn accept(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        events: Vec<(NewEvent, Option<Record>)>,
+        source: Option<(String, u64)>,
+        turn: &mut Turn,
+    ) {
+        let answer = match events.iter().find_map(|(event, _)| refusal(event)) {
+            Some(why) => Answer::Refused(why),
+            None if !self.is_news(source, turn) => Answer::Accepted(Vec::new()),
+            None => Answer::Accepted(
+                events
+                    .into_iter()
+                    .map(|(event, known)| self.admit(now, event, known, turn))
+                    .collect(),
+            ),
+        };
+        turn.effects.push(Effect::Answer { ticket, answer });
+    }
+
+    /// True where a batch has no source, or is beyond what its source has sent before.
+    fn is_news(&mut self, source: Option<(String, u64)>, turn: &mut Turn) -> bool {
+        let Some((name, position)) = source else { return true };
+        if self.inbox.get(&name).is_some_and(|last| position <= *last) {
+            return false;
+        }
+        turn.writes.push(Write::Put { key: inbox_key(&name), value: encode(&position) });
+        self.inbox.insert(name, position);
+        true
+    }
+
+    fn admit(
+        &mut self,
+        now: Timestamp,
+        event: NewEvent,
+        known: Option<Record>,
+        turn: &mut Turn,
+    ) -> EventId {
+        let id = self.next_event_id(now);
+        let mut dedup = event.user_id.as_deref().and_then(|name| self.dedup(now, name, known));
+        let duplicate_of = dedup.as_ref().map(|dedup| dedup.event);
+        let mut runs = Vec::new();
+        for function in self.matching(&event.name) {
+            let has_run = dedup.iter().any(|dedup| dedup.runs.iter().any(|(f, _)| *f == function));
+            if !has_run {
+                runs.push((function, self.create_run(now, function, id, event.ts, turn)));
+            }
+        }
+        if let Some(name) = &event.user_id {
+            let dedup = dedup.get_or_insert(DedupRecord { event: id, runs: Vec::new() });
+            dedup.runs.extend_from_slice(&runs);
+            turn.writes.push(Write::Put { key: dedup_key(name), value: encode(dedup) });
+            self.turn.dedups.insert(name.clone(), dedup.clone());
+        }
+        keep_event(now, id, event, runs, duplicate_of, turn);
+        duplicate_of.unwrap_or(id)
+    }
+
+    /// What is remembered of a sender's id and still counts: runs of the last day and live runs.
+    fn dedup(&self, now: Timestamp, name: &str, known: Option<Record>) -> Option<DedupRecord> {
+        let remembered = self.turn.dedups.get(name).cloned().or_else(|| {
+            let (_, bytes) = known?;
+            let record = decode("a sender's event id", &bytes);
+            Some(record.unwrap_or_else(|why| super::broken(&why.to_string())))
+        })?;
+        self.still_counts(now, remembered)
+    }
+
+    /// A remembered id less what is too old to count; `None` where nothing is left of it.
+    pub(super) fn still_counts(
+        &self,
+        now: Timestamp,
+        mut dedup: DedupRecord,
+    ) -> Option<DedupRecord> {
+        let since = now.minus(DEDUP_WINDOW);
+        dedup.runs.retain(|(_, run)| run.made_at() > since || self.runs.contains(*run));
+        (dedup.event.made_at() > since || !dedup.runs.is_empty()).then_some(dedup)
+    }
+
+    fn create_run(
+        &mut self,
+        now: Timestamp,
+        function: FunctionId,
+        event: EventId,
+        starts_at: Option<Timestamp>,
+        turn: &mut Turn,
+    ) -> RunId {
+        let id = self.next_run_id(now);
+        let run = RunRecord {
+            function,
+            event,
+            created_at: now,
+            started_at: None,
+            epoch: crate::id::Epoch::default(),
+            stretch: Stretch::Parked,
+            active_at: now,
+            start_count: 0,
+            failure_count: 0,
+            report_count: 0,
+            memo_count: 0,
+            state_bytes: 0,
+            next_pending: 1,
+            pending: Vec::new(),
+        };
+        self.runs.insert(id, Slot::Open(Box::new(run)));
+        self.turn.touched.insert(id, None);
+        match starts_at.filter(|starts_at| *starts_at > now) {
+            Some(starts_at) => self.delay_stretch(id, starts_at, turn),
+            None => self.enqueue_stretch(id),
+        }
+        id
+    }
+
+    /// Starts one run of one function, whatever its triggers.
+    pub(super) fn invoke(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        function: &str,
+        data: Bytes,
+        turn: &mut Turn,
+    ) {
+        let event =
+            NewEvent { name: "durable/function.invoked".to_owned(), data, ..NewEvent::default() };
+        let id = self.names.get(function).copied();
+        let answer = match (id.filter(|id| !self.function(*id).record.is_archived), event) {
+            (None, _) => Answer::Refused(Refusal::UnknownFunction(format!(
+                "there is no function '{function}' in this store: is its application registered?"
+            ))),
+            (Some(_), event) if event.refusal_of_shape().is_some() => {
+                Answer::Refused(too_large_or_invalid(&event, event.refusal_of_shape()))
+            }
+            (Some(function), event) => {
+                let event_id = self.next_event_id(now);
+                let run = self.create_run(now, function, event_id, None, turn);
+                keep_event(now, event_id, event, vec![(function, run)], None, turn);
+                Answer::Started(run)
+            }
+        };
+        turn.effects.push(Effect::Answer { ticket, answer });
+    }
+}
+
+fn refusal(event: &NewEvent) -> Option<Refusal> {
+    event.refusal().map(|why| too_large_or_invalid(event, Some(why)))
+}
+
+fn too_large_or_invalid(event: &NewEvent, why: Option<String>) -> Refusal {
+    let why = why.unwrap_or_default();
+    if event.data.len() > MAX_EVENT_BYTES { Refusal::TooLarge(why) } else { Refusal::Invalid(why) }
+}
+
+fn keep_event(
+    now: Timestamp,
+    id: EventId,
+    event: NewEvent,
+    runs: Vec<(FunctionId, RunId)>,
+    duplicate_of: Option<EventId>,
+    turn: &mut Turn,
+) {
+    let record = EventRecord {
+        name: event.name,
+        user_id: event.user_id,
+        received_at: now,
+        ts: event.ts.unwrap_or(now),
+        version: event.version,
+        user: event.user,
+        runs,
+        duplicate_of,
+        data: event.data,
+    };
+    turn.writes.push(Write::Insert { key: event_key(id), value: encode(&record) });
+}

@@ -1,0 +1,55 @@
+//! Handing out what may run: functions in turn, within their limits, up to the executor's capacity.
+
+use super::enqueue::STRETCH;
+use super::{Shard, Turn};
+use crate::effect::{Effect, Work};
+use crate::flow::ready_queue::Item;
+use crate::id::Epoch;
+use crate::run::Stretch;
+use crate::step::PendingState;
+use crate::time::Timestamp;
+
+impl Shard {
+    /// Offers as much work as may execute, then writes down what the turn has changed. Always the last
+    /// part of a turn.
+    pub fn dispatch(&mut self, now: Timestamp, turn: &mut Turn) {
+        let now = self.advance_clock(now);
+        while self.queues.taken_count() < self.capacity {
+            let Some((_, item)) = self.queues.pop() else { break };
+            self.offer(now, item, turn);
+        }
+        self.close(turn);
+    }
+
+    fn offer(&mut self, now: Timestamp, item: Item, turn: &mut Turn) {
+        let run = self.opened(item.run);
+        let epoch = Epoch(run.epoch.0.saturating_add(1));
+        run.epoch = epoch;
+        let (step, attempt) = if item.number == STRETCH {
+            run.stretch = Stretch::Executing(epoch);
+            run.started_at.get_or_insert(now);
+            run.active_at = now;
+            run.report_count = 0;
+            let attempt = run.start_count;
+            run.start_count = attempt.saturating_add(1);
+            (None, attempt)
+        } else {
+            let pending = run.pending.iter_mut().find(|pending| pending.number == item.number);
+            let pending = pending.unwrap_or_else(|| super::broken("a queued step is not pending"));
+            pending.state = PendingState::Executing(epoch);
+            let attempt = pending.start_count;
+            pending.start_count = attempt.saturating_add(1);
+            (Some(pending.name.clone()), attempt)
+        };
+        turn.effects.push(Effect::OfferWork(Work {
+            run: item.run,
+            epoch,
+            function: run.function,
+            event: run.event,
+            step,
+            attempt,
+            memo_count: run.memo_count,
+            pending: run.pending.iter().map(|pending| pending.name.clone()).collect(),
+        }));
+    }
+}

@@ -1,0 +1,70 @@
+//! The end of a run: one turn, in which all that it held goes with it.
+
+use super::enqueue::STRETCH;
+use super::{Shard, Turn};
+use crate::effect::Effect;
+use crate::flow::ready_queue::Item;
+use crate::flow::timer_wheel::Timer;
+use crate::id::RunId;
+use crate::run::{Ending, RunEnd, Stretch};
+use crate::step::Outcome;
+use crate::time::Timestamp;
+use crate::write::Write;
+
+impl Shard {
+    pub(super) fn end_run(
+        &mut self,
+        now: Timestamp,
+        id: RunId,
+        ending: Ending,
+        outcome: Outcome,
+        turn: &mut Turn,
+    ) {
+        self.forget_stretch(id, turn);
+        for step in std::mem::take(&mut self.opened(id).pending) {
+            self.forget(id, &step, turn);
+        }
+        let run = self.opened(id);
+        let (function, memo_count) = (run.function, run.memo_count);
+        let end = RunEnd {
+            function,
+            event: run.event,
+            ending,
+            outcome: outcome.clone(),
+            created_at: run.created_at,
+            started_at: run.started_at,
+            ended_at: now,
+        };
+        self.runs.remove(id);
+        self.keep_until_expired(now, id, end.event, turn);
+        let record = &mut self.function_mut(function).record;
+        let total = match ending {
+            Ending::Completed => &mut record.completed_count,
+            Ending::Failed => &mut record.failed_count,
+            Ending::Cancelled => &mut record.cancelled_count,
+        };
+        *total = total.saturating_add(1);
+        self.turn.functions.insert(function);
+        turn.writes.push(Write::Archive { run: id, end, memo_count });
+        turn.effects.push(Effect::AnnounceEnd { run: id, function, ending, outcome });
+    }
+
+    /// Undoes what the code between steps holds: its place in the queue, its slot, or its timer.
+    fn forget_stretch(&mut self, id: RunId, turn: &mut Turn) {
+        let run = self.opened(id);
+        let (function, score) = (run.function, run.created_at);
+        match run.stretch {
+            Stretch::Queued => {
+                self.queues.remove(function, Item { score, run: id, number: STRETCH });
+            }
+            Stretch::Executing(epoch) => {
+                self.queues.release_slot(function);
+                turn.effects.push(Effect::AbandonWork { run: id, epoch });
+            }
+            Stretch::BackingOff(due) => {
+                Self::stop_timer(Timer { due, id: *id.as_bytes(), number: STRETCH }, turn);
+            }
+            Stretch::Parked => {}
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Where things go when they cannot go on at once: the ready queue, or a timer.
+
+use bytes::Bytes;
+
+use super::{Shard, Turn};
+use crate::effect::Effect;
+use crate::flow::ready_queue::Item;
+use crate::flow::timer_wheel::Timer;
+use crate::id::RunId;
+use crate::run::Stretch;
+use crate::step::PendingState;
+use crate::time::Timestamp;
+use crate::write::{RECORD_VERSION, Write, timer_key};
+
+/// The number of a run's stretch among the things of it that queue and wait; its steps' begin at 1.
+pub(super) const STRETCH: u32 = 0;
+
+impl Shard {
+    /// The code between steps is ready to be handed out.
+    pub(super) fn enqueue_stretch(&mut self, id: RunId) {
+        let run = self.opened(id);
+        run.stretch = Stretch::Queued;
+        let (function, score) = (run.function, run.created_at);
+        self.queues.push(function, Item { score, run: id, number: STRETCH });
+    }
+
+    /// A pending step is ready to be handed out.
+    pub(super) fn enqueue_step(&mut self, id: RunId, number: u32) {
+        let run = self.opened(id);
+        if let Some(pending) = run.pending.iter_mut().find(|pending| pending.number == number) {
+            pending.state = PendingState::Queued;
+        }
+        let (function, score) = (run.function, run.created_at);
+        self.queues.push(function, Item { score, run: id, number });
+    }
+
+    /// The code between steps is not to go on before `until`.
+    pub(super) fn delay_stretch(&mut self, id: RunId, until: Timestamp, turn: &mut Turn) {
+        self.opened(id).stretch = Stretch::BackingOff(until);
+        self.start_timer(Timer { due: until, id: *id.as_bytes(), number: STRETCH }, turn);
+    }
+
+    /// Something the code waits for has come: it goes on, now or when it has a slot.
+    pub(super) fn wake(&mut self, id: RunId, turn: &mut Turn) {
+        let run = self.opened(id);
+        match run.stretch {
+            Stretch::Parked => {
+                (run.start_count, run.failure_count) = (0, 0);
+                self.enqueue_stretch(id);
+            }
+            Stretch::Executing(epoch) => {
+                let memo_count = run.memo_count;
+                turn.effects.push(Effect::DeliverMemo { run: id, epoch, memo_count });
+            }
+            Stretch::Queued | Stretch::BackingOff(_) => {}
+        }
+    }
+
+    pub(super) fn start_timer(&mut self, timer: Timer, turn: &mut Turn) {
+        let key = key_of(timer);
+        if key < self.timers_loaded {
+            if self.wheel.len() < self.settings.limits.timer_count {
+                self.wheel.insert(timer);
+            } else {
+                // Full: this one and all later ones stay in the store until their window comes.
+                self.timers_loaded = key.clone();
+            }
+        }
+        turn.writes.push(Write::Insert { key, value: Bytes::from_static(&[RECORD_VERSION]) });
+    }
+
+    /// The timer is forgotten on disk. In the wheel it stays until it is due and then finds nothing that
+    /// waits for it.
+    pub(super) fn stop_timer(timer: Timer, turn: &mut Turn) {
+        turn.writes.push(Write::Delete { key: key_of(timer) });
+    }
+}
+
+/// The key under which a timer stands in the store.
+pub(super) fn key_of(timer: Timer) -> Bytes {
+    let mut what = [0; 20];
+    what[..16].copy_from_slice(&timer.id);
+    what[16..].copy_from_slice(&timer.number.to_be_bytes());
+    timer_key(timer.due, &what)
+}
+
+/// The timer that stands under a key.
+pub(super) fn timer_of(key: &[u8]) -> Option<Timer> {
+    let due = key.get(1..9)?.try_into().ok()?;
+    let id = key.get(9..25)?.try_into().ok()?;
+    let number = key.get(25..29)?.try_into().ok()?;
+    Some(Timer {
+        due: Timestamp::from_nanos(u64::from_be_bytes(due)),
+        id,
+        number: u32::from_be_bytes(number),
+    })
+}

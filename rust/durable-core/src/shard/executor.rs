@@ -1,0 +1,47 @@
+//! Executors come and go; what one had when it went is handed out again.
+
+use super::Shard;
+use crate::id::{FunctionId, RunId};
+use crate::run::Stretch;
+use crate::step::PendingState;
+
+impl Shard {
+    /// A new executor takes the place of the one before, whose work is lost.
+    pub(super) fn connect(&mut self, capacity: u32, functions: &[String]) {
+        for run in std::mem::take(&mut self.executing) {
+            self.lose_stretch(run);
+            self.lose_steps(run);
+        }
+        self.capacity = capacity;
+        for id in (0..).map(FunctionId).take(self.functions.len()) {
+            let name = &self.function(id).record.spec.name;
+            let is_served = functions.contains(name);
+            self.queues.set_served(id, is_served);
+        }
+    }
+
+    /// The code of a run is queued again if it was executing: whoever has it shall not be heard.
+    pub(super) fn lose_stretch(&mut self, id: RunId) {
+        let Some(run) = self.open(id) else { return };
+        if matches!(run.stretch, Stretch::Executing(_)) {
+            let function = run.function;
+            self.queues.release_slot(function);
+            self.enqueue_stretch(id);
+        }
+    }
+
+    fn lose_steps(&mut self, id: RunId) {
+        let Some(run) = self.open(id) else { return };
+        let function = run.function;
+        let lost: Vec<u32> = run
+            .pending
+            .iter()
+            .filter(|pending| matches!(pending.state, PendingState::Executing(_)))
+            .map(|pending| pending.number)
+            .collect();
+        for number in lost {
+            self.queues.release_slot(function);
+            self.enqueue_step(id, number);
+        }
+    }
+}

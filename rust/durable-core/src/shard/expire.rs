@@ -1,0 +1,160 @@
+//! Retention: events and ended runs are kept for so long and then go, a page at a time.
+//!
+//! Two marks move through the store in the order of ids, which is the order of time. What a mark passes
+//! and must stay (an event whose run lives, a run that ended late) gets a timer, and is not met again.
+
+use bytes::Bytes;
+
+use super::enqueue::key_of;
+use super::tick::after;
+use super::{Shard, Turn};
+use crate::effect::Effect;
+use crate::event::{DedupRecord, EventRecord};
+use crate::flow::timer_wheel::Timer;
+use crate::id::{EventId, RunId};
+use crate::time::Timestamp;
+use crate::write::{
+    DEDUP, EVENT, HISTORY, META_KEY, Record, Write, decode, dedup_key, encode, event_key,
+    history_key, id_in_key, read_history,
+};
+
+/// Timers of these numbers belong to no run's work.
+const EXPIRE_EVENT: u32 = u32::MAX;
+const EXPIRE_RUN: u32 = u32::MAX - 1;
+
+/// As many records are looked at in one turn.
+const PAGE: usize = 512;
+
+/// Where the search for old records stands.
+#[derive(Debug)]
+pub(super) struct Expiry {
+    pub(super) next_at: Timestamp,
+    pub(super) is_asking: bool,
+}
+
+pub(super) fn is_expiry(timer: Timer) -> bool {
+    timer.number >= EXPIRE_RUN
+}
+
+/// The moment has come for one record: it is read and looked at.
+pub(super) fn fire(timer: Timer, turn: &mut Turn) {
+    turn.writes.push(Write::Delete { key: key_of(timer) });
+    let key = if timer.number == EXPIRE_EVENT {
+        event_key(EventId::from_bytes(timer.id))
+    } else {
+        history_key(RunId::from_bytes(timer.id))
+    };
+    ask_for_one(key, turn);
+}
+
+fn ask_for_one(key: Bytes, turn: &mut Turn) {
+    let before = after(&key);
+    turn.effects.push(Effect::FindExpired { from: key, before, limit: 1 });
+}
+
+impl Shard {
+    /// Asks for the next page of what may be too old, where it is time to look.
+    pub(super) fn look_for_expired(&mut self, now: Timestamp, turn: &mut Turn) {
+        if self.expiry.is_asking || self.expiry.next_at > now {
+            return;
+        }
+        let horizon = now.minus(self.settings.retention);
+        let (event, run) = (EventId::earliest(horizon), RunId::earliest(horizon));
+        let (from, before) = if self.meta.events_expired < event {
+            (event_key(self.meta.events_expired), event_key(event))
+        } else if self.meta.runs_expired < run {
+            (history_key(self.meta.runs_expired), history_key(run))
+        } else {
+            self.expiry.next_at = now.plus(self.settings.retention / 128);
+            return;
+        };
+        self.expiry.is_asking = true;
+        turn.effects.push(Effect::FindExpired { from, before, limit: PAGE });
+    }
+
+    pub(super) fn expire(
+        &mut self,
+        now: Timestamp,
+        (from, before): (&Bytes, &Bytes),
+        records: Vec<Record>,
+        is_complete: bool,
+        turn: &mut Turn,
+    ) {
+        for (key, value) in &records {
+            match key.first() {
+                Some(&EVENT) => self.expire_event(key, value, turn),
+                Some(&HISTORY) => self.expire_run(now, key, value, turn),
+                Some(&DEDUP) => self.expire_dedup(now, key, value, turn),
+                Some(_) | None => super::broken("a record that never expires came back as expired"),
+            }
+        }
+        if from.len() != before.len() {
+            return; // it was about one record
+        }
+        self.expiry.is_asking = false;
+        let reached = match records.last() {
+            Some((key, _)) if !is_complete => id_in_key(key),
+            Some(_) | None => id_in_key(before),
+        };
+        let reached = reached.unwrap_or_else(|| super::broken("an id's key is cut short"));
+        if from.first() == Some(&EVENT) {
+            self.meta.events_expired = EventId::from_bytes(reached);
+        } else {
+            self.meta.runs_expired = RunId::from_bytes(reached);
+        }
+        let key = Bytes::from_static(META_KEY);
+        turn.writes.push(Write::Put { key, value: encode(&self.meta) });
+    }
+
+    /// A run has ended whose event, or which itself, is older than what has been looked at.
+    pub(super) fn keep_until_expired(
+        &mut self,
+        now: Timestamp,
+        run: RunId,
+        event: EventId,
+        turn: &mut Turn,
+    ) {
+        let due = now.plus(self.settings.retention);
+        if event < self.meta.events_expired {
+            self.start_timer(Timer { due, id: *event.as_bytes(), number: EXPIRE_EVENT }, turn);
+        }
+        if run < self.meta.runs_expired {
+            self.start_timer(Timer { due, id: *run.as_bytes(), number: EXPIRE_RUN }, turn);
+        }
+    }
+
+    /// An event goes unless a run of it lives: then its end will see to it.
+    fn expire_event(&mut self, key: &Bytes, value: &[u8], turn: &mut Turn) {
+        let event: EventRecord = read("an event", value);
+        if event.runs.iter().any(|(_, run)| self.runs.contains(*run)) {
+            return;
+        }
+        turn.writes.push(Write::Delete { key: key.clone() });
+        if let Some(name) = event.user_id {
+            ask_for_one(dedup_key(&name), turn);
+        }
+    }
+
+    fn expire_run(&mut self, now: Timestamp, key: &Bytes, value: &[u8], turn: &mut Turn) {
+        let history = read_history(value).unwrap_or_else(|why| super::broken(&why.to_string()));
+        let due = history.end.ended_at.plus(self.settings.retention);
+        if due <= now {
+            turn.writes.push(Write::Delete { key: key.clone() });
+        } else if let Some(id) = id_in_key(key) {
+            self.start_timer(Timer { due, id, number: EXPIRE_RUN }, turn);
+        }
+    }
+
+    fn expire_dedup(&mut self, now: Timestamp, key: &Bytes, value: &[u8], turn: &mut Turn) {
+        let dedup: DedupRecord = read("a sender's event id", value);
+        let is_fresh = std::str::from_utf8(key.get(1..).unwrap_or_default())
+            .is_ok_and(|name| self.turn.dedups.contains_key(name));
+        if !is_fresh && self.still_counts(now, dedup).is_none() {
+            turn.writes.push(Write::Delete { key: key.clone() });
+        }
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(what: &'static str, bytes: &[u8]) -> T {
+    decode(what, bytes).unwrap_or_else(|why| super::broken(&why.to_string()))
+}

@@ -1,0 +1,98 @@
+//! Registering functions: what an application says of them replaces what it said before.
+
+use std::collections::BTreeSet;
+
+use super::{Function, Shard, Turn};
+use crate::effect::{Answer, Effect, Refusal};
+use crate::function::{FunctionRecord, FunctionSpec};
+use crate::id::{FunctionId, Ticket};
+
+impl Shard {
+    pub(super) fn register(
+        &mut self,
+        ticket: Ticket,
+        app: &str,
+        specs: Vec<FunctionSpec>,
+        turn: &mut Turn,
+    ) {
+        let answer = match self.refusal_of_specs(app, &specs) {
+            Some(why) => Answer::Refused(Refusal::Invalid(why)),
+            None => Answer::Registered(self.replace_functions(app, specs)),
+        };
+        turn.effects.push(Effect::Answer { ticket, answer });
+    }
+
+    fn refusal_of_specs(&self, app: &str, specs: &[FunctionSpec]) -> Option<String> {
+        let mut names = BTreeSet::new();
+        specs.iter().find_map(|spec| {
+            let name = &spec.name;
+            if !names.insert(name) {
+                return Some(format!("two functions have the id '{name}': ids are unique"));
+            }
+            let owner = self.names.get(name).map(|id| &self.function(*id).record);
+            if let Some(owner) = owner.filter(|record| record.spec.app != app && !record.is_archived) {
+                return Some(format!(
+                    "function '{name}' belongs to the application '{}' in this store: choose another id",
+                    owner.spec.app
+                ));
+            }
+            spec.refusal().or_else(|| super::route::refusal_of_triggers(spec))
+        })
+    }
+
+    fn replace_functions(&mut self, app: &str, specs: Vec<FunctionSpec>) -> Vec<FunctionId> {
+        let ids: Vec<FunctionId> =
+            specs.into_iter().map(|spec| self.replace_function(spec)).collect();
+        let gone: Vec<FunctionId> = self
+            .names
+            .values()
+            .copied()
+            .filter(|id| !ids.contains(id))
+            .filter(|id| {
+                let record = &self.function(*id).record;
+                record.spec.app == app && !record.is_archived
+            })
+            .collect();
+        for id in gone {
+            self.function_mut(id).record.is_archived = true;
+            self.turn.functions.insert(id);
+        }
+        self.rebuild_routes();
+        ids
+    }
+
+    fn replace_function(&mut self, spec: FunctionSpec) -> FunctionId {
+        let Some(id) = self.names.get(&spec.name).copied() else { return self.add_function(spec) };
+        let limit = spec.concurrency;
+        let function = self.function_mut(id);
+        if function.record.spec != spec || function.record.is_archived {
+            function.record.spec = spec;
+            function.record.is_archived = false;
+            self.turn.functions.insert(id);
+        }
+        self.queues.set_limit(id, limit);
+        id
+    }
+
+    fn add_function(&mut self, spec: FunctionSpec) -> FunctionId {
+        let record = FunctionRecord {
+            spec,
+            is_archived: false,
+            completed_count: 0,
+            failed_count: 0,
+            cancelled_count: 0,
+        };
+        let id = self.keep_function(record);
+        self.turn.functions.insert(id);
+        id
+    }
+
+    /// Takes a function in, new or read from the store: its number is its place.
+    pub(super) fn keep_function(&mut self, record: FunctionRecord) -> FunctionId {
+        let id = FunctionId(u32::try_from(self.functions.len()).unwrap_or(u32::MAX));
+        self.queues.add_function(record.spec.concurrency);
+        self.names.insert(record.spec.name.clone(), id);
+        self.functions.push(Function { record, queued: 0, running: 0, parked: 0 });
+        id
+    }
+}

@@ -1,0 +1,393 @@
+//! What an executor says of its work: whether it still counts, and what follows from it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::enqueue::STRETCH;
+use super::{Shard, Turn};
+use crate::command::{Op, Report, Retry, Until};
+use crate::effect::Effect;
+use crate::flow::timer_wheel::Timer;
+use crate::id::{Epoch, RunId};
+use crate::run::{Ending, Stretch};
+use crate::step::{MAX_STEP_NAME_BYTES, Memo, Outcome, Pending, PendingState, StepKind};
+use crate::time::Timestamp;
+use crate::write::{Write, encode, memo_key};
+
+/// Whose work a report is of.
+enum Place {
+    Stretch,
+    Step(u32),
+    Nowhere,
+}
+
+impl Shard {
+    pub(super) fn report(&mut self, now: Timestamp, report: Report, turn: &mut Turn) {
+        let (run, epoch) = (report.run, report.epoch);
+        match self.place_of(run, epoch) {
+            Place::Stretch => self.report_stretch(now, report, turn),
+            Place::Step(number) => self.report_step(now, report, number, turn),
+            Place::Nowhere => {
+                self.stale_report_count = self.stale_report_count.saturating_add(1);
+                turn.effects.push(Effect::AbandonWork { run, epoch });
+            }
+        }
+    }
+
+    fn place_of(&mut self, id: RunId, epoch: Epoch) -> Place {
+        if !self.executing.contains(&id) {
+            return Place::Nowhere;
+        }
+        let Some(run) = self.open(id) else { return Place::Nowhere };
+        if run.stretch == Stretch::Executing(epoch) {
+            return Place::Stretch;
+        }
+        let step = run.pending.iter().find(|step| step.state == PendingState::Executing(epoch));
+        step.map_or(Place::Nowhere, |step| Place::Step(step.number))
+    }
+
+    fn report_stretch(&mut self, now: Timestamp, report: Report, turn: &mut Turn) {
+        let (id, epoch, number) = (report.run, report.epoch, report.number);
+        let expected = self.opened(id).report_count;
+        if number < expected {
+            return; // taken before: the executor said it twice
+        }
+        if number > expected {
+            self.lose_stretch(id);
+            turn.effects.push(Effect::AbandonWork { run: id, epoch });
+            return;
+        }
+        self.opened(id).report_count = expected.saturating_add(1);
+        for op in report.ops {
+            if self.is_executing(id, epoch) {
+                self.obey(now, id, op, turn);
+            }
+        }
+        if !self.is_executing(id, epoch) {
+            return;
+        }
+        let run = self.opened(id);
+        run.active_at = now;
+        let memo_count = run.memo_count;
+        match report.parked_at {
+            Some(seen) => self.park(now, id, seen, turn),
+            None => turn.effects.push(Effect::ConfirmReport { run: id, epoch, number, memo_count }),
+        }
+    }
+
+    fn is_executing(&mut self, id: RunId, epoch: Epoch) -> bool {
+        self.open(id).is_some_and(|run| run.stretch == Stretch::Executing(epoch))
+    }
+
+    /// One op of a stretch that executes.
+    fn obey(&mut self, now: Timestamp, id: RunId, op: Op, turn: &mut Turn) {
+        match op {
+            Op::StepRun { name, data } => {
+                let step = self.inline_step(id, &name, turn);
+                self.remember(now, id, step, Outcome::Data(data), turn);
+                if let Some(run) = self.open(id) {
+                    (run.start_count, run.failure_count) = (1, 0);
+                }
+            }
+            Op::StepError { name, error, retry } => {
+                let step = self.inline_step(id, &name, turn);
+                self.fail_step(now, id, step, (error, retry), turn);
+            }
+            Op::StepPlanned { name } => {
+                if let Some(number) = self.add_pending(now, id, name, PendingState::Queued, turn) {
+                    self.enqueue_step(id, number);
+                }
+            }
+            Op::Sleep { name, until } => self.sleep(now, id, name, until, turn),
+            Op::RunComplete { data } => self.complete(now, id, data, turn),
+            Op::RunError { error, retry } => self.fail_stretch(now, id, error, retry, turn),
+        }
+    }
+
+    /// The code waits, having been given `seen` memos. If more came meanwhile it goes on at once.
+    fn park(&mut self, now: Timestamp, id: RunId, seen: u32, turn: &mut Turn) {
+        let run = self.opened(id);
+        run.stretch = Stretch::Parked;
+        let (function, has_more, waits) =
+            (run.function, seen < run.memo_count, !run.pending.is_empty());
+        self.queues.release_slot(function);
+        if has_more {
+            self.wake(id, turn);
+        } else if !waits {
+            let why = "its code waits, but no step, sleep or timer of it is left to wait for";
+            self.fail_run(now, id, "NonDeterminismError", why, turn);
+        }
+    }
+
+    /// What an executor says of a single step.
+    fn report_step(&mut self, now: Timestamp, report: Report, number: u32, turn: &mut Turn) {
+        let id = report.run;
+        let run = self.opened(id);
+        let function = run.function;
+        let Some(place) = run.pending.iter().position(|step| step.number == number) else { return };
+        let step = run.pending.remove(place);
+        self.queues.release_slot(function);
+        match report.ops.into_iter().next() {
+            Some(Op::StepRun { data, .. }) => {
+                if self.remember(now, id, step, Outcome::Data(data), turn) {
+                    self.wake(id, turn);
+                }
+            }
+            Some(Op::StepError { error, retry, .. }) => {
+                self.fail_step(now, id, step, (error, retry), turn);
+            }
+            Some(Op::RunError { error, retry: Retry::Never }) => {
+                self.end_run(now, id, Ending::Failed, Outcome::Error(error), turn);
+            }
+            Some(Op::RunError { error, retry }) => {
+                self.fail_step(now, id, step, (error, retry), turn);
+            }
+            Some(Op::StepPlanned { .. } | Op::Sleep { .. } | Op::RunComplete { .. }) | None => {
+                let why = format!("the code, called again, did not come to step '{}'", step.name);
+                self.fail_run(now, id, "NonDeterminismError", &why, turn);
+            }
+        }
+    }
+
+    /// A step that executed inside its stretch. One of its name that was pending is thereby settled:
+    /// the first result counts.
+    fn inline_step(&mut self, id: RunId, name: &str, turn: &mut Turn) -> Pending {
+        let run = self.opened(id);
+        let active_at = run.active_at;
+        if let Some(place) = run.pending.iter().position(|step| step.name == name) {
+            let step = run.pending.remove(place);
+            self.forget(id, &step, turn);
+            return step;
+        }
+        let number = run.next_pending;
+        run.next_pending = number.saturating_add(1);
+        Pending {
+            name: name.to_owned(),
+            number,
+            state: PendingState::Queued,
+            start_count: 1,
+            failure_count: 0,
+            asked_at: active_at,
+        }
+    }
+
+    fn sleep(&mut self, now: Timestamp, id: RunId, name: String, until: Until, turn: &mut Turn) {
+        let longest = self.settings.limits.sleep;
+        let due = match until {
+            Until::For(length) => now.plus(length),
+            Until::At(moment) => moment,
+        };
+        if due.since(now) > longest {
+            let days = longest.as_secs() / Duration::from_hours(24).as_secs();
+            let why = format!("step '{name}' would sleep for more than {days} days");
+            self.fail_run(now, id, "SleepTooLong", &why, turn);
+            return;
+        }
+        if let Some(number) = self.add_pending(now, id, name, PendingState::Sleeping(due), turn) {
+            self.start_timer(Timer { due, id: *id.as_bytes(), number }, turn);
+        }
+    }
+
+    /// A step that is to wait. `None` where there is one of its name already, or no room.
+    fn add_pending(
+        &mut self,
+        now: Timestamp,
+        id: RunId,
+        name: String,
+        state: PendingState,
+        turn: &mut Turn,
+    ) -> Option<u32> {
+        let run = self.opened(id);
+        if run.pending.iter().any(|step| step.name == name) {
+            return None;
+        }
+        let number = run.next_pending;
+        run.next_pending = number.saturating_add(1);
+        let step = Pending { name, number, state, start_count: 0, failure_count: 0, asked_at: now };
+        if let Some((code, why)) = self.refusal_of_step(id, &step) {
+            self.fail_run(now, id, code, &why, turn);
+            return None;
+        }
+        self.opened(id).pending.push(step);
+        Some(number)
+    }
+
+    fn refusal_of_step(&mut self, id: RunId, step: &Pending) -> Option<(&'static str, String)> {
+        let limits = self.settings.limits.clone();
+        let run = self.opened(id);
+        let pending = u32::try_from(run.pending.len()).unwrap_or(u32::MAX);
+        if run.memo_count.saturating_add(pending) >= limits.steps {
+            let why =
+                format!("a run has at most {} steps; '{}' is one more", limits.steps, step.name);
+            return Some(("StepLimitExceeded", why));
+        }
+        if run.pending.len() >= limits.pending_steps {
+            let most = limits.pending_steps;
+            let why = format!("at most {most} steps wait in parallel; '{}' is one more", step.name);
+            return Some(("StepLimitExceeded", why));
+        }
+        (step.name.len() > MAX_STEP_NAME_BYTES).then(|| {
+            let why =
+                format!("a step's id has at most {MAX_STEP_NAME_BYTES} bytes: '{}'", step.name);
+            ("InvalidStepId", why)
+        })
+    }
+
+    /// Records what came of a step. False where a limit failed the run instead.
+    pub(super) fn remember(
+        &mut self,
+        now: Timestamp,
+        id: RunId,
+        step: Pending,
+        outcome: Outcome,
+        turn: &mut Turn,
+    ) -> bool {
+        let limits = self.settings.limits.clone();
+        let size = outcome.len();
+        let bytes = u64::try_from(size).unwrap_or(u64::MAX);
+        let state_bytes = self.opened(id).state_bytes.saturating_add(bytes);
+        let refusal = self.refusal_of_step(id, &step).or_else(|| {
+            if size > limits.output_bytes {
+                let most = limits.output_bytes;
+                let why =
+                    format!("step '{}' returned {size} bytes; the limit is {most}", step.name);
+                Some(("OutputTooLarge", why))
+            } else if state_bytes > limits.state_bytes {
+                let most = limits.state_bytes;
+                let why = format!("with step '{}' the run's state exceeds {most} bytes", step.name);
+                Some(("StateTooLarge", why))
+            } else {
+                None
+            }
+        });
+        if let Some((code, why)) = refusal {
+            self.fail_run(now, id, code, &why, turn);
+            return false;
+        }
+        let run = self.opened(id);
+        let key = memo_key(id, run.memo_count);
+        run.memo_count = run.memo_count.saturating_add(1);
+        run.state_bytes = state_bytes;
+        let kind = match step.state {
+            PendingState::Sleeping(_) => StepKind::Sleep,
+            PendingState::Queued | PendingState::Executing(_) | PendingState::BackingOff(_) => {
+                StepKind::Run
+            }
+        };
+        let memo = Memo {
+            name: step.name,
+            kind,
+            start_count: step.start_count,
+            asked_at: step.asked_at,
+            recorded_at: now,
+            outcome,
+        };
+        turn.writes.push(Write::Insert { key, value: encode(&memo) });
+        true
+    }
+
+    /// A handler returned.
+    fn complete(&mut self, now: Timestamp, id: RunId, data: Bytes, turn: &mut Turn) {
+        let most = self.settings.limits.output_bytes;
+        if data.len() > most {
+            let why = format!("its result has {} bytes; the limit is {most}", data.len());
+            self.fail_run(now, id, "OutputTooLarge", &why, turn);
+        } else {
+            self.settle_stretch(id);
+            self.end_run(now, id, Ending::Completed, Outcome::Data(data), turn);
+        }
+    }
+
+    /// A step's function raised: it is tried again later, or its error is what is remembered of it.
+    fn fail_step(
+        &mut self,
+        now: Timestamp,
+        id: RunId,
+        mut step: Pending,
+        (error, retry): (Bytes, Retry),
+        turn: &mut Turn,
+    ) {
+        step.failure_count = step.failure_count.saturating_add(1);
+        let Some(wait) = self.wait_before_retry(id, step.failure_count, retry) else {
+            if self.remember(now, id, step, Outcome::Error(error), turn) {
+                self.wake(id, turn);
+            }
+            return;
+        };
+        let due = now.plus(wait);
+        step.state = PendingState::BackingOff(due);
+        if let Some((code, why)) = self.refusal_of_step(id, &step) {
+            self.fail_run(now, id, code, &why, turn);
+            return;
+        }
+        let number = step.number;
+        self.opened(id).pending.push(step);
+        self.start_timer(Timer { due, id: *id.as_bytes(), number }, turn);
+    }
+
+    /// A handler raised.
+    fn fail_stretch(
+        &mut self,
+        now: Timestamp,
+        id: RunId,
+        error: Bytes,
+        retry: Retry,
+        turn: &mut Turn,
+    ) {
+        let run = self.opened(id);
+        run.failure_count = run.failure_count.saturating_add(1);
+        let (function, failure_count) = (run.function, run.failure_count);
+        match self.wait_before_retry(id, failure_count, retry) {
+            Some(wait) => {
+                self.queues.release_slot(function);
+                self.delay_stretch(id, now.plus(wait), turn);
+            }
+            None => {
+                self.settle_stretch(id);
+                self.end_run(now, id, Ending::Failed, Outcome::Error(error), turn);
+            }
+        }
+    }
+
+    /// The code has said its last: it gives its slot back and need not be told to stop.
+    fn settle_stretch(&mut self, id: RunId) {
+        let run = self.opened(id);
+        run.stretch = Stretch::Parked;
+        let function = run.function;
+        self.queues.release_slot(function);
+    }
+
+    /// A run is failed by the engine itself, not by its code.
+    pub(super) fn fail_run(
+        &mut self,
+        now: Timestamp,
+        id: RunId,
+        code: &str,
+        why: &str,
+        turn: &mut Turn,
+    ) {
+        let error = crate::run::engine_error(code, why);
+        self.end_run(now, id, Ending::Failed, Outcome::Error(error), turn);
+    }
+
+    /// Undoes what a pending step holds: its place in the queue, its slot, or its timer.
+    pub(super) fn forget(&mut self, id: RunId, step: &Pending, turn: &mut Turn) {
+        let run = self.opened(id);
+        let (function, score, number) = (run.function, run.created_at, step.number);
+        match step.state {
+            PendingState::Queued => {
+                let item = crate::flow::ready_queue::Item { score, run: id, number };
+                self.queues.remove(function, item);
+            }
+            PendingState::Executing(epoch) => {
+                self.queues.release_slot(function);
+                turn.effects.push(Effect::AbandonWork { run: id, epoch });
+            }
+            PendingState::BackingOff(due) | PendingState::Sleeping(due) => {
+                debug_assert!(number != STRETCH, "a stretch is no step");
+                Self::stop_timer(Timer { due, id: *id.as_bytes(), number }, turn);
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The shard is told the time: what is due happens, and what is due soon is fetched from the store.
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::enqueue::{STRETCH, timer_of};
+use super::{Shard, Turn};
+use crate::effect::Effect;
+use crate::flow::timer_wheel::Timer;
+use crate::id::RunId;
+use crate::run::Stretch;
+use crate::step::{Outcome, PendingState};
+use crate::time::Timestamp;
+use crate::write::{Record, TIMER, timer_key};
+
+/// As many timers fire in one turn, so that a herd of them holds nothing else up for long.
+const TIMERS_PER_TURN: usize = 4_096;
+/// As many timers are fetched at a time.
+const TIMERS_PER_LOAD: usize = 8_192;
+/// However full the wheel is, timers due within this are fetched.
+const LEAST_WINDOW: Duration = Duration::from_secs(2);
+
+impl Shard {
+    /// Does everything that is due by `now`.
+    pub fn tick(&mut self, now: Timestamp, turn: &mut Turn) {
+        let now = self.advance_clock(now);
+        for timer in self.wheel.advance(now, TIMERS_PER_TURN) {
+            self.fire(now, timer, turn);
+        }
+        if self.timers_asked.is_none() && self.timers_wanted_at().is_some_and(|at| at <= now) {
+            let before = timer_key(now.plus(self.settings.limits.timer_window), &[]);
+            self.timers_asked = Some(before.clone());
+            let from = self.timers_loaded.clone();
+            turn.effects.push(Effect::LoadTimers { from, before, limit: TIMERS_PER_LOAD });
+        }
+        self.look_for_expired(now, turn);
+    }
+
+    /// When the next window of timers must be fetched from the store.
+    pub(super) fn timers_wanted_at(&self) -> Option<Timestamp> {
+        let Some(last) = timer_moment(&self.timers_loaded) else {
+            return Some(Timestamp::default());
+        };
+        if last == Timestamp::MAX {
+            return None;
+        }
+        let is_full = self.wheel.len() >= self.settings.limits.timer_count;
+        let margin = self.settings.limits.timer_window / 2;
+        Some(last.minus(if is_full { LEAST_WINDOW.min(margin) } else { margin }))
+    }
+
+    pub(super) fn load_timers(&mut self, timers: Vec<Record>, is_complete: bool) {
+        let Some(window) = self.timers_asked.take() else { return };
+        for (key, _) in &timers {
+            let timer =
+                timer_of(key).unwrap_or_else(|| super::broken("a timer's key is cut short"));
+            self.wheel.insert(timer);
+        }
+        let reached = match timers.last() {
+            Some((key, _)) if !is_complete => after(key),
+            Some(_) | None => window,
+        };
+        self.timers_loaded = reached.max(self.timers_loaded.clone());
+    }
+
+    fn fire(&mut self, now: Timestamp, timer: Timer, turn: &mut Turn) {
+        if super::expire::is_expiry(timer) {
+            super::expire::fire(timer, turn);
+            return;
+        }
+        let id = RunId::from_bytes(timer.id);
+        let Some(run) = self.open(id) else { return };
+        if timer.number == STRETCH {
+            if run.stretch == Stretch::BackingOff(timer.due) {
+                Self::stop_timer(timer, turn);
+                self.enqueue_stretch(id);
+            }
+            return;
+        }
+        let Some(place) = run.pending.iter().position(|step| step.number == timer.number) else {
+            return;
+        };
+        match run.pending.get(place).map(|step| step.state) {
+            Some(PendingState::BackingOff(due)) if due == timer.due => {
+                Self::stop_timer(timer, turn);
+                self.enqueue_step(id, timer.number);
+            }
+            Some(PendingState::Sleeping(due)) if due == timer.due => {
+                let step = run.pending.remove(place);
+                Self::stop_timer(timer, turn);
+                if self.remember(now, id, step, Outcome::Data(Bytes::from_static(b"null")), turn) {
+                    self.wake(id, turn);
+                }
+            }
+            Some(
+                PendingState::Queued
+                | PendingState::Executing(_)
+                | PendingState::BackingOff(_)
+                | PendingState::Sleeping(_),
+            )
+            | None => {}
+        }
+    }
+}
+
+/// The moment in a timer's key; `None` where no window has been fetched yet.
+fn timer_moment(key: &[u8]) -> Option<Timestamp> {
+    let nanos = key.get(1..9)?.try_into().ok()?;
+    Some(Timestamp::from_nanos(u64::from_be_bytes(nanos)))
+}
+
+/// The first key behind this one.
+pub(super) fn after(key: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(key.len().saturating_add(1));
+    bytes.put_slice(key);
+    bytes.put_u8(0);
+    bytes.freeze()
+}
+
+/// Where the search for timers begins when nothing has been fetched.
+pub(super) const NO_TIMERS: &[u8] = &[TIMER];
