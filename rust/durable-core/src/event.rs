@@ -13,7 +13,7 @@ pub const MAX_EVENT_DEPTH: u32 = 64;
 /// The most bytes an event's name, or the id its sender gave, may have.
 pub const MAX_NAME_BYTES: usize = 256;
 /// Names that only the engine may send.
-pub const RESERVED_PREFIXES: [&str; 2] = ["durable/", "inngest/"];
+pub(crate) const RESERVED_PREFIXES: [&str; 2] = ["durable/", "inngest/"];
 
 /// An event as its sender hands it in.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

@@ -73,7 +73,7 @@ impl FunctionSpec {
             let count = self.triggers.len();
             return Some(format!("function '{name}' has {count} triggers; the limit is 10"));
         }
-        if self.backoff.delays.iter().any(|delay| *delay > Duration::from_secs(86_400 * 366)) {
+        if self.backoff.delays.iter().any(|delay| *delay > Duration::from_hours(366 * 24)) {
             return Some(format!("function '{name}': a back-off delay is at most 366 days"));
         }
         None

@@ -198,23 +198,23 @@ struct TurnState {
 impl Shard {
     /// Obeys one command.
     pub fn handle(&mut self, now: Timestamp, command: Command, turn: &mut Turn) {
-        let now = self.advance_clock(now);
+        self.advance_clock(now);
         match command {
             Command::RegisterFunctions { ticket, app, functions } => {
                 self.register(ticket, &app, functions, turn);
             }
             Command::AcceptEvents { ticket, events, source } => {
-                self.accept(now, ticket, events, source, turn);
+                self.accept(ticket, events, source, turn);
             }
             Command::InvokeFunction { ticket, function, data } => {
-                self.invoke(now, ticket, &function, data, turn);
+                self.invoke(ticket, &function, data, turn);
             }
             Command::ConnectExecutor { capacity, functions } => self.connect(capacity, &functions),
             Command::DrainExecutor => self.capacity = 0,
-            Command::Report(report) => self.report(now, report, turn),
-            Command::LoadTimers { timers, is_complete } => self.load_timers(timers, is_complete),
+            Command::Report(report) => self.report(report, turn),
+            Command::LoadTimers { timers, is_complete } => self.load_timers(&timers, is_complete),
             Command::Expire { from, before, records, is_complete } => {
-                self.expire(now, (&from, &before), records, is_complete, turn);
+                self.expire((&from, &before), &records, is_complete, turn);
             }
         }
     }
@@ -278,13 +278,15 @@ impl Shard {
         mixed ^ (mixed >> 31)
     }
 
-    fn next_event_id(&mut self, now: Timestamp) -> EventId {
+    fn next_event_id(&mut self) -> EventId {
+        let now = self.now();
         let chance = u128::from(self.draw()) << 16;
         self.meta.last_event = EventId::after(self.meta.last_event, now, chance);
         self.meta.last_event
     }
 
-    fn next_run_id(&mut self, now: Timestamp) -> RunId {
+    fn next_run_id(&mut self) -> RunId {
+        let now = self.now();
         let chance = u128::from(self.draw()) << 16;
         self.meta.last_run = RunId::after(self.meta.last_run, now, chance);
         self.meta.last_run

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::time::Timestamp;
 
 /// The most bytes a step's name (its id and counter) may have.
-pub const MAX_STEP_NAME_BYTES: usize = 256;
+pub(crate) const MAX_STEP_NAME_BYTES: usize = 256;
 
 /// What a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -69,11 +69,6 @@ impl ReadyQueues {
         self.taken_count
     }
 
-    /// True where something could be handed out.
-    pub(crate) fn has_eligible(&self) -> bool {
-        !self.ring.is_empty()
-    }
-
     pub(crate) fn set_limit(&mut self, function: FunctionId, limit: Option<u32>) {
         self.change(function, |queue| queue.limit = limit);
     }
@@ -171,9 +166,9 @@ mod tests {
         let mut queues = queues(&[Some(2)]);
         (0..5).for_each(|number| queues.push(FunctionId(0), item(1, number)));
         assert!(queues.pop().is_some() && queues.pop().is_some());
-        assert!(queues.pop().is_none() && !queues.has_eligible());
+        assert!(queues.pop().is_none());
         queues.release_slot(FunctionId(0));
-        assert!(queues.has_eligible() && queues.pop().is_some() && queues.pop().is_none());
+        assert!(queues.pop().is_some() && queues.pop().is_none());
     }
 
     #[test]
@@ -181,7 +176,7 @@ mod tests {
         let mut queues = queues(&[None]);
         queues.set_served(FunctionId(0), false);
         queues.push(FunctionId(0), item(1, 0));
-        assert!(!queues.has_eligible() || queues.pop().is_none());
+        assert!(queues.pop().is_none());
         queues.set_served(FunctionId(0), true);
         assert!(queues.pop().is_some());
     }

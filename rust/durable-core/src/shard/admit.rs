@@ -16,7 +16,6 @@ pub(super) const DEDUP_WINDOW: std::time::Duration = std::time::Duration::from_h
 impl Shard {
     pub(super) fn accept(
         &mut self,
-        now: Timestamp,
         ticket: Ticket,
         events: Vec<(NewEvent, Option<Record>)>,
         source: Option<(String, u64)>,
@@ -26,10 +25,7 @@ impl Shard {
             Some(why) => Answer::Refused(why),
             None if !self.is_news(source, turn) => Answer::Accepted(Vec::new()),
             None => Answer::Accepted(
-                events
-                    .into_iter()
-                    .map(|(event, known)| self.admit(now, event, known, turn))
-                    .collect(),
+                events.into_iter().map(|(event, known)| self.admit(event, known, turn)).collect(),
             ),
         };
         turn.effects.push(Effect::Answer { ticket, answer });
@@ -46,21 +42,15 @@ impl Shard {
         true
     }
 
-    fn admit(
-        &mut self,
-        now: Timestamp,
-        event: NewEvent,
-        known: Option<Record>,
-        turn: &mut Turn,
-    ) -> EventId {
-        let id = self.next_event_id(now);
-        let mut dedup = event.user_id.as_deref().and_then(|name| self.dedup(now, name, known));
+    fn admit(&mut self, event: NewEvent, known: Option<Record>, turn: &mut Turn) -> EventId {
+        let id = self.next_event_id();
+        let mut dedup = event.user_id.as_deref().and_then(|name| self.dedup(name, known));
         let duplicate_of = dedup.as_ref().map(|dedup| dedup.event);
         let mut runs = Vec::new();
         for function in self.matching(&event.name) {
             let has_run = dedup.iter().any(|dedup| dedup.runs.iter().any(|(f, _)| *f == function));
             if !has_run {
-                runs.push((function, self.create_run(now, function, id, event.ts, turn)));
+                runs.push((function, self.create_run(function, id, event.ts, turn)));
             }
         }
         if let Some(name) = &event.user_id {
@@ -69,40 +59,37 @@ impl Shard {
             turn.writes.push(Write::Put { key: dedup_key(name), value: encode(dedup) });
             self.turn.dedups.insert(name.clone(), dedup.clone());
         }
-        keep_event(now, id, event, runs, duplicate_of, turn);
+        let record = record(self.now(), event, runs, duplicate_of);
+        turn.writes.push(Write::Insert { key: event_key(id), value: encode(&record) });
         duplicate_of.unwrap_or(id)
     }
 
     /// What is remembered of a sender's id and still counts: runs of the last day and live runs.
-    fn dedup(&self, now: Timestamp, name: &str, known: Option<Record>) -> Option<DedupRecord> {
+    fn dedup(&self, name: &str, known: Option<Record>) -> Option<DedupRecord> {
         let remembered = self.turn.dedups.get(name).cloned().or_else(|| {
             let (_, bytes) = known?;
             let record = decode("a sender's event id", &bytes);
             Some(record.unwrap_or_else(|why| super::broken(&why.to_string())))
         })?;
-        self.still_counts(now, remembered)
+        self.still_counts(remembered)
     }
 
     /// A remembered id less what is too old to count; `None` where nothing is left of it.
-    pub(super) fn still_counts(
-        &self,
-        now: Timestamp,
-        mut dedup: DedupRecord,
-    ) -> Option<DedupRecord> {
-        let since = now.minus(DEDUP_WINDOW);
+    pub(super) fn still_counts(&self, mut dedup: DedupRecord) -> Option<DedupRecord> {
+        let since = self.now().minus(DEDUP_WINDOW);
         dedup.runs.retain(|(_, run)| run.made_at() > since || self.runs.contains(*run));
         (dedup.event.made_at() > since || !dedup.runs.is_empty()).then_some(dedup)
     }
 
     fn create_run(
         &mut self,
-        now: Timestamp,
         function: FunctionId,
         event: EventId,
         starts_at: Option<Timestamp>,
         turn: &mut Turn,
     ) -> RunId {
-        let id = self.next_run_id(now);
+        let now = self.now();
+        let id = self.next_run_id();
         let run = RunRecord {
             function,
             event,
@@ -129,14 +116,7 @@ impl Shard {
     }
 
     /// Starts one run of one function, whatever its triggers.
-    pub(super) fn invoke(
-        &mut self,
-        now: Timestamp,
-        ticket: Ticket,
-        function: &str,
-        data: Bytes,
-        turn: &mut Turn,
-    ) {
+    pub(super) fn invoke(&mut self, ticket: Ticket, function: &str, data: Bytes, turn: &mut Turn) {
         let event =
             NewEvent { name: "durable/function.invoked".to_owned(), data, ..NewEvent::default() };
         let id = self.names.get(function).copied();
@@ -148,9 +128,11 @@ impl Shard {
                 Answer::Refused(too_large_or_invalid(&event, event.refusal_of_shape()))
             }
             (Some(function), event) => {
-                let event_id = self.next_event_id(now);
-                let run = self.create_run(now, function, event_id, None, turn);
-                keep_event(now, event_id, event, vec![(function, run)], None, turn);
+                let event_id = self.next_event_id();
+                let run = self.create_run(function, event_id, None, turn);
+                let record = record(self.now(), event, vec![(function, run)], None);
+                turn.writes
+                    .push(Write::Insert { key: event_key(event_id), value: encode(&record) });
                 Answer::Started(run)
             }
         };
@@ -167,15 +149,13 @@ fn too_large_or_invalid(event: &NewEvent, why: Option<String>) -> Refusal {
     if event.data.len() > MAX_EVENT_BYTES { Refusal::TooLarge(why) } else { Refusal::Invalid(why) }
 }
 
-fn keep_event(
+fn record(
     now: Timestamp,
-    id: EventId,
     event: NewEvent,
     runs: Vec<(FunctionId, RunId)>,
     duplicate_of: Option<EventId>,
-    turn: &mut Turn,
-) {
-    let record = EventRecord {
+) -> EventRecord {
+    EventRecord {
         name: event.name,
         user_id: event.user_id,
         received_at: now,
@@ -185,6 +165,5 @@ fn keep_event(
         runs,
         duplicate_of,
         data: event.data,
-    };
-    turn.writes.push(Write::Insert { key: event_key(id), value: encode(&record) });
+    }
 }

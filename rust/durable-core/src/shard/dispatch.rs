@@ -13,15 +13,16 @@ impl Shard {
     /// Offers as much work as may execute, then writes down what the turn has changed. Always the last
     /// part of a turn.
     pub fn dispatch(&mut self, now: Timestamp, turn: &mut Turn) {
-        let now = self.advance_clock(now);
+        self.advance_clock(now);
         while self.queues.taken_count() < self.capacity {
             let Some((_, item)) = self.queues.pop() else { break };
-            self.offer(now, item, turn);
+            self.offer(item, turn);
         }
         self.close(turn);
     }
 
-    fn offer(&mut self, now: Timestamp, item: Item, turn: &mut Turn) {
+    fn offer(&mut self, item: Item, turn: &mut Turn) {
+        let now = self.now();
         let run = self.opened(item.run);
         let epoch = Epoch(run.epoch.0.saturating_add(1));
         run.epoch = epoch;

@@ -8,18 +8,11 @@ use crate::flow::timer_wheel::Timer;
 use crate::id::RunId;
 use crate::run::{Ending, RunEnd, Stretch};
 use crate::step::Outcome;
-use crate::time::Timestamp;
 use crate::write::Write;
 
 impl Shard {
-    pub(super) fn end_run(
-        &mut self,
-        now: Timestamp,
-        id: RunId,
-        ending: Ending,
-        outcome: Outcome,
-        turn: &mut Turn,
-    ) {
+    pub(super) fn end_run(&mut self, id: RunId, ending: Ending, outcome: Outcome, turn: &mut Turn) {
+        let now = self.now();
         self.forget_stretch(id, turn);
         for step in std::mem::take(&mut self.opened(id).pending) {
             self.forget(id, &step, turn);
@@ -36,7 +29,7 @@ impl Shard {
             ended_at: now,
         };
         self.runs.remove(id);
-        self.keep_until_expired(now, id, end.event, turn);
+        self.keep_until_expired(id, end.event, turn);
         let record = &mut self.function_mut(function).record;
         let total = match ending {
             Ending::Completed => &mut record.completed_count,

@@ -54,7 +54,8 @@ fn ask_for_one(key: Bytes, turn: &mut Turn) {
 
 impl Shard {
     /// Asks for the next page of what may be too old, where it is time to look.
-    pub(super) fn look_for_expired(&mut self, now: Timestamp, turn: &mut Turn) {
+    pub(super) fn look_for_expired(&mut self, turn: &mut Turn) {
+        let now = self.now();
         if self.expiry.is_asking || self.expiry.next_at > now {
             return;
         }
@@ -74,17 +75,16 @@ impl Shard {
 
     pub(super) fn expire(
         &mut self,
-        now: Timestamp,
         (from, before): (&Bytes, &Bytes),
-        records: Vec<Record>,
+        records: &[Record],
         is_complete: bool,
         turn: &mut Turn,
     ) {
-        for (key, value) in &records {
+        for (key, value) in records {
             match key.first() {
                 Some(&EVENT) => self.expire_event(key, value, turn),
-                Some(&HISTORY) => self.expire_run(now, key, value, turn),
-                Some(&DEDUP) => self.expire_dedup(now, key, value, turn),
+                Some(&HISTORY) => self.expire_run(key, value, turn),
+                Some(&DEDUP) => self.expire_dedup(key, value, turn),
                 Some(_) | None => super::broken("a record that never expires came back as expired"),
             }
         }
@@ -107,14 +107,8 @@ impl Shard {
     }
 
     /// A run has ended whose event, or which itself, is older than what has been looked at.
-    pub(super) fn keep_until_expired(
-        &mut self,
-        now: Timestamp,
-        run: RunId,
-        event: EventId,
-        turn: &mut Turn,
-    ) {
-        let due = now.plus(self.settings.retention);
+    pub(super) fn keep_until_expired(&mut self, run: RunId, event: EventId, turn: &mut Turn) {
+        let due = self.now().plus(self.settings.retention);
         if event < self.meta.events_expired {
             self.start_timer(Timer { due, id: *event.as_bytes(), number: EXPIRE_EVENT }, turn);
         }
@@ -135,21 +129,21 @@ impl Shard {
         }
     }
 
-    fn expire_run(&mut self, now: Timestamp, key: &Bytes, value: &[u8], turn: &mut Turn) {
+    fn expire_run(&mut self, key: &Bytes, value: &[u8], turn: &mut Turn) {
         let history = read_history(value).unwrap_or_else(|why| super::broken(&why.to_string()));
         let due = history.end.ended_at.plus(self.settings.retention);
-        if due <= now {
+        if due <= self.now() {
             turn.writes.push(Write::Delete { key: key.clone() });
         } else if let Some(id) = id_in_key(key) {
             self.start_timer(Timer { due, id, number: EXPIRE_RUN }, turn);
         }
     }
 
-    fn expire_dedup(&mut self, now: Timestamp, key: &Bytes, value: &[u8], turn: &mut Turn) {
+    fn expire_dedup(&mut self, key: &Bytes, value: &[u8], turn: &mut Turn) {
         let dedup: DedupRecord = read("a sender's event id", value);
         let is_fresh = std::str::from_utf8(key.get(1..).unwrap_or_default())
             .is_ok_and(|name| self.turn.dedups.contains_key(name));
-        if !is_fresh && self.still_counts(now, dedup).is_none() {
+        if !is_fresh && self.still_counts(dedup).is_none() {
             turn.writes.push(Write::Delete { key: key.clone() });
         }
     }

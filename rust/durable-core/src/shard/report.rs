@@ -12,7 +12,6 @@ use crate::flow::timer_wheel::Timer;
 use crate::id::{Epoch, RunId};
 use crate::run::{Ending, Stretch};
 use crate::step::{MAX_STEP_NAME_BYTES, Memo, Outcome, Pending, PendingState, StepKind};
-use crate::time::Timestamp;
 use crate::write::{Write, encode, memo_key};
 
 /// Whose work a report is of.
@@ -23,11 +22,11 @@ enum Place {
 }
 
 impl Shard {
-    pub(super) fn report(&mut self, now: Timestamp, report: Report, turn: &mut Turn) {
+    pub(super) fn report(&mut self, report: Report, turn: &mut Turn) {
         let (run, epoch) = (report.run, report.epoch);
         match self.place_of(run, epoch) {
-            Place::Stretch => self.report_stretch(now, report, turn),
-            Place::Step(number) => self.report_step(now, report, number, turn),
+            Place::Stretch => self.report_stretch(report, turn),
+            Place::Step(number) => self.report_step(report, number, turn),
             Place::Nowhere => {
                 self.stale_report_count = self.stale_report_count.saturating_add(1);
                 turn.effects.push(Effect::AbandonWork { run, epoch });
@@ -47,7 +46,7 @@ impl Shard {
         step.map_or(Place::Nowhere, |step| Place::Step(step.number))
     }
 
-    fn report_stretch(&mut self, now: Timestamp, report: Report, turn: &mut Turn) {
+    fn report_stretch(&mut self, report: Report, turn: &mut Turn) {
         let (id, epoch, number) = (report.run, report.epoch, report.number);
         let expected = self.opened(id).report_count;
         if number < expected {
@@ -61,17 +60,18 @@ impl Shard {
         self.opened(id).report_count = expected.saturating_add(1);
         for op in report.ops {
             if self.is_executing(id, epoch) {
-                self.obey(now, id, op, turn);
+                self.obey(id, op, turn);
             }
         }
         if !self.is_executing(id, epoch) {
             return;
         }
+        let now = self.now();
         let run = self.opened(id);
         run.active_at = now;
         let memo_count = run.memo_count;
         match report.parked_at {
-            Some(seen) => self.park(now, id, seen, turn),
+            Some(seen) => self.park(id, seen, turn),
             None => turn.effects.push(Effect::ConfirmReport { run: id, epoch, number, memo_count }),
         }
     }
@@ -81,32 +81,32 @@ impl Shard {
     }
 
     /// One op of a stretch that executes.
-    fn obey(&mut self, now: Timestamp, id: RunId, op: Op, turn: &mut Turn) {
+    fn obey(&mut self, id: RunId, op: Op, turn: &mut Turn) {
         match op {
             Op::StepRun { name, data } => {
                 let step = self.inline_step(id, &name, turn);
-                self.remember(now, id, step, Outcome::Data(data), turn);
+                self.remember(id, step, Outcome::Data(data), turn);
                 if let Some(run) = self.open(id) {
                     (run.start_count, run.failure_count) = (1, 0);
                 }
             }
             Op::StepError { name, error, retry } => {
                 let step = self.inline_step(id, &name, turn);
-                self.fail_step(now, id, step, (error, retry), turn);
+                self.fail_step(id, step, (error, retry), turn);
             }
             Op::StepPlanned { name } => {
-                if let Some(number) = self.add_pending(now, id, name, PendingState::Queued, turn) {
+                if let Some(number) = self.add_pending(id, name, PendingState::Queued, turn) {
                     self.enqueue_step(id, number);
                 }
             }
-            Op::Sleep { name, until } => self.sleep(now, id, name, until, turn),
-            Op::RunComplete { data } => self.complete(now, id, data, turn),
-            Op::RunError { error, retry } => self.fail_stretch(now, id, error, retry, turn),
+            Op::Sleep { name, until } => self.sleep(id, name, until, turn),
+            Op::RunComplete { data } => self.complete(id, data, turn),
+            Op::RunError { error, retry } => self.fail_stretch(id, error, retry, turn),
         }
     }
 
     /// The code waits, having been given `seen` memos. If more came meanwhile it goes on at once.
-    fn park(&mut self, now: Timestamp, id: RunId, seen: u32, turn: &mut Turn) {
+    fn park(&mut self, id: RunId, seen: u32, turn: &mut Turn) {
         let run = self.opened(id);
         run.stretch = Stretch::Parked;
         let (function, has_more, waits) =
@@ -116,12 +116,12 @@ impl Shard {
             self.wake(id, turn);
         } else if !waits {
             let why = "its code waits, but no step, sleep or timer of it is left to wait for";
-            self.fail_run(now, id, "NonDeterminismError", why, turn);
+            self.fail_run(id, "NonDeterminismError", why, turn);
         }
     }
 
     /// What an executor says of a single step.
-    fn report_step(&mut self, now: Timestamp, report: Report, number: u32, turn: &mut Turn) {
+    fn report_step(&mut self, report: Report, number: u32, turn: &mut Turn) {
         let id = report.run;
         let run = self.opened(id);
         let function = run.function;
@@ -130,22 +130,19 @@ impl Shard {
         self.queues.release_slot(function);
         match report.ops.into_iter().next() {
             Some(Op::StepRun { data, .. }) => {
-                if self.remember(now, id, step, Outcome::Data(data), turn) {
+                if self.remember(id, step, Outcome::Data(data), turn) {
                     self.wake(id, turn);
                 }
             }
-            Some(Op::StepError { error, retry, .. }) => {
-                self.fail_step(now, id, step, (error, retry), turn);
-            }
             Some(Op::RunError { error, retry: Retry::Never }) => {
-                self.end_run(now, id, Ending::Failed, Outcome::Error(error), turn);
+                self.end_run(id, Ending::Failed, Outcome::Error(error), turn);
             }
-            Some(Op::RunError { error, retry }) => {
-                self.fail_step(now, id, step, (error, retry), turn);
+            Some(Op::StepError { error, retry, .. } | Op::RunError { error, retry }) => {
+                self.fail_step(id, step, (error, retry), turn);
             }
             Some(Op::StepPlanned { .. } | Op::Sleep { .. } | Op::RunComplete { .. }) | None => {
                 let why = format!("the code, called again, did not come to step '{}'", step.name);
-                self.fail_run(now, id, "NonDeterminismError", &why, turn);
+                self.fail_run(id, "NonDeterminismError", &why, turn);
             }
         }
     }
@@ -172,7 +169,8 @@ impl Shard {
         }
     }
 
-    fn sleep(&mut self, now: Timestamp, id: RunId, name: String, until: Until, turn: &mut Turn) {
+    fn sleep(&mut self, id: RunId, name: String, until: Until, turn: &mut Turn) {
+        let now = self.now();
         let longest = self.settings.limits.sleep;
         let due = match until {
             Until::For(length) => now.plus(length),
@@ -181,10 +179,10 @@ impl Shard {
         if due.since(now) > longest {
             let days = longest.as_secs() / Duration::from_hours(24).as_secs();
             let why = format!("step '{name}' would sleep for more than {days} days");
-            self.fail_run(now, id, "SleepTooLong", &why, turn);
+            self.fail_run(id, "SleepTooLong", &why, turn);
             return;
         }
-        if let Some(number) = self.add_pending(now, id, name, PendingState::Sleeping(due), turn) {
+        if let Some(number) = self.add_pending(id, name, PendingState::Sleeping(due), turn) {
             self.start_timer(Timer { due, id: *id.as_bytes(), number }, turn);
         }
     }
@@ -192,12 +190,12 @@ impl Shard {
     /// A step that is to wait. `None` where there is one of its name already, or no room.
     fn add_pending(
         &mut self,
-        now: Timestamp,
         id: RunId,
         name: String,
         state: PendingState,
         turn: &mut Turn,
     ) -> Option<u32> {
+        let now = self.now();
         let run = self.opened(id);
         if run.pending.iter().any(|step| step.name == name) {
             return None;
@@ -206,7 +204,7 @@ impl Shard {
         run.next_pending = number.saturating_add(1);
         let step = Pending { name, number, state, start_count: 0, failure_count: 0, asked_at: now };
         if let Some((code, why)) = self.refusal_of_step(id, &step) {
-            self.fail_run(now, id, code, &why, turn);
+            self.fail_run(id, code, &why, turn);
             return None;
         }
         self.opened(id).pending.push(step);
@@ -237,7 +235,6 @@ impl Shard {
     /// Records what came of a step. False where a limit failed the run instead.
     pub(super) fn remember(
         &mut self,
-        now: Timestamp,
         id: RunId,
         step: Pending,
         outcome: Outcome,
@@ -262,7 +259,7 @@ impl Shard {
             }
         });
         if let Some((code, why)) = refusal {
-            self.fail_run(now, id, code, &why, turn);
+            self.fail_run(id, code, &why, turn);
             return false;
         }
         let run = self.opened(id);
@@ -280,7 +277,7 @@ impl Shard {
             kind,
             start_count: step.start_count,
             asked_at: step.asked_at,
-            recorded_at: now,
+            recorded_at: self.now(),
             outcome,
         };
         turn.writes.push(Write::Insert { key, value: encode(&memo) });
@@ -288,21 +285,20 @@ impl Shard {
     }
 
     /// A handler returned.
-    fn complete(&mut self, now: Timestamp, id: RunId, data: Bytes, turn: &mut Turn) {
+    fn complete(&mut self, id: RunId, data: Bytes, turn: &mut Turn) {
         let most = self.settings.limits.output_bytes;
         if data.len() > most {
             let why = format!("its result has {} bytes; the limit is {most}", data.len());
-            self.fail_run(now, id, "OutputTooLarge", &why, turn);
+            self.fail_run(id, "OutputTooLarge", &why, turn);
         } else {
             self.settle_stretch(id);
-            self.end_run(now, id, Ending::Completed, Outcome::Data(data), turn);
+            self.end_run(id, Ending::Completed, Outcome::Data(data), turn);
         }
     }
 
     /// A step's function raised: it is tried again later, or its error is what is remembered of it.
     fn fail_step(
         &mut self,
-        now: Timestamp,
         id: RunId,
         mut step: Pending,
         (error, retry): (Bytes, Retry),
@@ -310,15 +306,15 @@ impl Shard {
     ) {
         step.failure_count = step.failure_count.saturating_add(1);
         let Some(wait) = self.wait_before_retry(id, step.failure_count, retry) else {
-            if self.remember(now, id, step, Outcome::Error(error), turn) {
+            if self.remember(id, step, Outcome::Error(error), turn) {
                 self.wake(id, turn);
             }
             return;
         };
-        let due = now.plus(wait);
+        let due = self.now().plus(wait);
         step.state = PendingState::BackingOff(due);
         if let Some((code, why)) = self.refusal_of_step(id, &step) {
-            self.fail_run(now, id, code, &why, turn);
+            self.fail_run(id, code, &why, turn);
             return;
         }
         let number = step.number;
@@ -327,26 +323,17 @@ impl Shard {
     }
 
     /// A handler raised.
-    fn fail_stretch(
-        &mut self,
-        now: Timestamp,
-        id: RunId,
-        error: Bytes,
-        retry: Retry,
-        turn: &mut Turn,
-    ) {
+    fn fail_stretch(&mut self, id: RunId, error: Bytes, retry: Retry, turn: &mut Turn) {
         let run = self.opened(id);
         run.failure_count = run.failure_count.saturating_add(1);
         let (function, failure_count) = (run.function, run.failure_count);
-        match self.wait_before_retry(id, failure_count, retry) {
-            Some(wait) => {
-                self.queues.release_slot(function);
-                self.delay_stretch(id, now.plus(wait), turn);
-            }
-            None => {
-                self.settle_stretch(id);
-                self.end_run(now, id, Ending::Failed, Outcome::Error(error), turn);
-            }
+        if let Some(wait) = self.wait_before_retry(id, failure_count, retry) {
+            self.queues.release_slot(function);
+            let due = self.now().plus(wait);
+            self.delay_stretch(id, due, turn);
+        } else {
+            self.settle_stretch(id);
+            self.end_run(id, Ending::Failed, Outcome::Error(error), turn);
         }
     }
 
@@ -359,16 +346,9 @@ impl Shard {
     }
 
     /// A run is failed by the engine itself, not by its code.
-    pub(super) fn fail_run(
-        &mut self,
-        now: Timestamp,
-        id: RunId,
-        code: &str,
-        why: &str,
-        turn: &mut Turn,
-    ) {
+    pub(super) fn fail_run(&mut self, id: RunId, code: &str, why: &str, turn: &mut Turn) {
         let error = crate::run::engine_error(code, why);
-        self.end_run(now, id, Ending::Failed, Outcome::Error(error), turn);
+        self.end_run(id, Ending::Failed, Outcome::Error(error), turn);
     }
 
     /// Undoes what a pending step holds: its place in the queue, its slot, or its timer.

@@ -26,7 +26,7 @@ impl Shard {
     pub fn tick(&mut self, now: Timestamp, turn: &mut Turn) {
         let now = self.advance_clock(now);
         for timer in self.wheel.advance(now, TIMERS_PER_TURN) {
-            self.fire(now, timer, turn);
+            self.fire(timer, turn);
         }
         if self.timers_asked.is_none() && self.timers_wanted_at().is_some_and(|at| at <= now) {
             let before = timer_key(now.plus(self.settings.limits.timer_window), &[]);
@@ -34,7 +34,7 @@ impl Shard {
             let from = self.timers_loaded.clone();
             turn.effects.push(Effect::LoadTimers { from, before, limit: TIMERS_PER_LOAD });
         }
-        self.look_for_expired(now, turn);
+        self.look_for_expired(turn);
     }
 
     /// When the next window of timers must be fetched from the store.
@@ -50,9 +50,9 @@ impl Shard {
         Some(last.minus(if is_full { LEAST_WINDOW.min(margin) } else { margin }))
     }
 
-    pub(super) fn load_timers(&mut self, timers: Vec<Record>, is_complete: bool) {
+    pub(super) fn load_timers(&mut self, timers: &[Record], is_complete: bool) {
         let Some(window) = self.timers_asked.take() else { return };
-        for (key, _) in &timers {
+        for (key, _) in timers {
             let timer =
                 timer_of(key).unwrap_or_else(|| super::broken("a timer's key is cut short"));
             self.wheel.insert(timer);
@@ -64,7 +64,7 @@ impl Shard {
         self.timers_loaded = reached.max(self.timers_loaded.clone());
     }
 
-    fn fire(&mut self, now: Timestamp, timer: Timer, turn: &mut Turn) {
+    fn fire(&mut self, timer: Timer, turn: &mut Turn) {
         if super::expire::is_expiry(timer) {
             super::expire::fire(timer, turn);
             return;
@@ -89,7 +89,7 @@ impl Shard {
             Some(PendingState::Sleeping(due)) if due == timer.due => {
                 let step = run.pending.remove(place);
                 Self::stop_timer(timer, turn);
-                if self.remember(now, id, step, Outcome::Data(Bytes::from_static(b"null")), turn) {
+                if self.remember(id, step, Outcome::Data(Bytes::from_static(b"null")), turn) {
                     self.wake(id, turn);
                 }
             }
