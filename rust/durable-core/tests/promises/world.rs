@@ -1,0 +1,263 @@
+//! A shard with a store beside it that carries out each turn, and looks after each whether a restart
+//! would find the same shard.
+
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one effect among all")]
+#![expect(unreachable_pub, reason = "the file is a module of a test")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use durable_core::{
+    Answer, Backoff, Command, Effect, Epoch, EventId, FunctionSpec, NewEvent, Op, Record, Report,
+    RunId, Settings, Shard, Ticket, Timestamp, Turn, Work, Write, write,
+};
+
+pub struct World {
+    pub shard: Shard,
+    pub store: BTreeMap<Bytes, Bytes>,
+    pub now: Timestamp,
+    pub settings: Settings,
+    pub offered: Vec<Work>,
+    pub other: Vec<Effect>,
+    pub functions: Vec<FunctionSpec>,
+    /// Audits after every turn; off where a test makes very many runs.
+    pub is_audited: bool,
+}
+
+pub fn function(name: &str, trigger: &str) -> FunctionSpec {
+    FunctionSpec {
+        triggers: vec![trigger.to_owned()],
+        backoff: Backoff { jitter: Duration::ZERO, ..Backoff::default() },
+        ..FunctionSpec::new("app", name)
+    }
+}
+
+pub fn event(name: &str) -> NewEvent {
+    NewEvent { name: name.to_owned(), data: Bytes::from_static(b"{}"), ..NewEvent::default() }
+}
+
+pub fn with_id(name: &str, id: &str) -> NewEvent {
+    NewEvent { user_id: Some(id.to_owned()), ..event(name) }
+}
+
+pub fn ran(name: &str) -> Op {
+    Op::StepRun { name: name.to_owned(), data: Bytes::from_static(b"1") }
+}
+
+pub fn planned(name: &str) -> Op {
+    Op::StepPlanned { name: name.to_owned() }
+}
+
+pub fn done() -> Op {
+    Op::RunComplete { data: Bytes::from_static(b"\"done\"") }
+}
+
+impl World {
+    pub fn new(functions: Vec<FunctionSpec>) -> Self {
+        Self::with_settings(functions, Settings::default())
+    }
+
+    pub fn with_settings(functions: Vec<FunctionSpec>, settings: Settings) -> Self {
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let shard = Shard::load(settings.clone(), now, []).unwrap();
+        let mut world = Self {
+            shard,
+            store: BTreeMap::new(),
+            now,
+            settings,
+            offered: Vec::new(),
+            other: Vec::new(),
+            functions,
+            is_audited: true,
+        };
+        world.register();
+        world.connect(1_000);
+        world
+    }
+
+    pub fn register(&mut self) {
+        let functions = self.functions.clone();
+        self.turn(vec![Command::RegisterFunctions {
+            ticket: Ticket(0),
+            app: "app".to_owned(),
+            functions,
+        }]);
+    }
+
+    pub fn connect(&mut self, capacity: u32) {
+        let functions = self.functions.iter().map(|spec| spec.name.clone()).collect();
+        self.turn(vec![Command::ConnectExecutor { capacity, functions }]);
+    }
+
+    /// Everything in memory is lost; the shard is made again from the store.
+    pub fn crash(&mut self) {
+        self.offered.clear();
+        self.shard = self.reloaded();
+        self.register();
+        self.connect(1_000);
+    }
+
+    fn reloaded(&self) -> Shard {
+        let records = write::LOADED_PREFIXES.iter().flat_map(|prefix| {
+            self.store
+                .range(Bytes::copy_from_slice(&[*prefix])..Bytes::copy_from_slice(&[prefix + 1]))
+                .map(|(key, value)| (key.clone(), value.clone()))
+        });
+        Shard::load(self.settings.clone(), self.now, records.collect::<Vec<Record>>()).unwrap()
+    }
+
+    /// One turn, and those that answer what it asked of the store.
+    pub fn turn(&mut self, commands: Vec<Command>) {
+        let mut turn = Turn::default();
+        for command in commands {
+            self.shard.handle(self.now, command, &mut turn);
+        }
+        self.shard.tick(self.now, &mut turn);
+        self.shard.dispatch(self.now, &mut turn);
+        for write in turn.writes {
+            self.carry_out(write);
+        }
+        if self.is_audited {
+            self.audit();
+        }
+        let mut questions = Vec::new();
+        for effect in turn.effects {
+            match effect {
+                Effect::LoadTimers { from, before, limit } => {
+                    let (timers, is_complete) = self.read(&from, &before, limit);
+                    questions.push(Command::LoadTimers { timers, is_complete });
+                }
+                Effect::FindExpired { from, before, limit } => {
+                    let (records, is_complete) = self.read(&from, &before, limit);
+                    questions.push(Command::Expire { from, before, records, is_complete });
+                }
+                Effect::OfferWork(work) => self.offered.push(work),
+                other => self.other.push(other),
+            }
+        }
+        if !questions.is_empty() {
+            self.turn(questions);
+        }
+    }
+
+    fn read(&self, from: &Bytes, before: &Bytes, limit: usize) -> (Vec<Record>, bool) {
+        let mut found = self.store.range(from.clone()..before.clone());
+        let records = found.by_ref().take(limit).map(|(key, value)| (key.clone(), value.clone()));
+        (records.collect(), found.next().is_none())
+    }
+
+    fn carry_out(&mut self, change: Write) {
+        match change {
+            Write::Insert { key, value } => {
+                assert!(self.store.insert(key, value).is_none(), "an insert replaced a record");
+            }
+            Write::Put { key, value } => {
+                self.store.insert(key, value);
+            }
+            Write::Delete { key } => {
+                self.store.remove(&key);
+            }
+            Write::Archive { run, end, memo_count } => {
+                let memos = (0..memo_count).map(|number| {
+                    let bytes = self
+                        .store
+                        .remove(&write::memo_key(run, number))
+                        .expect("a memo is missing");
+                    write::decode("a memo", &bytes).unwrap()
+                });
+                let history = write::history(end, memos.collect());
+                self.store.remove(&write::run_key(run));
+                self.store.insert(write::history_key(run), history);
+            }
+        }
+    }
+
+    /// A restart must find the same shard, and the shard must agree with itself.
+    fn audit(&self) {
+        assert_eq!(self.reloaded().portrait(), self.shard.portrait());
+        self.shard.audit().unwrap();
+        self.shard.audit_timers(&self.all(write::TIMER)).unwrap();
+    }
+
+    /// All records of one kind.
+    pub fn all(&self, prefix: u8) -> Vec<Record> {
+        self.read(
+            &Bytes::copy_from_slice(&[prefix]),
+            &Bytes::copy_from_slice(&[prefix + 1]),
+            usize::MAX,
+        )
+        .0
+    }
+
+    pub fn send(&mut self, events: Vec<NewEvent>) -> Vec<EventId> {
+        self.send_from(events, None)
+    }
+
+    pub fn send_from(
+        &mut self,
+        events: Vec<NewEvent>,
+        source: Option<(String, u64)>,
+    ) -> Vec<EventId> {
+        let known = |event: &NewEvent| {
+            let key = write::dedup_key(event.user_id.as_deref()?);
+            self.store.get(&key).map(|value| (key.clone(), value.clone()))
+        };
+        let events = events.into_iter().map(|event| (event.clone(), known(&event))).collect();
+        self.turn(vec![Command::AcceptEvents { ticket: Ticket(7), events, source }]);
+        match self.answer() {
+            Answer::Accepted(ids) => ids,
+            other => panic!("not accepted: {other:?}"),
+        }
+    }
+
+    /// The last answer.
+    pub fn answer(&self) -> Answer {
+        let answers = self.other.iter().filter_map(|effect| match effect {
+            Effect::Answer { answer, .. } => Some(answer.clone()),
+            _ => None,
+        });
+        answers.last().expect("nothing was answered")
+    }
+
+    /// Takes what has been offered.
+    pub fn work(&mut self) -> Vec<Work> {
+        std::mem::take(&mut self.offered)
+    }
+
+    /// Takes the one piece of work that has been offered.
+    pub fn only_work(&mut self) -> Work {
+        let work = self.work();
+        assert_eq!(work.len(), 1, "{work:?}");
+        work.into_iter().next().unwrap()
+    }
+
+    pub fn report(&mut self, work: &Work, number: u32, ops: Vec<Op>, parked_at: Option<u32>) {
+        self.turn(vec![report(work, number, ops, parked_at)]);
+    }
+
+    pub fn advance(&mut self, length: Duration) {
+        self.now = self.now.plus(length);
+        self.turn(Vec::new());
+    }
+
+    pub fn ended(&self) -> Vec<RunId> {
+        let ended = self.other.iter().filter_map(|effect| match effect {
+            Effect::AnnounceEnd { run, .. } => Some(*run),
+            _ => None,
+        });
+        ended.collect()
+    }
+
+    pub fn abandoned(&self) -> Vec<(RunId, Epoch)> {
+        let abandoned = self.other.iter().filter_map(|effect| match effect {
+            Effect::AbandonWork { run, epoch } => Some((*run, *epoch)),
+            _ => None,
+        });
+        abandoned.collect()
+    }
+}
+
+pub fn report(work: &Work, number: u32, ops: Vec<Op>, parked_at: Option<u32>) -> Command {
+    Command::Report(Report { run: work.run, epoch: work.epoch, number, ops, parked_at })
+}
