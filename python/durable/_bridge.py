@@ -1,0 +1,73 @@
+"""The native module as the rest of the package sees it: its names, its tags, its errors made public."""
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from durable._core import (
+    Core as Core,
+    CoreError as CoreError,
+    store_backup as store_backup,
+    store_check as store_check,
+    store_restore as store_restore,
+)
+
+from ._errors import (
+    ConfigError,
+    DurableError,
+    EngineClosed,
+    PayloadTooLarge,
+    StoreError,
+)
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What an item's first member says.
+ACCEPTED: Final = 0
+REFUSED: Final = 1
+STARTED: Final = 2
+WORK: Final = 3
+MEMOS: Final = 4
+CONFIRM: Final = 5
+ABANDON: Final = 6
+ENDED: Final = 7
+POISONED: Final = 8
+ROOM: Final = 9
+IDLE: Final = 10
+UNKNOWN: Final = 11
+FINISHED: Final = 12
+
+# What an op's first member says.
+STEP_RUN: Final = 0
+STEP_ERROR: Final = 1
+STEP_PLANNED: Final = 2
+SLEEP: Final = 3
+SLEEP_UNTIL: Final = 4
+RUN_COMPLETE: Final = 5
+RUN_ERROR: Final = 6
+
+#: The value of an op's `retry` for an error that is not to be tried again.
+NEVER: Final = -1
+
+
+def public_error(kind: str, text: str) -> DurableError:
+    """The exception a user sees for an error of the native module."""
+    match kind:
+        case "invalid" | "unknown_function" | "unknown_run" | "location":
+            return ConfigError(text)
+        case "too_large":
+            return PayloadTooLarge(text)
+        case "closed" | "forked":
+            return EngineClosed(text)
+        case _:
+            return StoreError(text)
+
+
+@contextmanager
+def public_errors() -> "Iterator[None]":
+    """Raise the public exception for a `CoreError` raised inside."""
+    try:
+        yield
+    except CoreError as error:
+        raise public_error(error.kind, error.text) from None

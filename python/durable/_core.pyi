@@ -1,0 +1,276 @@
+"""The native module: one object, batches in and batches out.
+
+Moments and lengths are whole milliseconds, moments since the Unix epoch. Ids are ULIDs of 26 letters.
+Payloads are JSON bytes that the engine never reads. Whatever may block gives the interpreter free.
+
+How a loop uses it: open, register, `loop.add_reader(core.fileno(), wake)`, connect. `wake` drains
+until nothing is left, runs what came, hands everything back with one submit, and parks:
+
+    while items := core.drain(1024):
+        ...run them, collect reports and sends...
+        core.submit(sends, invokes, reports, dropped, reloads)
+    if not core.park():  # something came meanwhile
+        loop.call_soon(wake)
+
+While parked, the first item that comes makes `fileno()` readable. While not parked, nothing does.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal, final
+
+__all__ = [
+    "Core",
+    "CoreError",
+    "Item",
+    "store_backup",
+    "store_check",
+    "store_restore",
+]
+
+__version__: Final[str]
+
+class CoreError(Exception):
+    """The one error of this module: `args` is `(kind, text)`; the text says what to do.
+
+    Kinds: `invalid` (a setting, an event, a name), `too_large`, `unknown_function`, `unknown_run`,
+    `closed`, `forked`, `poisoned` (nothing is acknowledged any more: open the store again),
+    `locked`, `corrupt`, `io`, `full`, `newer`, `location` (the store cannot be where it is said to be).
+    """
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+# --- what Python hands in -------------------------------------------------------------------------
+
+#: name, data (a JSON object), sender's id, moment, version, user (JSON)
+type NewEvent = tuple[str, bytes, str | None, int | None, str | None, bytes | None]
+#: ticket, events (all or none), (source, position) of a batch that must count only once
+type Send = tuple[int, Sequence[NewEvent], tuple[str, int] | None]
+#: ticket, function, data (a JSON object)
+type Invoke = tuple[int, str, bytes]
+
+#: When a failed try is repeated. None: as the back-off says; n: after n ms; negative: not at all.
+type Retry = int | None
+type Op = (
+    tuple[Literal[0], str, bytes]  # STEP_RUN: name, result
+    | tuple[Literal[1], str, bytes, Retry]  # STEP_ERROR: name, error
+    | tuple[Literal[2], str]  # STEP_PLANNED: name
+    | tuple[Literal[3], str, int]  # SLEEP: name, length
+    | tuple[Literal[4], str, int]  # SLEEP_UNTIL: name, moment
+    | tuple[Literal[5], bytes]  # RUN_COMPLETE: result
+    | tuple[Literal[6], bytes, Retry]  # RUN_ERROR: error
+)
+#: run, epoch, number (0, 1, 2.. within the epoch), ops, parked_at (the last `memo_count` seen, when all
+#: of the handler waits and the slot is given back)
+type Report = tuple[str, int, int, Sequence[Op], int | None]
+
+#: name, trigger event names, retries, delays, jitter, concurrency
+type Function = tuple[str, Sequence[str], int, Sequence[int], int, int | None]
+
+# --- what Python gets: items, told apart by their first member ------------------------------------
+
+#: id, name, data, ts, received_at, sender's id, version, user
+type EventTuple = tuple[
+    str, str, bytes, int, int, str | None, str | None, bytes | None
+]
+#: name, kind ("run" or "sleep"), True where the JSON is an error, JSON
+type MemoTuple = tuple[str, str, bool, bytes]
+
+type Accepted = tuple[Literal[0], int, list[str]]  # ticket, event ids
+type Refused = tuple[Literal[1], int, str, str]  # ticket, kind, text
+type Started = tuple[Literal[2], int, str]  # ticket, run
+type Work = tuple[
+    Literal[3],
+    str,  # run
+    int,  # epoch
+    int,  # function, its number from `register`
+    str | None,  # step to execute; None: the code between steps
+    int,  # attempt, from 0
+    int,  # memo_count: what is seen once these memos are taken in
+    EventTuple | None,  # None: the run is live here, the memos are those it has not seen
+    list[MemoTuple],
+    list[str],  # names of steps that are pending: wait, do not ask again
+]
+type Memos = tuple[Literal[4], str, int, int, list[MemoTuple]]  # run, epoch, memo_count
+type Confirm = tuple[Literal[5], str, int, int, int]  # run, epoch, number, memo_count
+type Abandon = tuple[Literal[6], str, int]  # run, epoch: drop what executes under it
+#: A watched run ended: run, status, result or error
+type Ended = tuple[Literal[7], str, Literal["completed", "failed", "cancelled"], bytes]
+#: The engine has stopped: every waiting caller is to be told, nothing else will come. kind, text
+type Poisoned = tuple[Literal[8], str, str]
+type Room = tuple[Literal[9]]  # after a submit that did not take all: try again
+type Idle = tuple[Literal[10], int]  # ticket of `join` or `advance`
+type Unknown = tuple[Literal[11], str]  # a watched run that does not exist
+#: A run that is live here has ended: forget it. Comes for each run that executed here. run
+type Finished = tuple[Literal[12], str]
+
+type Item = (
+    Accepted
+    | Refused
+    | Started
+    | Work
+    | Memos
+    | Confirm
+    | Abandon
+    | Ended
+    | Poisoned
+    | Room
+    | Idle
+    | Unknown
+    | Finished
+)
+
+# --- what is read ---------------------------------------------------------------------------------
+
+#: name, kind, status ("completed", "failed", "queued", "running", "backing_off", "sleeping"), JSON (result
+#: or error) once it has ended, attempts started, asked_at, ended_at, the moment it goes on where it waits
+type StepTuple = tuple[
+    str, str, str, bytes | None, int, int, int | None, int | None
+]
+#: id, function (its name), event id, status, created_at, started_at, ended_at, result, error, moment of
+#: the next try, steps (empty in lists)
+type RunTuple = tuple[
+    str,
+    str,
+    str,
+    str,
+    int,
+    int | None,
+    int | None,
+    bytes | None,
+    bytes | None,
+    int | None,
+    list[StepTuple],
+]
+#: event, ids of the runs it started, the event it repeats
+type StoredEvent = tuple[EventTuple, list[str], str | None]
+#: name, app, triggers, retries, concurrency, is_archived
+type FunctionTuple = tuple[str, str, list[str], int, int | None, bool]
+
+@final
+class Core:
+    """An open store and the threads that drive it. Calls are safe from every thread."""
+
+    @staticmethod
+    def open(
+        store: str,
+        *,
+        sync: str = "always",
+        clock: str = "system",
+        capacity: int = 1000,
+        retention_ms: int | None = None,
+        max_mailbox: int = 65_536,
+        seed: int | None = None,
+    ) -> Core:
+        """Open or create a store: a path, `sled:PATH`, `redb:PATH`, `memory:`.
+
+        `clock`: `system`; `scaled:60` (60 times as fast); `virtual` (moves by `advance` only);
+        `virtual:auto` (jumps to the next deadline when nothing executes and Python is parked).
+        """
+
+    @property
+    def notices(self) -> list[str]:
+        """What opening did that the user should know: what was replayed or built again, and why."""
+
+    def register(self, app: str, functions: Sequence[Function]) -> list[int]:
+        """Say what an application's functions are now; durable when it returns. Blocks."""
+
+    def connect(self, functions: Sequence[str]) -> None:
+        """Be ready for work on these functions: it begins to come. All that an executor had before is
+        offered again."""
+
+    def drain_executor(self) -> None:
+        """Want no more work. What executes may still be reported."""
+
+    def fileno(self) -> int:
+        """Readable when something has come while parked."""
+
+    def drain(self, limit: int) -> list[Item]:
+        """Take what has come, in order, at most so many items; empty when there is nothing."""
+
+    def park(self) -> bool:
+        """Be woken by `fileno` from now on. False: something is there already, drain first."""
+
+    def submit(
+        self,
+        sends: Sequence[Send],
+        invokes: Sequence[Invoke],
+        reports: Sequence[Report],
+        dropped: Sequence[str] = (),
+        reloads: Sequence[tuple[str, int]] = (),
+    ) -> int:
+        """Hand over a pass's whole output; never blocks.
+
+        Reports are always taken. Returns how many of sends and then invokes were taken, in order; when
+        that is not all of them, the mailbox is full: try the rest again after `Room`.
+        `dropped`: live runs that Python has forgotten. `reloads`: (run, epoch) of work that came as a
+        difference to what Python has forgotten: it comes again, whole.
+        """
+
+    def send_wait(
+        self, events: Sequence[NewEvent], source: tuple[str, int] | None = None
+    ) -> list[str]:
+        """The same as a send, from another thread: blocks until the events are durable."""
+
+    def watch(self, runs: Sequence[str]) -> None:
+        """Ask for one `Ended` (or `Unknown`) for each of these runs, also for those that have ended."""
+
+    def unwatch(self, runs: Sequence[str]) -> None:
+        """No longer."""
+
+    def join(self, ticket: int) -> None:
+        """Ask for `Idle` once no run is queued, running or parked on a timer."""
+
+    def advance(self, ticket: int, length_ms: int) -> None:
+        """Move a virtual clock, deadline by deadline; `Idle` comes when it has arrived and nothing
+        executes."""
+
+    def now_ms(self) -> int:
+        """The engine's time."""
+
+    # These read what is stored. They block for at most one commit: call them from a thread.
+
+    def run(self, run: str) -> RunTuple | None: ...
+    def runs(
+        self,
+        *,
+        status: Sequence[str] = (),
+        function: str | None = None,
+        since_ms: int | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> tuple[list[RunTuple], str | None]:
+        """Newest first; the second member is the cursor of the next page."""
+
+    def event(self, event: str) -> StoredEvent | None: ...
+    def events(
+        self,
+        *,
+        name: str | None = None,
+        since_ms: int | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> tuple[list[StoredEvent], str | None]: ...
+    def functions(self) -> list[FunctionTuple]: ...
+    def source_position(self, source: str) -> int | None:
+        """How far a source of events has got: the position of its last accepted batch."""
+
+    def stats(self) -> dict[str, object]:
+        """Counts: `functions` {name: {queued, running, executing, parked, completed, failed, cancelled}},
+        `live`, `executing`, `timers`, `stale_reports`, `mailbox`, `outbox`, `now_ms`, `commits` {count,
+        bytes, turns, size_p50, size_p99, time_p50_us, time_p99_us}. Does not block."""
+
+    def close(self, grace_ms: int = 0) -> None:
+        """Stop: no more work, wait up to `grace_ms` for reports of what executes (drain and submit
+        go on from the loop's thread), commit, end the threads. Blocks; safe to call twice."""
+
+def store_check(store: str) -> str:
+    """Verify a store that nobody has open; a JSON object that says what was found."""
+
+def store_backup(store: str, to: str) -> str:
+    """Write a verified copy of a store that nobody has open to a file; a JSON object."""
+
+def store_restore(source: str, store: str) -> str:
+    """Make a new store out of a backup; a JSON object."""
