@@ -15,8 +15,13 @@ from ._errors import (
     ConfigError,
     DurableError,
     EngineClosed,
+    EngineFailed,
+    EventRefused,
+    ForkedEngineError,
+    NotFoundError,
     PayloadTooLarge,
     StoreError,
+    StoreLocked,
 )
 
 
@@ -51,17 +56,24 @@ RUN_ERROR: Final = 6
 NEVER: Final = -1
 
 
+#: Every kind that is not here is about the store.
+_PUBLIC: Final[dict[str, type[DurableError]]] = {
+    "broken": EngineFailed,
+    "closed": EngineClosed,
+    "event": EventRefused,
+    "forked": ForkedEngineError,
+    "invalid": ConfigError,
+    "location": ConfigError,
+    "locked": StoreLocked,
+    "too_large": PayloadTooLarge,
+    "unknown_function": NotFoundError,
+    "unknown_run": NotFoundError,
+}
+
+
 def public_error(kind: str, text: str) -> DurableError:
     """The exception a user sees for an error of the native module."""
-    match kind:
-        case "invalid" | "unknown_function" | "unknown_run" | "location":
-            return ConfigError(text)
-        case "too_large":
-            return PayloadTooLarge(text)
-        case "closed" | "forked":
-            return EngineClosed(text)
-        case _:
-            return StoreError(text)
+    return _PUBLIC.get(kind, StoreError)(text)
 
 
 @contextmanager

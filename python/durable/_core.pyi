@@ -32,9 +32,10 @@ __version__: Final[str]
 class CoreError(Exception):
     """The one error of this module: `args` is `(kind, text)`; the text says what to do.
 
-    Kinds: `invalid` (a setting, an event, a name), `too_large`, `unknown_function`, `unknown_run`,
-    `closed`, `forked`, `poisoned` (nothing is acknowledged any more: open the store again),
-    `locked`, `corrupt`, `io`, `full`, `newer`, `location` (the store cannot be where it is said to be).
+    Kinds: `invalid` (a setting), `event` (an event that is not accepted), `too_large`,
+    `unknown_function`, `unknown_run`, `closed`, `forked`, `broken` (a broken invariant stopped the
+    engine), and of the store: `locked`, `location` (it cannot be where it is said to be), `corrupt`, `io`,
+    `full`, `newer`, `poisoned` (a write failed: nothing is acknowledged until it is opened again).
     """
 
     @property
@@ -98,7 +99,7 @@ type Confirm = tuple[Literal[5], str, int, int, int]  # run, epoch, number, memo
 type Abandon = tuple[Literal[6], str, int]  # run, epoch: drop what executes under it
 #: A watched run ended: run, status, result or error
 type Ended = tuple[Literal[7], str, Literal["completed", "failed", "cancelled"], bytes]
-#: The engine has stopped: every waiting caller is to be told, nothing else will come. kind, text
+#: The engine has stopped: tell every waiting caller, nothing else will come. kind (as in `CoreError`), text
 type Poisoned = tuple[Literal[8], str, str]
 type Room = tuple[Literal[9]]  # after a submit that did not take all: try again
 type Idle = tuple[Literal[10], int]  # ticket of `join` or `advance`
@@ -191,7 +192,9 @@ class Core:
         """Take what has come, in order, at most so many items; empty when there is nothing."""
 
     def park(self) -> bool:
-        """Be woken by `fileno` from now on. False: something is there already, drain first."""
+        """Be woken by `fileno` from now on. False: something is there already, drain first. Call it when the
+        tasks that the pass woke have had their turn (`loop.call_soon`): a virtual clock takes it to mean
+        that Python has nothing to do."""
 
     def submit(
         self,
