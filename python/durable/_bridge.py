@@ -65,6 +65,7 @@ _PUBLIC: Final[dict[str, type[DurableError]]] = {
     "invalid": ConfigError,
     "location": ConfigError,
     "locked": StoreLocked,
+    "poisoned": EngineFailed,
     "too_large": PayloadTooLarge,
     "unknown_function": NotFoundError,
     "unknown_run": NotFoundError,
