@@ -1,0 +1,14 @@
+"""The command line: `durable ...` and `python -m durable ...`; `import durable` pays nothing for it."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command that the process was started with, and end the process with its exit code."""
+    from .failure import CommandError, report  # noqa: PLC0415  # slow to import
+    from .root import app  # noqa: PLC0415
+
+    try:
+        app(prog_name="durable")
+    except CommandError as error:
+        sys.exit(report(error))

@@ -1,0 +1,70 @@
+"""Where words go: results to stdout, what is said about them to stderr; moments and lengths in words."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from functools import cache
+from typing import Final
+
+from rich.console import Console
+
+
+_MS_IN: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000))
+_SECOND_MS: Final = 1000
+_TENS_OF_SECONDS_MS: Final = 10_000
+
+
+@cache
+def results() -> Console:
+    """The screen for what was asked for: stdout."""
+    return Console(highlight=False)
+
+
+@cache
+def messages() -> Console:
+    """The screen for progress and errors: stderr."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(value: object) -> None:
+    """One JSON text on stdout, indented where a person looks at it."""
+    indent = 2 if sys.stdout.isatty() else None
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    sys.stdout.write(text + "\n")
+
+
+def moment(at_ms: int | None, *, with_ms: bool = False) -> str:
+    """A moment as `2026-11-21 05:00:01`, in the local time zone; empty where there is none."""
+    if at_ms is None:
+        return ""
+    local = datetime.fromtimestamp(at_ms / 1000, tz=UTC).astimezone()
+    shown = f"{local:%Y-%m-%d %H:%M:%S}"
+    return f"{shown}.{at_ms % 1000:03}" if with_ms else shown
+
+
+def length(ms: float) -> str:
+    """A length of time with two units at most: `4 ms`, `1.25 s`, `3 m 20 s`, `2 d 4 h`."""
+    if ms < _SECOND_MS:
+        return f"{ms:.0f} ms"
+    if ms < _TENS_OF_SECONDS_MS:
+        return f"{ms / 1000:.2f} s"
+    parts: list[str] = []
+    left = round(ms / 1000) * 1000
+    for unit, unit_ms in (*_MS_IN, ("s", 1000)):
+        count, left = divmod(left, unit_ms)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
+def count(number: int, thing: str) -> str:
+    """`1 run`, `2,000 runs`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def clip(text: str, width: int) -> str:
+    """The text in one line of at most `width` letters, with an ellipsis where it was longer."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: max(width - 1, 0)] + "…"

@@ -1,0 +1,36 @@
+"""Lengths, counts and clipped texts as people read them."""
+
+import pytest
+
+from durable.cli.output import clip, count, length, moment
+
+
+@pytest.mark.parametrize(
+    ("ms", "shown"),
+    [
+        (0, "0 ms"),
+        (999, "999 ms"),
+        (1250, "1.25 s"),
+        (10_000, "10 s"),
+        (59_700, "1 m"),
+        (200_000, "3 m 20 s"),
+        (3_600_000, "1 h"),
+        (187_200_000, "2 d 4 h"),
+    ],
+)
+def test_a_length_has_at_most_two_units(ms: int, shown: str) -> None:
+    assert length(ms) == shown
+
+
+def test_a_count_says_one_or_many() -> None:
+    assert [count(n, "run") for n in (0, 1, 2000)] == ["0 runs", "1 run", "2,000 runs"]
+
+
+def test_a_clipped_text_is_one_line_of_the_asked_width() -> None:
+    assert clip("two\n  lines", 20) == "two lines"
+    assert clip("a long one", 6) == "a lon…"
+
+
+def test_no_moment_is_shown_as_nothing() -> None:
+    assert moment(None) == ""
+    assert moment(1_700_000_000_123, with_ms=True).endswith(".123")
