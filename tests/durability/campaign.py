@@ -1,0 +1,43 @@
+"""One command for every campaign: `python tests/durability/campaign.py NAME --count N [--seed S]`."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from pathlib import Path
+
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from crash import power_cut
+
+
+CAMPAIGNS = {
+    "power-cut": power_cut.run,
+}
+
+
+def main() -> int:
+    """Run one campaign; the exit status says whether a promise was broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=sorted(CAMPAIGNS))
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument(
+        "--save", action="store_true", help="keep for docs/reliability.md"
+    )
+    chosen = parser.parse_args()
+    seed = random.randrange(2**32) if chosen.seed is None else chosen.seed
+    print(f"{chosen.name}: seed {seed}", file=sys.stderr)
+    report = CAMPAIGNS[chosen.name](chosen.count, seed)
+    if chosen.save:
+        report.save(
+            f"python tests/durability/campaign.py {chosen.name} --count {chosen.count}"
+        )
+    print(report.line())
+    return 1 if report.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Crash tests with real processes: one module per campaign."""
