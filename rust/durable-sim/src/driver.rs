@@ -1,0 +1,319 @@
+//! Drives a shard as the runtime does: drain the mailbox, handle, tick, dispatch, resolve archives,
+//! stage, append, and only then let effects go.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use durable_core::write::{
+    self, LOADED_PREFIXES, MEMO, RUN, TIMER, history, history_key, memo_key, run_key,
+};
+use durable_core::{
+    Command, Effect, Memo, Record, RunEnd, RunId, Settings, Shard, Timestamp, Turn, Write,
+};
+
+
+use crate::chance::Chance;
+use crate::mistake::Mistake;
+use crate::storage::{Change, Seq, Storage};
+
+/// A turn that is over: what went in, what it changed, what is to leave.
+#[derive(Debug)]
+pub struct Sealed {
+    /// Its number in the log.
+    pub seq: Seq,
+    /// The shard's time.
+    pub now: Timestamp,
+    /// The latest moment that any clock has shown.
+    pub latest: Timestamp,
+    /// What was handled, in order.
+    pub commands: Vec<Command>,
+    /// What it changed, archives resolved.
+    pub changes: Vec<Change>,
+    /// The runs it ended.
+    pub ends: Vec<(RunId, RunEnd)>,
+    /// What is to leave, each with the memos that go with it.
+    pub effects: Vec<(Effect, Vec<Memo>)>,
+}
+
+/// The runtime's loop without threads.
+#[derive(Debug)]
+pub struct Driver {
+    /// The shard.
+    pub shard: Shard,
+    /// Its store.
+    pub storage: Box<dyn Storage>,
+    /// What came and was not handled.
+    pub mailbox: VecDeque<Command>,
+    /// Reads that were asked for and not answered.
+    pub asked: VecDeque<Effect>,
+    /// Turns that are not durable, oldest first.
+    pub uncommitted: VecDeque<Rc<Sealed>>,
+    page: usize,
+    next_seq: Seq,
+    mistake: Option<Mistake>,
+}
+
+impl Driver {
+    /// The shard out of a store, as after a start.
+    pub fn open(
+        storage: Box<dyn Storage>,
+        settings: Settings,
+        now: Timestamp,
+        (page, mistake): (usize, Option<Mistake>),
+    ) -> Result<Self, String> {
+        let shard = load(storage.as_ref(), settings, now)?;
+        Ok(Self {
+            shard,
+            storage,
+            mailbox: VecDeque::new(),
+            asked: VecDeque::new(),
+            uncommitted: VecDeque::new(),
+            page,
+            next_seq: 1,
+            mistake,
+        })
+    }
+
+    /// Numbers of turns go on where the store's log ends.
+    pub fn number_from(&mut self, next_seq: Seq) {
+        self.next_seq = next_seq;
+    }
+
+    /// The number of the next turn.
+    pub fn next_seq(&self) -> Seq {
+        self.next_seq
+    }
+
+    /// One turn over up to `most` commands, at a moment of the clock and with the latest there was.
+    pub fn turn(
+        &mut self,
+        (now, latest): (Timestamp, Timestamp),
+        most: usize,
+        chance: &mut Chance,
+    ) -> Result<Rc<Sealed>, String> {
+        let mut turn = Turn::default();
+        let mut commands = Vec::new();
+        while let Some(place) = self.asked.iter().position(|ask| is_urgent(ask) || chance.happens(500)) {
+            let Some(ask) = self.asked.remove(place) else { break };
+            if let Some(answer) = self.read(&ask, chance) {
+                commands.push(answer);
+            }
+        }
+        let count = self.mailbox.len().min(most);
+        commands.extend(self.mailbox.drain(..count));
+        for command in &mut commands {
+            if let Command::AcceptEvents { events, .. } = command {
+                for (event, known) in events {
+                    let key = event.user_id.as_deref().map(write::dedup_key);
+                    let found = key.and_then(|key| Some((key.clone(), self.storage.get(&key)?)));
+                    *known = found.filter(|_| self.mistake != Some(Mistake::ForgetsSenders));
+                }
+            }
+            self.shard.handle(now, command.clone(), &mut turn);
+        }
+        let is_hasty = self.mistake == Some(Mistake::TicksEarly);
+        let now = if is_hasty { now.plus(std::time::Duration::from_millis(700)) } else { now };
+        self.shard.tick(now, &mut turn);
+        if self.mistake == Some(Mistake::ReadsTimersBeforeStaging) {
+            self.answer_early(now, &mut turn, chance);
+        }
+        self.shard.dispatch(now, &mut turn);
+        self.seal((commands, latest), turn, chance)
+    }
+
+    fn answer_early(&mut self, now: Timestamp, turn: &mut Turn, chance: &mut Chance) {
+        let is_ask = |effect: &Effect| matches!(effect, Effect::LoadTimers { .. });
+        while let Some(place) = turn.effects.iter().position(is_ask) {
+            let ask = turn.effects.remove(place);
+            if let Some(answer) = self.read(&ask, chance) {
+                self.shard.handle(now, answer, turn);
+            }
+        }
+    }
+
+    fn seal(
+        &mut self,
+        (commands, latest): (Vec<Command>, Timestamp),
+        turn: Turn,
+        chance: &mut Chance,
+    ) -> Result<Rc<Sealed>, String> {
+        let (changes, ends) = self.resolve(turn.writes, chance)?;
+        let seq = self.next_seq;
+        if !changes.is_empty() {
+            self.next_seq = seq.saturating_add(1);
+            self.storage.stage(seq, &changes);
+        }
+        let mut effects = Vec::new();
+        for effect in turn.effects {
+            match &effect {
+                Effect::LoadTimers { .. } | Effect::FindExpired { .. } => {
+                    self.asked.push_back(effect);
+                }
+                Effect::OfferWork(work) => {
+                    let memos = self.memos(work.run, work.memo_count)?;
+                    effects.push((effect, memos));
+                }
+                Effect::DeliverMemo { run, memo_count, .. }
+                | Effect::ConfirmReport { run, memo_count, .. } => {
+                    let memos = self.memos(*run, *memo_count);
+                    effects.push((effect, memos.unwrap_or_default()));
+                }
+                Effect::Answer { .. } | Effect::AbandonWork { .. } | Effect::AnnounceEnd { .. } => {
+                    effects.push((effect, Vec::new()));
+                }
+            }
+        }
+        let now = self.shard.now();
+        let sealed = Rc::new(Sealed { seq, now, latest, commands, changes, ends, effects });
+        self.uncommitted.push_back(Rc::clone(&sealed));
+        Ok(sealed)
+    }
+
+    /// All that is staged becomes durable; the turns whose effects may go.
+    pub fn commit(&mut self) -> Result<Vec<Rc<Sealed>>, String> {
+        match self.storage.append() {
+            Err(_) if self.mistake == Some(Mistake::IgnoresPoison) => {}
+            other => other?,
+        }
+        Ok(self.uncommitted.drain(..).collect())
+    }
+
+    /// Whether the shard as loaded from the store is the shard as it is, and both are sound.
+    pub fn examine(&self, settings: &Settings) -> Result<(), String> {
+        self.shard.audit()?;
+        let timers = self.storage.scan(&[TIMER], &[TIMER + 1], usize::MAX);
+        self.shard.audit_timers(&timers)?;
+        let loaded = load(self.storage.as_ref(), settings.clone(), Timestamp::default())?;
+        let (loaded, live) = (loaded.portrait(), self.shard.portrait());
+        if loaded == live {
+            Ok(())
+        } else {
+            Err(format!("loaded from the store it is\n{loaded:#?}\nbut live it is\n{live:#?}"))
+        }
+    }
+
+    fn read(&self, ask: &Effect, chance: &mut Chance) -> Option<Command> {
+        let page = |limit: usize| limit.min(self.page);
+        match ask {
+            Effect::LoadTimers { from, before, limit } => {
+                let (timers, is_complete) = self.some(from, before, page(*limit), chance);
+                Some(Command::LoadTimers { timers, is_complete })
+            }
+            Effect::FindExpired { from, before, limit } => {
+                let (records, is_complete) = self.some(from, before, page(*limit), chance);
+                let (from, before) = (from.clone(), before.clone());
+                Some(Command::Expire { from, before, records, is_complete })
+            }
+            Effect::Answer { .. }
+            | Effect::OfferWork(_)
+            | Effect::DeliverMemo { .. }
+            | Effect::ConfirmReport { .. }
+            | Effect::AbandonWork { .. }
+            | Effect::AnnounceEnd { .. } => None,
+        }
+    }
+
+    fn some(
+        &self,
+        from: &Bytes,
+        before: &Bytes,
+        limit: usize,
+        _chance: &mut Chance,
+    ) -> (Vec<Record>, bool) {
+        let mut records = self.storage.scan(from, before, limit.saturating_add(1));
+        let is_complete = records.len() <= limit;
+        records.truncate(limit);
+        (records, is_complete)
+    }
+
+    fn memos(&self, run: RunId, count: u32) -> Result<Vec<Memo>, String> {
+        let last = match self.mistake {
+            Some(Mistake::ForgetsLastMemo) => count.saturating_sub(1),
+            Some(_) | None => count,
+        };
+        let one = |number| {
+            let bytes = self.storage.get(&memo_key(run, number));
+            let bytes = bytes.ok_or_else(|| format!("run {run} lacks its memo {number}"))?;
+            write::decode("a memo", &bytes).map_err(|why| why.to_string())
+        };
+        (0..last).map(one).collect()
+    }
+
+    /// The turn's writes as changes: archives become a history and deletions.
+    fn resolve(
+        &mut self,
+        writes: Vec<Write>,
+        chance: &mut Chance,
+    ) -> Result<(Vec<Change>, Vec<(RunId, RunEnd)>), String> {
+        let (mut changes, mut ends) = (Vec::new(), Vec::new());
+        let is_timer = |key: &Bytes| key.first() == Some(&TIMER);
+        for write in writes {
+            match write {
+                Write::Insert { key, .. }
+                    if self.mistake == Some(Mistake::DropsTimers)
+                        && is_timer(&key)
+                        && chance.happens(100) => {}
+                Write::Insert { key, value } => {
+                    changes.push(Change { key, value: Some(value), is_new: true });
+                }
+                Write::Put { key, value } => {
+                    changes.push(Change { key, value: Some(value), is_new: false });
+                }
+                Write::Delete { key } => changes.push(delete(key)),
+                Write::Archive { run, end, memo_count } => {
+                    let memos = self.archived_memos(run, memo_count, &changes)?;
+                    let value = Some(history(end.clone(), memos));
+                    changes.push(Change { key: history_key(run), value, is_new: true });
+                    let kept = u32::from(self.mistake == Some(Mistake::LeavesMemos));
+                    changes.extend((kept..memo_count).map(|n| delete(memo_key(run, n))));
+                    changes.push(delete(run_key(run)));
+                    ends.push((run, end));
+                }
+            }
+        }
+        Ok((changes, ends))
+    }
+
+    fn archived_memos(
+        &self,
+        run: RunId,
+        count: u32,
+        changes: &[Change],
+    ) -> Result<Vec<Memo>, String> {
+        let one = |number| {
+            let key = memo_key(run, number);
+            let in_turn = changes.iter().rev().find(|change| change.key == key);
+            let bytes = match in_turn {
+                Some(change) => change.value.clone(),
+                None => self.storage.get(&key),
+            };
+            let bytes = bytes.ok_or_else(|| format!("run {run} ends without its memo {number}"))?;
+            write::decode("a memo", &bytes).map_err(|why| why.to_string())
+        };
+        (0..count).map(one).collect()
+    }
+}
+
+/// Timers are fetched before anything else happens; what may be too old can wait.
+fn is_urgent(ask: &Effect) -> bool {
+    matches!(ask, Effect::LoadTimers { .. })
+}
+
+fn delete(key: Bytes) -> Change {
+    Change { key, value: None, is_new: false }
+}
+
+/// The shard as a store has it.
+pub fn load(storage: &dyn Storage, settings: Settings, now: Timestamp) -> Result<Shard, String> {
+    let records = LOADED_PREFIXES
+        .into_iter()
+        .flat_map(|prefix| storage.scan(&[prefix], &[prefix.saturating_add(1)], usize::MAX));
+    Shard::load(settings, now, records).map_err(|why| why.to_string())
+}
+
+/// How many live runs' records and memos a store holds.
+pub fn live_keys(storage: &dyn Storage) -> (usize, usize) {
+    let count = |prefix: u8| storage.scan(&[prefix], &[prefix.saturating_add(1)], usize::MAX).len();
+    (count(RUN), count(MEMO))
+}

@@ -1,0 +1,199 @@
+//! The slow obvious model: what must follow from what was told to the shard, said a second time.
+//!
+//! It learns from what turns wrote and let go, and compares each with what it expects. It is cloned and
+//! rolled back, as the store is, by a crash.
+
+mod admission;
+mod expiry;
+mod progress;
+
+pub(crate) use progress::holds;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use durable_core::write::{
+    DEDUP, EVENT, FUNCTION, HISTORY, INBOX, MEMO, META, RUN, TIMER, decode, id_in_key, read_history,
+};
+use durable_core::{
+    Effect, EventId, EventRecord, FunctionId, FunctionRecord, FunctionSpec, Memo, RunEnd, RunId,
+    RunRecord, Settings, Timestamp,
+};
+use crate::storage::Change;
+
+use crate::driver::Sealed;
+use crate::outside::Outside;
+use crate::tally::Tally;
+
+/// For so long an id starts no second run of a function.
+const DEDUP_WINDOW: Duration = Duration::from_hours(24);
+
+/// A run, from its creation on.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// Its function.
+    pub function: FunctionId,
+    /// Not before this moment does it start.
+    pub starts_at: Timestamp,
+    /// As last written.
+    pub record: Option<RunRecord>,
+    /// Its memos.
+    pub memos: Vec<Memo>,
+    /// How it ended.
+    pub end: Option<RunEnd>,
+}
+
+/// What is known of a sender's id.
+#[derive(Clone, Debug)]
+struct Sender {
+    first: EventId,
+    runs: Vec<(FunctionId, RunId)>,
+}
+
+/// What the store must hold, and why.
+#[derive(Clone, Debug)]
+pub struct Model {
+    settings: Settings,
+    is_honest: bool,
+    specs: Vec<(FunctionSpec, bool)>,
+    functions: Vec<FunctionRecord>,
+    inbox: BTreeMap<String, u64>,
+    senders: BTreeMap<String, Sender>,
+    /// Events that are kept.
+    pub events: BTreeMap<EventId, EventRecord>,
+    /// Every run there ever was.
+    pub runs: BTreeMap<RunId, Life>,
+}
+
+impl Model {
+    /// Of an empty store. Of dishonest executors less is expected.
+    pub const fn new(settings: Settings, is_honest: bool) -> Self {
+        Self {
+            settings,
+            is_honest,
+            specs: Vec::new(),
+            functions: Vec::new(),
+            inbox: BTreeMap::new(),
+            senders: BTreeMap::new(),
+            events: BTreeMap::new(),
+            runs: BTreeMap::new(),
+        }
+    }
+
+    /// Runs that have not ended.
+    pub fn live(&self) -> impl Iterator<Item = (RunId, &Life)> {
+        self.runs.iter().filter(|(_, life)| life.end.is_none()).map(|(id, life)| (*id, life))
+    }
+
+    /// The setting of a function.
+    pub fn spec(&self, function: FunctionId) -> Option<&FunctionSpec> {
+        self.specs.get(function.index()).map(|(spec, _)| spec)
+    }
+
+    /// Whether a step of a run is recorded.
+    pub fn is_recorded(&self, run: RunId, step: &str) -> bool {
+        let life = self.runs.get(&run);
+        life.is_some_and(|life| life.memos.iter().any(|memo| memo.name == step))
+    }
+
+    /// Takes a turn in. `Err` says what should not be.
+    pub fn take(
+        &mut self,
+        turn: &Sealed,
+        outside: &mut Outside,
+        tally: &mut Tally,
+    ) -> Result<(), String> {
+        self.admit(turn, tally)?;
+        self.check_ends(turn)?;
+        for change in &turn.changes {
+            self.take_change(turn, change, outside, tally)?;
+        }
+        self.check_offers(turn, tally)?;
+        for (place, (spec, is_archived)) in self.specs.iter().enumerate() {
+            let written = self.functions.get(place);
+            let is_same =
+                written.is_some_and(|f| f.spec == *spec && f.is_archived == *is_archived);
+            if !is_same {
+                return Err(format!("function '{}' is kept as {written:?}", spec.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_change(
+        &mut self,
+        turn: &Sealed,
+        change: &Change,
+        outside: &mut Outside,
+        tally: &mut Tally,
+    ) -> Result<(), String> {
+        let key = &change.key;
+        let id = || id_in_key(key).ok_or_else(|| "a key is cut short".to_owned());
+        match (key.first(), &change.value) {
+            (Some(&RUN), Some(value)) => {
+                self.take_run(turn, RunId::from_bytes(id()?), value, tally)
+            }
+            (Some(&MEMO), Some(value)) => {
+                let memo: Memo = read("a memo", value)?;
+                self.take_memo(turn, RunId::from_bytes(id()?), (key, memo), outside)
+            }
+            (Some(&HISTORY), Some(value)) => {
+                let history = read_history(value).map_err(|why| why.to_string())?;
+                self.take_history(turn, RunId::from_bytes(id()?), history, outside, tally)
+            }
+            (Some(&RUN | &MEMO), None) => {
+                let run = RunId::from_bytes(id()?);
+                let is_ended = self.runs.get(&run).is_some_and(|life| life.end.is_some());
+                require(is_ended, || format!("a record of run {run} goes while the run lives"))
+            }
+            (Some(&HISTORY), None) => self.expire_run(turn, RunId::from_bytes(id()?), tally),
+            (Some(&EVENT), None) => self.expire_event(turn, EventId::from_bytes(id()?), tally),
+            (Some(&DEDUP), None) => self.expire_sender(turn, key),
+            (Some(&FUNCTION), Some(value)) => {
+                let number: [u8; 4] = key.get(1..5).and_then(|b| b.try_into().ok()).unwrap_or([0; 4]);
+                let place = FunctionId(u32::from_be_bytes(number)).index();
+                let record: FunctionRecord = read("a function", value)?;
+                if place == self.functions.len() {
+                    self.functions.push(record);
+                } else if let Some(kept) = self.functions.get_mut(place) {
+                    *kept = record;
+                }
+                Ok(())
+            }
+            (Some(&EVENT | &DEDUP | &META | &INBOX), Some(_)) | (Some(&TIMER), _) => Ok(()),
+            (other, _) => Err(format!("an unexpected change of {other:?}")),
+        }
+    }
+
+    /// Each end is announced once, in the turn in which it is recorded.
+    fn check_ends(&mut self, turn: &Sealed) -> Result<(), String> {
+        let announced = turn.effects.iter().filter_map(|(effect, _)| match effect {
+            Effect::AnnounceEnd { run, ending, outcome, .. } => Some((*run, *ending, outcome)),
+            Effect::Answer { .. }
+            | Effect::OfferWork(_)
+            | Effect::DeliverMemo { .. }
+            | Effect::ConfirmReport { .. }
+            | Effect::AbandonWork { .. }
+            | Effect::LoadTimers { .. }
+            | Effect::FindExpired { .. } => None,
+        });
+        let recorded = turn.ends.iter().map(|(run, end)| (*run, end.ending, &end.outcome));
+        require(announced.eq(recorded), || "ends recorded and ends announced differ".to_owned())?;
+        for (run, end) in &turn.ends {
+            let life = self.runs.get_mut(run).ok_or_else(|| format!("unknown run {run} ends"))?;
+            if life.end.is_some() {
+                return Err(format!("run {run} ends a second time"));
+            }
+            life.end = Some(end.clone());
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn require(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
+fn read<T: serde::de::DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, String> {
+    decode(what, bytes).map_err(|why| why.to_string())
+}

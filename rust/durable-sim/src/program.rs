@@ -1,0 +1,285 @@
+//! Small handlers: what a run's code does, as a tree that is gone through from the top each time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use durable_core::{Outcome, Retry};
+
+use crate::chance::Chance;
+use crate::mix::Mix;
+
+/// A piece of a handler.
+#[derive(Clone, Debug)]
+pub enum Node {
+    /// A step whose function is called.
+    Step(Step),
+    /// A sleep.
+    Sleep(Sleep),
+    /// Code between steps that may raise.
+    Code(Code),
+    /// One after the other.
+    Sequence(Vec<Self>),
+    /// All at once; the first error ends it.
+    Parallel(Vec<Self>),
+    /// All at once; the first that is done ends it, and the others go on by themselves.
+    Race(Vec<Self>),
+}
+
+/// A step whose function is called.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its id with its counter.
+    pub name: String,
+    /// So many calls raise, then one returns.
+    pub failures: u32,
+    /// What the errors say about trying again.
+    pub retry: Retry,
+    /// The handler catches its final error.
+    pub is_caught: bool,
+    /// Bytes of its result, about.
+    pub size: usize,
+}
+
+/// A sleep.
+#[derive(Clone, Debug)]
+pub struct Sleep {
+    /// Its id with its counter.
+    pub name: String,
+    /// How long, or until when after the run's code first says so.
+    pub length: Duration,
+    /// It names a moment rather than a length.
+    pub is_moment: bool,
+}
+
+/// Code between steps.
+#[derive(Clone, Debug)]
+pub struct Code {
+    /// Which place it is.
+    pub place: u32,
+    /// It raises so many times before it passes.
+    pub failures: u32,
+    /// What the error says about trying again.
+    pub retry: Retry,
+}
+
+/// What the handler asks for and has no memo of.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// A call.
+    Step(Step),
+    /// A sleep.
+    Sleep(Sleep),
+}
+
+impl Asked {
+    /// The step's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Step(step) => &step.name,
+            Self::Sleep(sleep) => &sleep.name,
+        }
+    }
+}
+
+/// How far a piece of a handler has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Through.
+    Done,
+    /// It waits for a memo.
+    Waiting,
+    /// It came to code that may raise, for the first time since the handler was called.
+    AtCode(u32),
+    /// The error of a step went through it: the memo's bytes.
+    Raised(bytes::Bytes),
+}
+
+/// A handler.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// All of it.
+    pub root: Node,
+    /// Its steps that are called.
+    pub steps: BTreeMap<String, Step>,
+    /// Its sleeps.
+    pub sleeps: BTreeMap<String, Sleep>,
+    /// Its places that may raise.
+    pub places: BTreeMap<u32, Code>,
+}
+
+impl Program {
+    /// A handler of random shape.
+    pub fn draw(chance: &mut Chance, mix: &Mix) -> Self {
+        let mut writer = Writer { chance, mix, next: 0, left: mix.program_size };
+        let root = writer.node(0);
+        let mut program = Self {
+            root: root.clone(),
+            steps: BTreeMap::new(),
+            sleeps: BTreeMap::new(),
+            places: BTreeMap::new(),
+        };
+        program.index(&root);
+        program
+    }
+
+    fn index(&mut self, node: &Node) {
+        match node {
+            Node::Step(step) => drop(self.steps.insert(step.name.clone(), step.clone())),
+            Node::Sleep(sleep) => drop(self.sleeps.insert(sleep.name.clone(), sleep.clone())),
+            Node::Code(code) => drop(self.places.insert(code.place, code.clone())),
+            Node::Sequence(nodes) | Node::Parallel(nodes) | Node::Race(nodes) => {
+                nodes.iter().for_each(|node| self.index(node));
+            }
+        }
+    }
+
+    /// Goes through the handler: where it stands, and all that it has asked for without a memo.
+    pub fn go(
+        &self,
+        memos: &BTreeMap<String, Outcome>,
+        passed: &BTreeSet<u32>,
+    ) -> (Standing, Vec<Asked>) {
+        let mut asked = Vec::new();
+        let standing = go(&self.root, memos, passed, &mut asked);
+        (standing, asked)
+    }
+}
+
+fn go(
+    node: &Node,
+    memos: &BTreeMap<String, Outcome>,
+    passed: &BTreeSet<u32>,
+    asked: &mut Vec<Asked>,
+) -> Standing {
+    match node {
+        Node::Step(step) => match memos.get(&step.name) {
+            Some(Outcome::Error(error)) if !step.is_caught => Standing::Raised(error.clone()),
+            Some(Outcome::Data(_) | Outcome::Error(_)) => Standing::Done,
+            None => {
+                asked.push(Asked::Step(step.clone()));
+                Standing::Waiting
+            }
+        },
+        Node::Sleep(sleep) if memos.contains_key(&sleep.name) => Standing::Done,
+        Node::Sleep(sleep) => {
+            asked.push(Asked::Sleep(sleep.clone()));
+            Standing::Waiting
+        }
+        Node::Code(code) if passed.contains(&code.place) => Standing::Done,
+        Node::Code(code) => Standing::AtCode(code.place),
+        Node::Sequence(nodes) => nodes
+            .iter()
+            .map(|node| go(node, memos, passed, asked))
+            .find(|standing| *standing != Standing::Done)
+            .unwrap_or(Standing::Done),
+        Node::Parallel(nodes) => {
+            let all: Vec<Standing> =
+                nodes.iter().map(|node| go(node, memos, passed, asked)).collect();
+            let is_stop = |s: &&Standing| matches!(s, Standing::Raised(_) | Standing::AtCode(_));
+            let stop = all.iter().find(is_stop);
+            let rest = stop.or_else(|| all.iter().find(|s| **s != Standing::Done));
+            rest.cloned().unwrap_or(Standing::Done)
+        }
+        Node::Race(nodes) => {
+            let all: Vec<Standing> =
+                nodes.iter().map(|node| go(node, memos, passed, asked)).collect();
+            let at_code = all.iter().find(|s| matches!(s, Standing::AtCode(_)));
+            let is_done = all.contains(&Standing::Done) || all.is_empty();
+            match at_code {
+                Some(standing) => standing.clone(),
+                None if is_done => Standing::Done,
+                None => Standing::Waiting,
+            }
+        }
+    }
+}
+
+struct Writer<'a> {
+    chance: &'a mut Chance,
+    mix: &'a Mix,
+    next: u32,
+    left: u32,
+}
+
+impl Writer<'_> {
+    fn node(&mut self, depth: u32) -> Node {
+        let shape = self.chance.below(if depth > 2 { 6 } else { 12 });
+        match shape {
+            0..=3 => self.step(),
+            4 => self.sleep(),
+            5 => self.code(),
+            6..=8 => Node::Sequence(self.children(depth)),
+            9 | 10 => Node::Parallel(self.children(depth)),
+            _ => Node::Race(self.racers()),
+        }
+    }
+
+    fn children(&mut self, depth: u32) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        for _ in 0..self.chance.small(1, 4) {
+            if self.left == 0 {
+                break;
+            }
+            self.left -= 1;
+            nodes.push(self.node(depth.saturating_add(1)));
+        }
+        nodes
+    }
+
+    /// What races raises nothing: which of two errors comes first is not the same each time.
+    fn racers(&mut self) -> Vec<Node> {
+        let count = self.chance.small(2, 3);
+        (0..count)
+            .map(|_| match self.step() {
+                Node::Step(step) => Node::Step(Step { is_caught: true, ..step }),
+                other => other,
+            })
+            .collect()
+    }
+
+    fn name(&mut self) -> String {
+        self.next = self.next.saturating_add(1);
+        match self.next % 5 {
+            0 => format!("again:{}", self.next / 5),
+            _ => format!("step-{}", self.next),
+        }
+    }
+
+    fn retry(&mut self) -> Retry {
+        match self.chance.below(6) {
+            0 => Retry::Never,
+            1 => Retry::After(Duration::from_millis(self.chance.within(0, 100_000))),
+            _ => Retry::Backoff,
+        }
+    }
+
+    fn failures(&mut self) -> u32 {
+        if self.chance.happens(400) { self.chance.small(1, 6) } else { 0 }
+    }
+
+    fn step(&mut self) -> Node {
+        let is_large = self.chance.happens(60);
+        Node::Step(Step {
+            name: self.name(),
+            failures: self.failures(),
+            retry: self.retry(),
+            is_caught: self.chance.happens(500),
+            size: if is_large { self.chance.size(1, 2_000) } else { self.chance.size(1, 40) },
+        })
+    }
+
+    fn sleep(&mut self) -> Node {
+        let is_long = self.chance.happens(60);
+        let most = if is_long { Duration::from_hours(24 * 40) } else { self.mix.sleep };
+        Node::Sleep(Sleep {
+            name: self.name(),
+            length: self.chance.length(most),
+            is_moment: self.chance.happens(300),
+        })
+    }
+
+    fn code(&mut self) -> Node {
+        self.next = self.next.saturating_add(1);
+        Node::Code(Code { place: self.next, failures: self.failures(), retry: self.retry() })
+    }
+}

@@ -1,0 +1,88 @@
+//! What has happened, by name: how a campaign knows that it went where bugs are.
+
+use std::collections::BTreeMap;
+
+/// Counts by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally(BTreeMap<&'static str, u64>);
+
+impl Tally {
+    /// It happened.
+    pub fn note(&mut self, what: &'static str) {
+        self.add(what, 1);
+    }
+
+    /// It happened so often.
+    pub fn add(&mut self, what: &'static str, count: u64) {
+        let counter = self.0.entry(what).or_default();
+        *counter = counter.saturating_add(count);
+    }
+
+    /// How often.
+    pub fn count(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or(0)
+    }
+
+    /// Takes another's counts in.
+    pub fn join(&mut self, other: &Self) {
+        for (what, count) in &other.0 {
+            self.add(what, *count);
+        }
+    }
+
+    /// All of it, by name.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.0.iter().map(|(what, count)| (*what, *count))
+    }
+
+    /// Of what must happen at least once in a campaign, what has not.
+    pub fn never_reached(&self) -> Vec<&'static str> {
+        MUST_HAPPEN.into_iter().filter(|what| self.count(what) == 0).collect()
+    }
+}
+
+/// Rare branches that a campaign must have come to.
+pub const MUST_HAPPEN: [&str; 42] = [
+    "acknowledged event",
+    "append refused",
+    "byte flipped",
+    "call repeated after a crash",
+    "call repeated after an error",
+    "clock jumped ahead",
+    "clock jumped back",
+    "cut between append and effects",
+    "cut inside an append",
+    "dedup hit",
+    "dedup kept while its run lives",
+    "ended: a step's error",
+    "ended: code raised",
+    "ended: completed",
+    "ended: output too large",
+    "ended: sleep too long",
+    "ended: state too large",
+    "ended: too many steps",
+    "error asked for a wait",
+    "error caught",
+    "error not retried",
+    "event deleted",
+    "event in the future",
+    "event kept while its run lives",
+    "executor died",
+    "executor drained",
+    "function archived",
+    "history deleted",
+    "killed",
+    "memo delivered to executing code",
+    "poisoned append refused again",
+    "read in parts",
+    "records expire in parts",
+    "refused event",
+    "report gap",
+    "report ignored: duplicate",
+    "report stale",
+    "resend after a crash",
+    "source position repeated",
+    "step alone refused: run ended",
+    "timer beyond the window",
+    "woken while parking",
+];

@@ -1,0 +1,183 @@
+//! Those who want something of the engine: callers, applications, and executors that lie.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use durable_core::{
+    Backoff, Command, Epoch, FunctionSpec, NewEvent, Op, Report, Retry, RunId, Ticket, Until,
+};
+
+use super::{Happening, World};
+
+const TRIGGERS: [&str; 6] = ["app/a", "app/b.c", "app/b.*", "app/*", "x", "y.*"];
+const EVENTS: [&str; 6] = ["app/a", "app/b.c", "app/b.d", "x", "y.z.w", "nobody/listens"];
+
+impl World {
+    /// The functions of the one application.
+    pub(super) fn draw_specs(&mut self) -> Vec<FunctionSpec> {
+        (0..self.mix.function_count)
+            .map(|number| {
+                let mut spec = FunctionSpec::new("app", format!("f{number}"));
+                spec.retries = u8::try_from(self.chance.small(0, 5)).unwrap_or(0);
+                if self.chance.happens(700) {
+                    let delay = self.chance.length(Duration::from_mins(2));
+                    let jitter = self.chance.length(Duration::from_secs(20));
+                    spec.backoff = Backoff { delays: vec![delay, delay * 2], jitter };
+                }
+                self.draw_triggers(&mut spec);
+                spec
+            })
+            .collect()
+    }
+
+    fn draw_triggers(&mut self, spec: &mut FunctionSpec) {
+        let count = self.chance.small(1, 2);
+        let triggers = (0..count).filter_map(|_| self.chance.pick(&TRIGGERS));
+        spec.triggers = triggers.map(|trigger| (*trigger).to_owned()).collect();
+        spec.concurrency = self.chance.happens(500).then(|| self.chance.small(1, 4));
+    }
+
+    /// The application changes: other triggers, other limits, and some functions are no more.
+    pub(super) fn change_functions(&mut self) {
+        let mut specs = std::mem::take(&mut self.specs);
+        for spec in &mut specs {
+            if self.chance.happens(300) {
+                self.draw_triggers(spec);
+            }
+        }
+        self.specs = specs;
+        let mut functions = self.specs.clone();
+        functions.retain(|_| self.chance.happens(800));
+        self.ask_to_register(Duration::ZERO, functions);
+    }
+
+    pub(super) fn register(&mut self, wait: Duration) {
+        self.ask_to_register(wait, self.specs.clone());
+    }
+
+    fn ask_to_register(&mut self, wait: Duration, functions: Vec<FunctionSpec>) {
+        let ticket = Ticket(0);
+        self.ask(wait, Command::RegisterFunctions { ticket, app: "app".to_owned(), functions });
+    }
+
+    /// What an application does when it starts. Callers may be faster.
+    pub(super) fn start_application(&mut self, connects: bool) {
+        let wait = self.chance.length(Duration::from_millis(20));
+        self.register(wait);
+        if connects {
+            let command = self.connect_command();
+            let soon = if self.chance.happens(500) { Duration::ZERO } else { wait };
+            self.plan(soon, Happening::Mail(command));
+            // Functions that were not there yet are served by a second word.
+            let again = self.connect_command();
+            if self.driver.shard.functions().count() < self.specs.len() {
+                self.plan(wait, Happening::Mail(again));
+            }
+        }
+    }
+
+    pub(super) fn connect_command(&self) -> Command {
+        Command::ConnectExecutor {
+            capacity: self.mix.capacity,
+            functions: self.specs.iter().map(|spec| spec.name.clone()).collect(),
+        }
+    }
+
+    /// Asks, with a ticket of its own.
+    pub(super) fn ask(&mut self, wait: Duration, mut command: Command) {
+        self.next_ticket = self.next_ticket.saturating_add(1);
+        match &mut command {
+            Command::RegisterFunctions { ticket, .. }
+            | Command::AcceptEvents { ticket, .. }
+            | Command::InvokeFunction { ticket, .. } => *ticket = Ticket(self.next_ticket),
+            Command::ConnectExecutor { .. }
+            | Command::DrainExecutor
+            | Command::Report(_)
+            | Command::LoadTimers { .. }
+            | Command::Expire { .. } => {}
+        }
+        self.questions.insert(self.next_ticket, command.clone());
+        self.plan(wait, Happening::Mail(command));
+    }
+
+    /// A caller does something.
+    pub(super) fn call(&mut self) {
+        self.calls_left = self.calls_left.saturating_sub(1);
+        let ticket = Ticket(0);
+        let command = if self.chance.happens(150) {
+            let number = self.chance.size(0, self.mix.function_count);
+            let data = Bytes::from_static(b"{\"by\":\"hand\"}");
+            Command::InvokeFunction { ticket, function: format!("f{number}"), data }
+        } else {
+            let count = self.chance.small(1, 3);
+            let events = (0..count).map(|_| (self.draw_event(), None)).collect();
+            let source = self.chance.happens(150).then(|| self.draw_position());
+            Command::AcceptEvents { ticket, events, source }
+        };
+        self.ask(Duration::ZERO, command);
+    }
+
+    fn draw_event(&mut self) -> NewEvent {
+        let name = self.chance.pick(&EVENTS).copied().unwrap_or_default();
+        let is_wrong = self.chance.happens(30);
+        let sender = self.chance.below(self.mix.sender_count);
+        let ahead = self.chance.length(self.mix.sleep * 2);
+        NewEvent {
+            name: if is_wrong { "durable/mine".to_owned() } else { name.to_owned() },
+            data: Bytes::from(format!("{{\"n\":{}}}", self.next_ticket)),
+            user_id: self.chance.happens(500).then(|| format!("id-{sender}")),
+            ts: self.chance.happens(120).then(|| self.clock.wall().plus(ahead)),
+            ..NewEvent::default()
+        }
+    }
+
+    fn draw_position(&mut self) -> (String, u64) {
+        let name = format!("source-{}", self.chance.below(2));
+        let last = self.positions.entry(name.clone()).or_default();
+        if self.chance.happens(700) {
+            *last = last.saturating_add(self.chance.within(1, 3));
+        }
+        (name, *last)
+    }
+
+    /// An executor says something that may or may not be so.
+    pub(super) fn say_garbage(&mut self) {
+        let held = self.executor.held();
+        let Some((run, epoch, number)) = self.chance.pick(&held).copied() else { return };
+        let epoch = if self.chance.happens(200) {
+            Epoch(epoch.0.wrapping_sub(self.chance.small(0, 3)))
+        } else {
+            epoch
+        };
+        let number =
+            if self.chance.happens(200) { number.wrapping_add(self.chance.small(0, 2)) } else { number };
+        let ops = (0..self.chance.small(0, 4)).map(|_| self.draw_op(run)).collect();
+        let parked_at = self.chance.happens(500).then(|| self.chance.small(0, 6));
+        self.tally.note("garbage said");
+        let report = Report { run, epoch, number, ops, parked_at };
+        self.plan(Duration::ZERO, Happening::Mail(Command::Report(report)));
+    }
+
+    fn draw_op(&mut self, run: RunId) -> Op {
+        let program = self.outside.program(run);
+        let names: Vec<String> = program.steps.keys().chain(program.sleeps.keys()).cloned().collect();
+        let known = self.chance.pick(&names).cloned();
+        let is_long = self.chance.happens(20);
+        let odd = if is_long { "n".repeat(300) } else { "odd".to_owned() };
+        let name = known.filter(|_| !is_long).unwrap_or(odd);
+        let bytes = Bytes::from_static(b"\"garbage\"");
+        let retry = match self.chance.below(3) {
+            0 => Retry::Never,
+            1 => Retry::Backoff,
+            _ => Retry::After(self.chance.length(Duration::from_hours(48))),
+        };
+        match self.chance.below(7) {
+            0 | 1 => Op::StepRun { name, data: bytes },
+            2 => Op::StepError { name, error: bytes, retry },
+            3 => Op::StepPlanned { name },
+            4 => Op::Sleep { name, until: Until::For(self.chance.length(Duration::from_mins(9))) },
+            5 => Op::RunError { error: bytes, retry },
+            _ => Op::RunComplete { data: bytes },
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What is durable leaves: answers to callers, work to the executor; and the executor does its part.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use durable_core::{Answer, Command, Effect, Memo, Report};
+
+use super::{Happening, World};
+use crate::driver::Sealed;
+use crate::executor::Doing;
+use crate::mistake::Mistake;
+use crate::tally::Tally;
+
+impl World {
+    /// All turns so far become durable, or the store says that it cannot.
+    pub(super) fn commit(&mut self) -> Result<(), String> {
+        match self.driver.commit() {
+            Ok(turns) => {
+                if self.is_poisoned {
+                    return Err("an append succeeds after one that failed".to_owned());
+                }
+                for turn in turns {
+                    let (model, records) = &mut self.durable;
+                    model.take(&turn, &mut self.outside, &mut Tally::default())?;
+                    crate::storage::apply(records, &turn.changes);
+                    self.leaving.push_back(turn);
+                }
+                let wait = self.chance.length(Duration::from_micros(200));
+                self.plan(wait, Happening::Release);
+                self.driver.storage.rest(&mut self.chance)
+            }
+            Err(_) => {
+                if self.is_poisoned {
+                    self.tally.note("poisoned append refused again");
+                    return Ok(());
+                }
+                self.is_poisoned = true;
+                self.tally.note("append refused");
+                self.plan(Duration::from_millis(1), Happening::Commit);
+                self.plan(Duration::from_millis(2), Happening::Reopen);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn release(&mut self) -> Result<(), String> {
+        while let Some(turn) = self.leaving.pop_front() {
+            self.let_out(&turn, false)?;
+        }
+        Ok(())
+    }
+
+    /// Effects go, in order. `early`: the turn is not durable, and only a mistake lets them go.
+    pub(super) fn let_out(&mut self, turn: &Rc<Sealed>, early: bool) -> Result<(), String> {
+        let is_reversed = self.mistake == Some(Mistake::ReversesEffects);
+        let count = turn.effects.len();
+        for place in 0..count {
+            let place = if is_reversed { count - 1 - place } else { place };
+            let Some((effect, memos)) = turn.effects.get(place) else { continue };
+            let is_early = match (self.mistake, effect) {
+                (Some(Mistake::AnswersEarly), Effect::Answer { .. }) => true,
+                (Some(Mistake::OffersEarly), effect) => !matches!(effect, Effect::Answer { .. }),
+                (Some(_) | None, _) => false,
+            };
+            if is_early == early {
+                self.let_one_out(effect, memos);
+                self.carry_out()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn let_one_out(&mut self, effect: &Effect, memos: &[Memo]) {
+        let now = self.clock.wall();
+        let outside = &mut self.outside;
+        match effect {
+            Effect::Answer { ticket, answer } => {
+                self.questions.remove(&ticket.0);
+                match answer {
+                    Answer::Accepted(ids) => {
+                        let count = u64::try_from(ids.len()).unwrap_or(0);
+                        self.tally.add("acknowledged event", count);
+                        self.acknowledged.extend_from_slice(ids);
+                    }
+                    Answer::Started(run) => self.promised_runs.push(*run),
+                    Answer::Registered(_) | Answer::Refused(_) => {}
+                }
+            }
+            Effect::OfferWork(work) => self.executor.offer(work, memos, outside, now),
+            Effect::DeliverMemo { run, epoch, .. } => {
+                self.executor.deliver(*run, *epoch, memos, outside, now);
+            }
+            Effect::ConfirmReport { run, epoch, number, .. } => {
+                self.executor.confirm((*run, *epoch, *number), memos, outside, now);
+            }
+            Effect::AbandonWork { run, epoch } => self.executor.abandon(*run, *epoch),
+            Effect::AnnounceEnd { run, .. } => {
+                self.executor.forget(*run);
+                self.announced.push(*run);
+            }
+            Effect::LoadTimers { .. } | Effect::FindExpired { .. } => {}
+        }
+    }
+
+    /// What the executor did becomes part of the world.
+    pub(super) fn carry_out(&mut self) -> Result<(), String> {
+        for doing in std::mem::take(&mut self.executor.doings) {
+            match doing {
+                Doing::Say(report) => self.send_report(report),
+                Doing::Call { run, epoch, call, length } => {
+                    self.plan(length, Happening::CallEnds { run, epoch, call });
+                }
+            }
+        }
+        if let Some(complaint) = self.executor.complaint.take() {
+            return Err(complaint);
+        }
+        self.check_calls()?;
+        self.check_slots()
+    }
+
+    /// A report is on its way: soon, late, twice, or lost.
+    fn send_report(&mut self, report: Report) {
+        let soon = Duration::from_micros(10);
+        let mail = Happening::Mail(Command::Report(report));
+        if self.is_safe {
+            self.plan(soon, mail);
+            return;
+        }
+        let mix = Rc::clone(&self.mix);
+        if self.chance.happens(mix.repeat) {
+            self.tally.note("report repeated");
+            let again = self.chance.length(Duration::from_secs(20));
+            self.plan(again, mail.clone());
+        }
+        if self.chance.happens(mix.lose) {
+            self.tally.note("report lost");
+            let wait = self.chance.length(Duration::from_secs(30));
+            self.plan(wait, Happening::ExecutorDies);
+        } else if self.chance.happens(mix.delay) {
+            self.tally.note("report delayed");
+            let late = self.chance.length(Duration::from_secs(10));
+            self.plan(late, mail);
+        } else {
+            self.plan(soon, mail);
+        }
+    }
+
+    /// I2: a recorded step is not called again, and a call is repeated only for a reason.
+    fn check_calls(&mut self) -> Result<(), String> {
+        for number in std::mem::take(&mut self.outside.fresh) {
+            let Some(call) = self.outside.call(number) else { continue };
+            let (run, Some(name)) = (call.run, call.step.clone()) else { continue };
+            let count = self.outside.count(run, &name);
+            let failures = self.outside.program(run).steps.get(&name).map_or(0, |s| s.failures);
+            if count > failures.saturating_add(1) {
+                self.tally.note("call repeated after a crash");
+            } else if count > 1 {
+                self.tally.note("call repeated after an error");
+            }
+            if self.mix.is_hostile {
+                continue;
+            }
+            if self.model.is_recorded(run, &name) {
+                return Err(format!("run {run}: '{name}' is called though it is recorded"));
+            }
+            let most = 1_u32.saturating_add(failures).saturating_add(self.losses);
+            if count > most {
+                return Err(format!("run {run}: '{name}' is called {count} times, not {most}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// I4: an executor never holds more than a function's limit, nor more than it can take.
+    fn check_slots(&self) -> Result<(), String> {
+        if self.mix.register > 0 {
+            return Ok(());
+        }
+        for (spec, number) in self.specs.iter().zip(0..) {
+            let limit = spec.concurrency.and_then(|limit| usize::try_from(limit).ok());
+            let held = self.executor.held_count(number);
+            if limit.is_some_and(|limit| held > limit) {
+                return Err(format!("'{}' holds {held} slots of {limit:?}", spec.name));
+            }
+        }
+        let held = self.executor.held().len();
+        let most = usize::try_from(self.mix.capacity).unwrap_or(0);
+        if held > most { Err(format!("{held} pieces of work, room for {most}")) } else { Ok(()) }
+    }
+}

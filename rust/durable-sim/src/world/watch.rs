@@ -1,0 +1,137 @@
+//! What is looked at after every turn, and at the end.
+
+use durable_core::write::{FUNCTION, INBOX, META, TIMER, id_in_key};
+use durable_core::{Command, Effect, Op, Report, Retry, RunId, Stretch};
+
+use super::World;
+use crate::driver::{Sealed, live_keys};
+use crate::model::holds;
+use crate::storage::dump;
+
+impl World {
+    /// After every turn: the model, the shard's own audit, a second shard out of the store, the store's
+    /// size.
+    pub(super) fn watch(&mut self, turn: &Sealed) -> Result<(), String> {
+        for command in &turn.commands {
+            self.note_command(command);
+        }
+        self.model.take(turn, &mut self.outside, &mut self.tally)?;
+        if turn.commands.is_empty() && turn.changes.is_empty() {
+            return Ok(());
+        }
+        self.driver.examine(&self.mix.settings)?;
+        let counts = self.driver.shard.counts();
+        let live = self.model.live();
+        let expected = live.fold((0, 0), |(runs, memos), (_, life)| (runs + 1, memos + life.memos.len()));
+        let found = live_keys(self.driver.storage.as_ref());
+        if found != expected || counts.live_count != expected.0 {
+            return Err(format!("{found:?} runs and memos are stored, {expected:?} live: {counts:?}"));
+        }
+        let stored = self.driver.storage.scan(&[TIMER], &[TIMER + 1], usize::MAX).len();
+        if stored > counts.timer_count {
+            self.tally.note("timer beyond the window");
+        }
+        Ok(())
+    }
+
+    fn note_command(&mut self, command: &Command) {
+        match command {
+            Command::Report(report) => self.note_report(report),
+            Command::LoadTimers { is_complete: false, .. } => self.tally.note("timers read in parts"),
+            Command::Expire { records, is_complete, .. } => {
+                if !is_complete {
+                    self.tally.note("records expire in parts");
+                }
+                for (key, _) in records {
+                    let id = id_in_key(key).map(durable_core::EventId::from_bytes);
+                    let event = id.and_then(|id| self.model.events.get(&id));
+                    let is_live = |run: &RunId| self.model.is_live(*run);
+                    if event.is_some_and(|event| event.runs.iter().any(|(_, run)| is_live(run))) {
+                        self.tally.note("event kept while its run lives");
+                    }
+                }
+            }
+            Command::RegisterFunctions { .. }
+            | Command::AcceptEvents { .. }
+            | Command::InvokeFunction { .. }
+            | Command::ConnectExecutor { .. }
+            | Command::DrainExecutor
+            | Command::LoadTimers { .. } => {}
+        }
+    }
+
+    fn note_report(&mut self, report: &Report) {
+        let life = self.model.runs.get(&report.run).filter(|life| life.end.is_none());
+        let record = life.and_then(|life| life.record.as_ref());
+        let Some(record) = record.filter(|record| holds(Some(record), report.epoch)) else {
+            self.tally.note("report stale");
+            return;
+        };
+        if record.stretch == Stretch::Executing(report.epoch) {
+            if report.number < record.report_count {
+                self.tally.note("report ignored: duplicate");
+                return;
+            }
+            if report.number > record.report_count {
+                self.losses = self.losses.saturating_add(1);
+                self.tally.note("report gap");
+                return;
+            }
+            if report.parked_at.is_some_and(|seen| seen < record.memo_count) {
+                self.tally.note("woken while parking");
+            }
+        }
+        for op in &report.ops {
+            match op {
+                Op::StepError { retry, .. } | Op::RunError { retry, .. } => {
+                    self.tally.note(match retry {
+                        Retry::Never => "error not retried",
+                        Retry::After(_) => "error asked for a wait",
+                        Retry::Backoff => "error waits by the table",
+                    });
+                }
+                Op::StepRun { .. }
+                | Op::StepPlanned { .. }
+                | Op::Sleep { .. }
+                | Op::RunComplete { .. } => {}
+            }
+        }
+    }
+
+    /// I8: everything has ended, and nothing is held.
+    pub(super) fn check_rest(&self) -> Result<(), String> {
+        let counts = self.driver.shard.counts();
+        let is_idle = counts.executing_count == 0 && counts.live_count == 0;
+        let held = self.executor.held();
+        if is_idle && held.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("at rest, and yet {counts:?}, held {held:?}"))
+        }
+    }
+
+    /// I14: after the retention nothing is left but what does not grow.
+    pub(super) fn check_forgotten(&self) -> Result<(), String> {
+        let left = dump(self.driver.storage.as_ref());
+        let stays = |key: &[u8]| matches!(key.first(), Some(&(META | FUNCTION | INBOX)));
+        let rest: Vec<String> =
+            left.keys().filter(|key| !stays(key)).map(|key| format!("{key:?}")).collect();
+        if rest.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("after twice the retention there is still {}", rest.join(", ")))
+        }
+    }
+
+    /// What left a turn, for a reader.
+    #[expect(clippy::print_stderr, reason = "only for a reader who asked for it")]
+    pub(super) fn tell_turn(&self, turn: &Sealed) {
+        for command in &turn.commands {
+            eprintln!("    < {command:?}");
+        }
+        for (effect, memos) in &turn.effects {
+            let offers = matches!(effect, Effect::OfferWork(_));
+            eprintln!("    > {effect:?}{}", if offers { format!(" {memos:?}") } else { String::new() });
+        }
+    }
+}
