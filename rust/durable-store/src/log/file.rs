@@ -1,0 +1,4 @@
+//! A log in segment files of our own.
+/// A log in segment files of our own.
+#[derive(Debug)]
+pub struct FileLog {}
