@@ -1,0 +1,123 @@
+# Every command of the project. `make demo` and `make test` work from a clean clone: they make .venv, install what
+# they need into it and build the native module. They need Python 3.11 or newer, a Rust toolchain and a C compiler.
+
+PYTHON ?= python3
+VENV   ?= .venv
+PROFILE ?= ci
+COUNT  ?= 100
+SHELL  := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN    := $(VENV)/bin
+PY     := $(BIN)/python
+READY  := $(VENV)/.ready
+SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
+CARGO  := cargo
+export PYO3_PYTHON := $(abspath $(PY))
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test test-rust test-python develop lint format wheel bench bench-quick bench-pieces bench-rust \
+        bench-peers bench-report simulate kill kill-points power-cut corrupt campaign doc clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# --- set-up ------------------------------------------------------------------------------------------
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "durable needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
+	@command -v cargo >/dev/null \
+	  || { echo "durable needs a Rust toolchain (cargo is not on the PATH): see https://rustup.rs"; exit 2; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	  e = p["optional-dependencies"]; \
+	  print(*p["dependencies"], *e["test"], *e["lint"], "maturin>=1.9,<2", sep="\n")' > $(VENV)/requirements.txt
+	$(PY) -m pip install --quiet --requirement $(VENV)/requirements.txt
+	@touch $@
+
+$(VENV)/.built-$(PROFILE): $(READY) $(SOURCES) pyproject.toml
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet --locked --profile $(PROFILE) --skip-install 2>/dev/null \
+	  || VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --locked --profile $(PROFILE)
+	@rm -f $(VENV)/.built-*; touch $@
+
+develop: $(VENV)/.built-$(PROFILE) ## Build the native module into .venv (PROFILE=release for the wheel's speed)
+
+# --- the README's two commands -------------------------------------------------------------------------
+
+demo: develop ## A pipeline over this repository's own history
+	$(BIN)/durable demo
+
+test: develop test-rust test-python ## All everyday tests
+
+test-rust: $(READY)
+	$(CARGO) test --workspace --locked --profile ci
+
+test-python: develop
+	$(PY) -m pytest
+
+# --- quality -------------------------------------------------------------------------------------------
+
+lint: develop ## Every linter and type checker, warnings as errors
+	cargo fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked --profile ci -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --profile ci
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(PY) -m pytest -q tests/test_tidy.py
+
+format: $(READY) ## Put everything into shape
+	cargo fmt --all
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+doc: ## The Rust documentation
+	$(CARGO) doc --workspace --no-deps --locked
+
+wheel: $(READY) ## The wheel, as it is shipped
+	$(BIN)/maturin build --release --locked --out dist
+	@ls -l dist
+
+# --- speed: see bench/README.md ---------------------------------------------------------------------------
+
+bench: ## W1 to W7 with the machine's limits beside them, then the table and the plot
+	$(MAKE) develop PROFILE=release
+	$(PY) -m pip install --quiet matplotlib psutil
+	$(PY) bench/run.py --rounds 3
+	$(PY) bench/report.py
+
+bench-quick: ## The same, a tenth of the size, once
+	$(MAKE) develop PROFILE=release
+	$(PY) -m pip install --quiet psutil
+	$(PY) bench/run.py --quick
+
+bench-pieces: ## The Python pieces, one by one
+	$(MAKE) develop PROFILE=release
+	$(PY) -m pytest bench/pieces --benchmark-only --benchmark-group-by=group
+
+bench-rust: ## The Rust pieces, one by one
+	$(CARGO) bench --workspace --locked
+
+bench-peers: ## The same load on DBOS, Restate and Celery, in turn with ours
+	$(MAKE) develop PROFILE=release
+	$(PY) -m pip install --quiet matplotlib psutil
+	$(PY) bench/peers/run.py --rounds 3
+	$(PY) bench/report.py
+
+bench-report: $(READY) ## The table and the plot, from the stored results
+	$(PY) -m pip install --quiet matplotlib
+	$(PY) bench/report.py
+
+# --- reliability campaigns: see docs/reliability.md ----------------------------------------------------------
+
+CAMPAIGN := nice $(PY) tests/durability/campaign.py
+
+campaign: develop ## make campaign NAME=kill-loop COUNT=2000
+	$(CAMPAIGN) $(NAME) --count $(COUNT)
+
+clean: ## Remove what was built
+	rm -rf $(VENV) target dist
