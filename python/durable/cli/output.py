@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
+
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 _MS_IN: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000))
@@ -35,13 +38,23 @@ def print_json(value: object) -> None:
     sys.stdout.write(text + "\n")
 
 
-def moment(at_ms: int | None, *, with_ms: bool = False) -> str:
+def moment(at: datetime | None, *, with_ms: bool = False) -> str:
     """A moment as `2026-11-21 05:00:01`, in the local time zone; empty where there is none."""
-    if at_ms is None:
+    if at is None:
         return ""
-    local = datetime.fromtimestamp(at_ms / 1000, tz=UTC).astimezone()
+    local = at.astimezone()
     shown = f"{local:%Y-%m-%d %H:%M:%S}"
-    return f"{shown}.{at_ms % 1000:03}" if with_ms else shown
+    return f"{shown}.{local.microsecond // 1000:03}" if with_ms else shown
+
+
+def to_ms(at: datetime | None) -> int | None:
+    """Ms since the epoch, as JSON output has moments."""
+    return None if at is None else round(at.timestamp() * 1000)
+
+
+def as_text(value: object) -> str:
+    """A value as one line of JSON."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def length(ms: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -108,6 +109,7 @@ def _git(folder: Path, *arguments: str) -> str:
         raise GitError(text)
     done = subprocess.run(  # noqa: S603  # git, with arguments of our own
         [program, "-C", str(folder), *arguments],
+        env={**os.environ, "LC_ALL": "C"},  # its reasons are read below
         capture_output=True,
         check=False,
         text=True,

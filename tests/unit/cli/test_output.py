@@ -1,8 +1,10 @@
 """Lengths, counts and clipped texts as people read them."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from durable.cli.output import clip, count, length, moment
+from durable.cli.output import clip, count, length, moment, to_ms
 
 
 @pytest.mark.parametrize(
@@ -33,4 +35,10 @@ def test_a_clipped_text_is_one_line_of_the_asked_width() -> None:
 
 def test_no_moment_is_shown_as_nothing() -> None:
     assert moment(None) == ""
-    assert moment(1_700_000_000_123, with_ms=True).endswith(".123")
+    assert to_ms(None) is None
+
+
+def test_a_moment_keeps_its_milliseconds() -> None:
+    at = datetime.fromtimestamp(1_700_000_000.123, UTC)
+    assert moment(at, with_ms=True).endswith(".123")
+    assert to_ms(at) == 1_700_000_000_123

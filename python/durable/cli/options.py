@@ -1,0 +1,86 @@
+"""Options that several commands share, and how text from the command line is read."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from durable._duration import DurationError, to_ms
+
+from .failure import CommandError
+
+
+DEFAULT_STORE: Final = "./.durable"
+MEMORY: Final = "memory:"
+_SCHEMES: Final = ("sled:", "redb:")
+
+Store = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        envvar="DURABLE_STORE",
+        metavar="PATH",
+        help="The store: a path, sled:PATH or redb:PATH.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON text on stdout.")]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")]
+Cursor = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CURSOR", help="Go on where the last page ended: it names its cursor."
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHEN", help='Not older than: "2h", "3d", or 2026-11-21T05:00.'
+    ),
+]
+
+
+def folder_of(store: str) -> Path | None:
+    """The folder of a store; `None` where it is in memory."""
+    if store == MEMORY:
+        return None
+    for scheme in _SCHEMES:
+        store = store.removeprefix(scheme)
+    return Path(store)
+
+
+def existing(store: str) -> str:
+    """The store, if there is one.
+
+    Raises:
+        CommandError: there is none, so that reading it would only make an empty one.
+    """
+    folder = folder_of(store)
+    if folder is None:
+        text = "a store in memory lives in the process that opened it; there is nothing to read"
+        raise CommandError(text, "Give the store's folder with --store PATH.")
+    if not folder.is_dir():
+        text = f"there is no store at {folder.resolve()}"
+        hint = "Give its folder with --store PATH or the variable DURABLE_STORE."
+        raise CommandError(text, hint)
+    return store
+
+
+def since_ms(given: str | None, now_ms: int) -> int | None:
+    """The moment that `--since` means, ms since the epoch.
+
+    Raises:
+        CommandError: it is neither a length of time nor a moment.
+    """
+    if given is None:
+        return None
+    try:
+        return now_ms - to_ms(given)
+    except DurationError:
+        pass
+    try:
+        return round(datetime.fromisoformat(given).timestamp() * 1000)
+    except ValueError:
+        text = f"--since {given!r} is neither a length of time nor a moment"
+        hint = "Write a length as in 30m, 2h, 7d, or a moment as in 2026-11-21 or 2026-11-21T05:00."
+        raise CommandError(text, hint) from None

@@ -1,0 +1,100 @@
+"""One run as `durable runs show` draws it: what it is, its steps in time, what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.text import Text
+
+from .output import as_text, clip, length, moment, to_ms
+from .timeline import Bar, draw, style_of
+
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from durable._views import Run, Step
+
+_RESULT_WIDTH = 400
+_SHORT_WAIT_MS = 1
+
+
+def picture_of(run: Run, now_ms: int, width: int) -> RenderableType:
+    """The run, `width` columns wide."""
+    parts: list[RenderableType] = [_headline(run), _times(run, now_ms), Text()]
+    bars = bars_of(run, now_ms)
+    if bars:
+        parts += [draw(bars, now_ms, width), Text()]
+    parts.append(_outcome(run))
+    return Group(*parts)
+
+
+def bars_of(run: Run, now_ms: int) -> list[Bar]:
+    """The wait for the handler's first call, then the steps in the order in which they were asked for."""
+    created = to_ms(run.created_at) or now_ms
+    bars: list[Bar] = []
+    started = to_ms(run.started_at)
+    ended = started if started is not None else to_ms(run.ended_at)
+    if ended is None or ended - created > _SHORT_WAIT_MS:
+        bars.append(Bar("(waits for its start)", "wait", "queued", created, ended))
+    steps = sorted(run.steps.values(), key=lambda step: to_ms(step.asked_at) or 0)
+    bars.extend(_bar_of(step, created) for step in steps)
+    return bars
+
+
+def _bar_of(step: Step, created_ms: int) -> Bar:
+    return Bar(
+        name=step.name,
+        kind=step.kind,
+        status=step.status,
+        began_at=to_ms(step.asked_at) or created_ms,
+        ended_at=to_ms(step.ended_at),
+        attempts=step.attempts,
+        note=_note(step),
+    )
+
+
+def _note(step: Step) -> str:
+    due = moment(step.due_at)
+    notes = {
+        "failed": clip(str(step.error), 80),
+        "backing_off": f"failed; tried again at {due}",
+        "sleeping": f"until {due}",
+        "completed": "",
+    }
+    return notes.get(step.status, step.status)
+
+
+def _headline(run: Run) -> Text:
+    line = Text(f"{run.function} ", style="bold")
+    line.append(run.status, style=style_of(run.status))
+    line.append(f"  run {run.id}", style="not bold")
+    return line
+
+
+def _times(run: Run, now_ms: int) -> Text:
+    created = to_ms(run.created_at) or now_ms
+    ended = to_ms(run.ended_at)
+    lasted = length((now_ms if ended is None else ended) - created)
+    so_far = " so far" if ended is None else ""
+    events = ", ".join(run.event_ids)
+    line = f"created {moment(run.created_at, with_ms=True)}, {lasted}{so_far}, started by event {events}"
+    return Text(line, style="dim")
+
+
+def _outcome(run: Run) -> Text:
+    if run.error is not None:
+        text = Text(str(run.error), style="red")
+        if run.error.stack:
+            text.append(f"\n{run.error.stack.rstrip()}", style="dim")
+        if run.error.code:
+            text.append(f"\nmore: durable explain {run.error.code}", style="dim")
+        return text
+    if run.due_at is not None:
+        return Text(f"its code is tried again at {moment(run.due_at)}", style="yellow")
+    if run.status == "completed":
+        return Text(
+            f"returned {clip(as_text(run.result), _RESULT_WIDTH)}", style="green"
+        )
+    return Text()

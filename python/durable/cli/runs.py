@@ -1,0 +1,173 @@
+"""`durable runs list|show`: what became of events, and one run drawn on an axis of time."""
+
+from dataclasses import asdict
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Final, cast
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from .failure import CommandError, ExitCode
+from .options import DEFAULT_STORE, AsJson, Cursor, Limit, Since, Store, since_ms
+from .output import as_text, clip, length, moment, print_json, results, to_ms
+from .reading import read
+from .run_picture import picture_of
+from .timeline import style_of
+
+
+if TYPE_CHECKING:
+    from durable import Engine
+    from durable._views import ErrorInfo, Page, Run, RunStatus
+
+runs = typer.Typer(no_args_is_help=True, help="Look at runs.")
+
+LATEST: Final = "latest"
+_OUTCOME_WIDTH: Final = 60
+
+
+class Status(StrEnum):
+    """What a run can be asked for by."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PARKED = "parked"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@runs.command("list")
+def list_(  # noqa: PLR0913  # options, all by name
+    *,
+    status: Annotated[
+        list[Status] | None, typer.Option(help="Only these; may be given again.")
+    ] = None,
+    function: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only runs of this function.")
+    ] = None,
+    since: Since = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    store: Store = DEFAULT_STORE,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, the newest first."""
+    statuses = cast("list[RunStatus]", [one.value for one in status or ()])
+
+    async def ask(engine: "Engine") -> "Page[Run]":
+        return await engine.runs.list(
+            status=statuses,
+            function=function,
+            since=since_ms(since, engine.now_ms()),
+            limit=limit,
+            cursor=cursor,
+        )
+
+    page = read(store, ask)
+    if as_json:
+        print_json({"runs": [run_json(run) for run in page], "cursor": page.cursor})
+        return
+    results().print(runs_table(page))
+    if page.cursor is not None:
+        results().print(f"More: --cursor {page.cursor}", style="dim")
+
+
+@runs.command()
+def show(
+    run_id: Annotated[
+        str,
+        typer.Argument(metavar="RUN_ID", help="A run's id; `latest` for the newest."),
+    ] = LATEST,
+    *,
+    store: Store = DEFAULT_STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Show one run: its steps on an axis of time, with tries, sleeps and errors."""
+
+    async def ask(engine: "Engine") -> "tuple[Run | None, int]":
+        wanted = run_id
+        if wanted == LATEST:
+            newest = await engine.runs.list(limit=1)
+            if not newest:
+                return None, 0
+            wanted = newest[0].id
+        return await engine.runs.get(wanted), engine.now_ms()
+
+    run, now_ms = read(store, ask)
+    if run is None:
+        text = f"the store at {store} has no runs yet"
+        raise CommandError(text, "Send it some events.", exit_code=ExitCode.FAILED)
+    if as_json:
+        print_json(run_json(run))
+    else:
+        results().print(picture_of(run, now_ms, results().width))
+
+
+def runs_table(listed: "list[Run]") -> Table:
+    """A line for each run."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("run", "function", "status", "created"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("took", justify="right", no_wrap=True)
+    table.add_column("result or error")
+    for run in listed:
+        table.add_row(
+            run.id,
+            run.function,
+            Text(run.status, style=style_of(run.status)),
+            moment(run.created_at),
+            took(run),
+            Text(clip(outcome(run), _OUTCOME_WIDTH)),
+        )
+    return table
+
+
+def took(run: "Run") -> str:
+    """How long a run lasted; nothing while it goes on."""
+    if run.ended_at is None or run.created_at is None:
+        return ""
+    return length((run.ended_at - run.created_at).total_seconds() * 1000)
+
+
+def outcome(run: "Run") -> str:
+    """What came of a run, in one line."""
+    if run.error is not None:
+        return str(run.error)
+    if run.due_at is not None:
+        return f"goes on at {moment(run.due_at)}"
+    return as_text(run.result) if run.status == "completed" else ""
+
+
+def run_json(run: "Run") -> dict[str, object]:
+    """A run as `--json` prints it; moments are ms since the epoch."""
+    return {
+        "id": run.id,
+        "function": run.function,
+        "status": run.status,
+        "event_ids": list(run.event_ids),
+        "created_at_ms": to_ms(run.created_at),
+        "started_at_ms": to_ms(run.started_at),
+        "ended_at_ms": to_ms(run.ended_at),
+        "due_at_ms": to_ms(run.due_at),
+        "result": run.result,
+        "error": _error_json(run.error),
+        "steps": [
+            {
+                "name": step.name,
+                "kind": step.kind,
+                "status": step.status,
+                "attempts": step.attempts,
+                "asked_at_ms": to_ms(step.asked_at),
+                "ended_at_ms": to_ms(step.ended_at),
+                "due_at_ms": to_ms(step.due_at),
+                "result": step.result,
+                "error": _error_json(step.error),
+            }
+            for step in run.steps.values()
+        ],
+    }
+
+
+def _error_json(error: "ErrorInfo | None") -> dict[str, object] | None:
+    return None if error is None else asdict(error)

@@ -1,0 +1,167 @@
+"""An engine fed from a source of events until all is done, with a screen that is shown what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from .counts import Counts, counts_of
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from durable import Engine
+
+    from .event_file import Batch
+
+_REFRESH_S: Final = 0.2
+_MOST_QUEUED: Final = 50_000
+_SHORT_PAUSE_S: Final = 0.02
+
+
+class Feed(Protocol):
+    """Where events come from: batches with rising positions, each accepted once for its source."""
+
+    @property
+    def source(self) -> str:
+        """What names it to the engine."""
+        ...
+
+    @property
+    def pause_s(self) -> float:
+        """How long to wait after each batch."""
+        ...
+
+    def batches(self, accepted: int) -> Iterator[Batch]:
+        """The batches behind a position."""
+        ...
+
+
+class Screen(Protocol):
+    """What is told how it goes, a few times a second."""
+
+    def show(self, progress: Progress) -> None:
+        """Things stand so."""
+        ...
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a session is.
+
+    Attributes:
+        accepted_before: the source's position when the session began: 0 for a new one.
+        position: the source's position now.
+        bytes_read: how far into its file reading has come.
+        event_count: events that this session sent.
+        is_fed: the source has no more events.
+        is_stopped: the session was stopped before all was done.
+        counts: what the functions' runs are doing now.
+        counts_before: the same when the session began.
+        seconds: how long the session has lasted.
+    """
+
+    accepted_before: int = 0
+    position: int = 0
+    bytes_read: int = 0
+    event_count: int = 0
+    is_fed: bool = False
+    is_stopped: bool = False
+    counts: Counts = field(default_factory=Counts)
+    counts_before: Counts = field(default_factory=Counts)
+    seconds: float = 0.0
+
+
+class Session:
+    """One engine, one source, one screen."""
+
+    def __init__(self, engine: Engine, feed: Feed, screen: Screen) -> None:
+        self._engine = engine
+        self._feed = feed
+        self._screen = screen
+        self._began_at = time.monotonic()
+        self.progress = Progress()
+
+    def live_count(self) -> int:
+        """How many runs have not ended."""
+        return counts_of(self._engine.stats()).total.live
+
+    async def run(self) -> Progress:
+        """Feed the engine and wait until nothing is left to do, or until Ctrl-C or SIGTERM."""
+        progress = self.progress
+        accepted = await self._engine.source_position(self._feed.source)
+        progress.accepted_before = progress.position = accepted or 0
+        progress.counts_before = counts_of(self._engine.stats())
+        work = asyncio.ensure_future(self._work())
+        with _stopping(work):
+            while not work.done():
+                self._show()
+                await asyncio.wait({work}, timeout=_REFRESH_S)
+        progress.is_stopped = work.cancelled()
+        self._show()
+        if not work.cancelled():
+            work.result()
+        return progress
+
+    async def _work(self) -> None:
+        for batch in self._feed.batches(self.progress.position):
+            await self._take(batch)
+            await _pause(self._feed.pause_s)
+            while counts_of(self._engine.stats()).total.queued > _MOST_QUEUED:
+                await _pause(_SHORT_PAUSE_S)
+        self.progress.is_fed = True
+        await self._engine.join()
+
+    async def _take(self, batch: Batch) -> None:
+        progress = self.progress
+        if batch.events:
+            await self._engine.send_from(
+                self._feed.source, batch.position, batch.events
+            )
+        progress.position = batch.position
+        progress.bytes_read = batch.bytes_read
+        progress.event_count += len(batch.events)
+
+    def _show(self) -> None:
+        self.progress.counts = counts_of(self._engine.stats())
+        self.progress.seconds = time.monotonic() - self._began_at
+        self._screen.show(self.progress)
+
+
+async def _pause(seconds: float) -> None:
+    """Lets the loop turn for so long: an event that nobody sets, waited for."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.Event().wait()
+
+
+@contextlib.contextmanager
+def _stopping(work: asyncio.Future[Any]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM cancel the work instead of the process, the first time."""
+    loop = asyncio.get_running_loop()
+    before: dict[signal.Signals, Any] = {}
+
+    def stop() -> None:
+        work.cancel()
+        restore()
+
+    def restore() -> None:
+        while before:
+            number, handler = before.popitem()
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(number)
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(number, stop)
+            before[number] = handler
+    try:
+        yield
+    finally:
+        restore()

@@ -1,0 +1,92 @@
+"""One run, drawn whole."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from durable import ErrorInfo, Run, Step
+from durable.cli.run_picture import picture_of
+
+
+def at(ms: int) -> datetime:
+    return datetime.fromtimestamp(1_700_000_000 + ms / 1000, UTC)
+
+
+NOW = 1_700_000_000_000 + 5000
+
+DONE = Run(
+    id="01HF00000000000000000000AA",
+    function="fulfil",
+    status="completed",
+    event_ids=("01HF00000000000000000000EE",),
+    created_at=at(0),
+    started_at=at(3),
+    ended_at=at(4000),
+    result={"parcel": 7},
+    steps={
+        "charge": Step("charge", "run", "completed", 3, "ok", None, at(3), at(1500)),
+        "cool off": Step(
+            "cool off", "sleep", "completed", 0, None, None, at(1500), at(4000)
+        ),
+    },
+)
+
+
+def drawn(run: Run, width: int = 100) -> str:
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as caught:
+        console.print(picture_of(run, NOW, width))
+    return caught.get()
+
+
+def test_an_ended_run_shows_its_steps_and_its_result() -> None:
+    text = drawn(DONE)
+    for shown in (
+        "fulfil completed",
+        DONE.id,
+        "charge",
+        "cool off",
+        '{"parcel": 7}',
+        "4.00 s",
+    ):
+        assert shown in text
+    assert "so far" not in text
+
+
+def test_a_failed_run_shows_its_error_and_where_it_is_explained() -> None:
+    error = ErrorInfo("StepError", "step 'charge' failed", "Traceback ...", "DUR-0402")
+    failed = Step(
+        "charge", "run", "failed", 5, None, ErrorInfo("OSError", "gone"), at(3), at(9)
+    )
+    run = replace(
+        DONE, status="failed", error=error, result=None, steps={"charge": failed}
+    )
+    text = drawn(run)
+    assert "OSError: gone" in text
+    assert "durable explain DUR-0402" in text
+    assert "Traceback ..." in text
+
+
+def test_a_sleeping_run_shows_until_when() -> None:
+    nap = Step("nap", "sleep", "sleeping", 0, None, None, at(3), None, at(90_000))
+    run = replace(DONE, status="parked", ended_at=None, result=None, steps={"nap": nap})
+    text = drawn(run)
+    assert "so far" in text
+    assert "until 20" in text
+    assert "▸" in text
+
+
+def test_a_step_that_backs_off_says_when_it_is_tried_again() -> None:
+    step = Step("ask", "run", "backing_off", 2, None, None, at(3), None, at(90_000))
+    run = replace(
+        DONE, status="parked", ended_at=None, result=None, steps={"ask": step}
+    )
+    assert "tried again at" in drawn(run)
+
+
+def test_a_run_that_has_not_begun_shows_that_it_waits() -> None:
+    run = replace(
+        DONE, status="queued", started_at=None, ended_at=None, steps={}, result=None
+    )
+    assert "(waits for its start)" in drawn(run)
