@@ -1,0 +1,120 @@
+"""An application: the functions that belong together, and the door through which it sends events."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+from ._errors import ConfigError, EngineClosed
+from ._events import Event, EventType, On
+from ._flow import DEFAULT_RETRIES, Retries
+from ._function import Function
+
+
+if TYPE_CHECKING:
+    from ._context import Context, SyncContext
+    from ._engine import Engine
+
+DataT = TypeVar("DataT")
+ResultT = TypeVar("ResultT")
+
+Trigger = EventType[Any] | On[Any] | str
+
+
+class _Decorator(Protocol):
+    """Turns a handler into a `Function`, keeping what it takes and returns."""
+
+    @overload
+    def __call__(
+        self, handler: Callable[[Context[DataT]], Awaitable[ResultT]], /
+    ) -> Function[Callable[[Context[DataT]], Awaitable[ResultT]], ResultT]: ...
+    @overload
+    def __call__(
+        self, handler: Callable[[SyncContext[DataT]], ResultT], /
+    ) -> Function[Callable[[SyncContext[DataT]], ResultT], ResultT]: ...
+
+
+class App:
+    """The functions that belong together. Its name must be unique in a store."""
+
+    def __init__(self, name: str) -> None:
+        if not name:
+            text = "App: name='' is empty\n  accepted: a text, as in App('shop')"
+            raise ConfigError(text)
+        self.name = name
+        self.functions: dict[str, Function[Any, Any]] = {}
+        self._engine: Engine | None = None
+
+    def function(
+        self,
+        id: str | None = None,  # noqa: A002  # the word users know
+        *,
+        on: Trigger | list[Trigger] | None = None,
+        retries: int | Retries = DEFAULT_RETRIES,
+        concurrency: int | None = None,
+    ) -> _Decorator:
+        """Makes a durable function of an `async def` or a plain `def`.
+
+        Args:
+            id: unique in the store; the function's name by default.
+            on: what starts it; absent: only `invoke` does.
+            retries: more tries for each step and each stretch of code between steps, 0 to 20.
+            concurrency: how many of its steps and stretches of code may execute at one instant.
+
+        Raises:
+            ConfigError: a setting is wrong, or the id is taken.
+        """
+
+        def decorate(handler: Callable[..., Any]) -> Function[Any, Any]:
+            made: Function[Any, Any] = Function(
+                handler, id, on=on, retries=retries, concurrency=concurrency
+            )
+            self._add(made)
+            return made
+
+        return decorate  # type: ignore[return-value]  # the overloads say it more narrowly
+
+    def _add(self, function: Function[Any, Any]) -> None:
+        known = self.functions.get(function.id)
+        if known is not None and not _is_reloaded(known, function):
+            text = f"function '{function.id}' exists twice in app '{self.name}': choose another id"
+            raise ConfigError(text)
+        if known is not None:
+            text = f"function '{function.id}' was defined again: the new one counts"
+            warnings.warn(text, stacklevel=4)
+        self.functions[function.id] = function
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that is open on this application.
+
+        Raises:
+            EngineClosed: there is none.
+        """
+        if self._engine is None:
+            text = f"app '{self.name}' has no open engine: use it inside `async with durable.Engine(app)`"
+            raise EngineClosed(text)
+        return self._engine
+
+    @property
+    def has_engine(self) -> bool:
+        """True while an engine is open on this application."""
+        return self._engine is not None
+
+    def use_engine(self, engine: Engine | None) -> None:
+        """For the engine: it is open now, or no longer."""
+        self._engine = engine
+
+    async def send(self, *events: Event[Any] | Iterable[Event[Any]]) -> list[str]:
+        """As `Engine.send`, once an engine is open on this application."""
+        return await self.engine.send(*events)
+
+    def __repr__(self) -> str:
+        return f"<durable app '{self.name}', {len(self.functions)} functions>"
+
+
+def _is_reloaded(known: Function[Any, Any], new: Function[Any, Any]) -> bool:
+    """True where a module was imported again, as notebooks and reloaders do."""
+    old, now = known.handler, new.handler
+    return (old.__module__, old.__qualname__) == (now.__module__, now.__qualname__)

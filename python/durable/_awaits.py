@@ -1,0 +1,106 @@
+"""Finds out whether code that awaits other tasks waits, in the end, for steps alone.
+
+Only then may its run give its slot back. What asyncio and anyio use to wait for tasks is looked into;
+whatever else is awaited (a socket, a timer of the loop, a future of the user's own) counts as code
+that executes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final, cast
+
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+#: Names of functions that wait for tasks, and where in their frames these are.
+_TASKS_OF: Final[dict[str, Callable[[dict[str, Any]], Iterable[Any]]]] = {
+    "TaskGroup.__aexit__": lambda frame: frame["self"]._tasks,  # noqa: SLF001
+    "TaskGroup._aexit": lambda frame: frame["self"]._tasks,  # noqa: SLF001
+    "_wait": lambda frame: frame["fs"],
+    "wait_for": lambda frame: [frame["fut"]],
+}
+#: Functions that wait for what another task of the same handler will do; which one cannot be seen.
+_UNSEEN: Final = frozenset(
+    {
+        "Queue.get",
+        "Queue.put",
+        "Event.wait",
+        "Lock.acquire",
+        "Semaphore.acquire",
+        "Condition.wait",
+        "Barrier._block",
+        "Barrier._wait",
+    }
+)
+_MODULES: Final = ("asyncio.", "anyio.")
+
+
+class Standing(Enum):
+    """How code stands that does not wait for something foreign."""
+
+    AT_STEPS = auto()  # it waits for steps alone
+    UNSURE = auto()  # it waits for other code of the same handler, which cannot be seen
+    MOVING = auto()  # it does not wait
+
+
+def find_foreign(
+    task: Any, at_steps: Callable[[Any], bool]
+) -> Standing | asyncio.Future[Any]:  # noqa: ANN401
+    """What `task`, or what stands in for one, waits for besides steps: a future, if anything.
+
+    `at_steps` says whether a task stands at a step.
+    """
+    if at_steps(task):
+        return Standing.AT_STEPS
+    waits_for = getattr(task, "_fut_waiter", None)
+    if waits_for is None or waits_for.done():
+        return Standing.MOVING
+    inner = _inner_tasks(task, waits_for)
+    if isinstance(inner, Standing):
+        return inner
+    if inner is None:
+        return cast("asyncio.Future[Any]", waits_for)
+    standing = Standing.AT_STEPS
+    for one in inner:
+        if not one.done():
+            found = find_foreign(one, at_steps)
+            if found is Standing.UNSURE:
+                standing = found
+            elif found is not Standing.AT_STEPS:
+                return found
+    return standing
+
+
+def _inner_tasks(task: Any, waits_for: Any) -> list[Any] | Standing | None:  # noqa: ANN401
+    """The tasks that something waits for; `None` where it is no task it waits for."""
+    if isinstance(waits_for, asyncio.Task):
+        return [cast("object", waits_for)]
+    children = getattr(waits_for, "_children", None)
+    if children is not None:  # asyncio.gather
+        return list(children)
+    frame = _innermost_frame(task)
+    if frame is None or not frame.f_globals.get("__name__", "").startswith(_MODULES):
+        return None
+    name = frame.f_code.co_qualname
+    if name in _UNSEEN:
+        return Standing.UNSURE
+    tasks_of = _TASKS_OF.get(name)
+    return None if tasks_of is None else list(tasks_of(frame.f_locals))
+
+
+def _innermost_frame(task: Any) -> FrameType | None:  # noqa: ANN401
+    coroutine = task.get_coro() if hasattr(task, "get_coro") else None
+    frame: FrameType | None = None
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(
+            coroutine, "gi_frame", frame
+        )
+        inner = getattr(coroutine, "cr_await", None)
+        if inner is None:
+            inner = getattr(coroutine, "gi_yieldfrom", None)
+        coroutine = inner
+    return frame

@@ -1,0 +1,252 @@
+"""Values to JSON and back: orjson for plain values, pydantic where a type is declared.
+
+What a handler gets from a step is always what it would get after a replay: plain values as they are,
+everything else through JSON once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Any, Final, Generic, TypeVar, cast, get_type_hints
+
+import orjson
+from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter
+from pydantic_core import PydanticSerializationError, ValidationError
+
+from ._errors import NonDeterminismError, SerializationError
+
+
+T = TypeVar("T")
+
+MAX_DEPTH: Final = 64
+MISSING: Final = object()
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+_FIX: Final = (
+    "return plain data (dict, list, str, numbers), a pydantic model or a dataclass"
+)
+
+
+class Codec(Generic[T]):
+    """Writes values of one declared type, or of any, and reads them back."""
+
+    __slots__ = ("_adapter", "_hint", "_untyped")
+
+    def __init__(self, hint: object) -> None:
+        self._hint = hint
+        self._untyped = hint in {MISSING, Any, object} or isinstance(hint, TypeVar)
+        self._adapter: TypeAdapter[T] | None = None
+
+    def is_same_after(self, value: object) -> bool:
+        """True where writing and reading would give the very same value: it need not be read back."""
+        kind = type(value)
+        return kind in _PLAIN and (
+            self._untyped or kind is self._hint or value is self._hint
+        )
+
+    def write(self, value: T, path: str = "result") -> bytes:
+        """JSON of `value`.
+
+        Raises:
+            SerializationError: some part of it has no JSON; the message has the path to it.
+        """
+        try:
+            if type(value) is float and not math.isfinite(value):
+                text = f"{path} is {value}, which has no JSON form"
+                raise SerializationError(text, path=path)
+            if self._untyped or type(value) in _PLAIN:
+                return orjson.dumps(value, default=_simplify)
+            return self._typed().dump_json(value, warnings="error")
+        except (
+            orjson.JSONEncodeError,
+            PydanticSerializationError,
+            RecursionError,
+        ) as error:
+            raise _explain(value, path, str(error)) from None
+
+    def read(self, json: bytes, path: str = "result") -> T:
+        """The value that `json` stands for, as the declared type.
+
+        Raises:
+            NonDeterminismError: it does not fit the declared type, which has changed.
+        """
+        if self._untyped:
+            return cast("T", orjson.loads(json))
+        try:
+            return self._typed().validate_json(json)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = path + "".join(_part(p) for p in first["loc"])
+            text = (
+                f"what is remembered of {place} no longer fits its declared type "
+                f"{_name(self._hint)}: {first['msg']}"
+            )
+            raise NonDeterminismError(text) from None
+
+    def _typed(self) -> TypeAdapter[T]:
+        if self._adapter is None:
+            try:
+                self._adapter = TypeAdapter(cast("type[T]", self._hint))
+            except PydanticSchemaGenerationError:
+                text = f"the return type {_name(self._hint)} has no JSON form; {_FIX}"
+                raise SerializationError(text, path="result") from None
+        return self._adapter
+
+
+_ANY: Final[Codec[Any]] = Codec(MISSING)
+_BY_HINT: Final[dict[object, Codec[Any]]] = {}
+
+
+def codec_of(function: Callable[..., Any]) -> Codec[Any]:
+    """The codec for what `function` returns, by its return annotation."""
+    annotations: Mapping[str, object] = getattr(function, "__annotations__", None) or {}
+    hint = annotations.get("return", MISSING)
+    if hint is MISSING:
+        return (
+            _ANY
+            if annotations or not hasattr(function, "__wrapped__")
+            else _unwrapped(function)
+        )
+    key = (getattr(function, "__module__", ""), hint) if isinstance(hint, str) else hint
+    try:
+        found = _BY_HINT.get(key)
+    except TypeError:  # an annotation that has no hash
+        return Codec(hint)
+    if found is None:
+        found = _BY_HINT[key] = Codec(_resolve(function, hint))
+    return found
+
+
+def _unwrapped(function: Callable[..., Any]) -> Codec[Any]:
+    inner = inspect.unwrap(function)
+    return _ANY if inner is function else codec_of(inner)
+
+
+def _resolve(function: Callable[..., Any], hint: object) -> object:
+    if not isinstance(hint, str):
+        return hint
+    try:
+        return get_type_hints(function).get("return", MISSING)
+    except (NameError, TypeError, AttributeError):
+        return MISSING  # only known to type checkers: treated as if it were not there
+
+
+def write_plain(value: object, path: str) -> bytes:
+    """JSON of a value without a declared type.
+
+    Raises:
+        SerializationError: some part of it has no JSON; the message has the path to it.
+    """
+    return _ANY.write(value, path)
+
+
+def write_object(value: object, path: str) -> bytes:
+    """JSON of an event's data: a pydantic model, a dataclass or a dict.
+
+    Raises:
+        SerializationError: some part of it has no JSON; the message has the path to it.
+    """
+    if isinstance(value, BaseModel):
+        try:
+            return value.__pydantic_serializer__.to_json(value)
+        except PydanticSerializationError as error:
+            raise _explain(value, path, str(error)) from None
+    return _ANY.write(value, path)
+
+
+read_plain = orjson.loads
+
+
+def _simplify(value: object) -> object:
+    """What orjson shall write for a value it does not know."""
+    match value:
+        case BaseModel():
+            return value.model_dump(mode="json")
+        case set() | frozenset():
+            return list(cast("set[object]", value))
+        case Decimal() | PurePath():
+            return str(value)
+        case timedelta():
+            return value.total_seconds()
+        case _:
+            raise TypeError
+
+
+def _explain(value: object, path: str, reason: str) -> SerializationError:
+    found = _find_culprit(value, path, 0)
+    if found is None:
+        return SerializationError(
+            f"{path} cannot be written as JSON: {reason}; {_FIX}", path=path
+        )
+    place, culprit, why = found
+    return SerializationError(f"{place} {why}; {_fix_for(culprit)}", path=place)
+
+
+def _fix_for(culprit: object) -> str:
+    if inspect.isawaitable(culprit):
+        return "await it"
+    if isinstance(culprit, int):
+        return "write it as a text"
+    return _FIX
+
+
+def _find_culprit(
+    value: object, path: str, depth: int
+) -> tuple[str, object, str] | None:
+    """The first part of `value` that has no JSON, with the path to it and why."""
+    if depth > MAX_DEPTH:
+        return path, value, f"nests deeper than {MAX_DEPTH}, or contains itself"
+    try:
+        orjson.dumps(value, default=_simplify)
+    except (orjson.JSONEncodeError, RecursionError):
+        pass
+    else:
+        return None
+    for part, inner in _parts(value):
+        if isinstance(value, Mapping) and not isinstance(part, str):
+            return path, value, f"has the key {part!r}; keys of JSON objects are texts"
+        name = _part(part) if not _has_fields(value) else f".{part}"
+        if (found := _find_culprit(inner, path + name, depth + 1)) is not None:
+            return found
+    return path, value, _why(value)
+
+
+def _why(value: object) -> str:
+    if inspect.isawaitable(value):
+        return f"is a {type(value).__name__} that was not awaited"
+    if isinstance(value, int):
+        return "is a whole number of more than 64 bits"
+    return f"is a {type(value).__module__}.{type(value).__qualname__}, which has no JSON form"
+
+
+def _has_fields(value: object) -> bool:
+    return isinstance(value, BaseModel) or dataclasses.is_dataclass(value)
+
+
+def _parts(value: object) -> Sequence[tuple[object, object]]:
+    match value:
+        case Mapping():
+            return list(cast("Mapping[object, object]", value).items())
+        case list() | tuple() | set() | frozenset():
+            return list(enumerate(cast("Sequence[object]", value)))
+        case BaseModel():
+            return list(value)
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
+        case _:
+            return []
+
+
+def _part(part: object) -> str:
+    if isinstance(part, str):
+        return f".{part}" if part.isidentifier() else f"[{part!r}]"
+    return f"[{part}]"
+
+
+def _name(hint: object) -> str:
+    return getattr(hint, "__name__", None) or str(hint)

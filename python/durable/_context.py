@@ -1,0 +1,321 @@
+"""What a handler is given: its event, its steps, its place in the run."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, cast, overload
+
+from pydantic import ValidationError
+from typing_extensions import TypeVar
+
+from ._codec import codec_of, read_plain
+from ._duration import ACCEPTED, Duration, DurationError, to_ms
+from ._errors import NestedStepError, SerializationError, UsageError
+from ._events import Event, make_event
+from ._step import CURRENT_STEP, SleepCall, StepCall
+
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from ._execution import LiveRun
+
+DataT = TypeVar("DataT", default=dict[str, Any])
+T = TypeVar("T")
+P = ParamSpec("P")
+
+_LOGGER: Final = logging.getLogger("durable.run")
+_MAX_ID_BYTES: Final = 256
+INVOKED: Final = "durable/function.invoked"
+
+
+class _RunLogger(logging.LoggerAdapter[logging.Logger]):
+    """Logs with the run's id, and not at all while remembered steps are gone through again."""
+
+    def __init__(self, run: LiveRun) -> None:
+        super().__init__(_LOGGER, {"run_id": run.id, "function_id": run.function.id})
+        self._run = run
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's own name
+        return not self._run.unmet and super().isEnabledFor(level)
+
+
+class _Given(Generic[DataT]):
+    """What both kinds of handler are given."""
+
+    __slots__ = ("_event", "_logger", "_run")
+
+    def __init__(self, run: LiveRun) -> None:
+        self._run = run
+        self._event: Event[DataT] | None = None
+        self._logger: _RunLogger | None = None
+
+    @property
+    def event(self) -> Event[DataT]:
+        """The event that started the run, its data as the type that was declared.
+
+        Raises:
+            SerializationError: the data does not fit that type.
+        """
+        if self._event is None:
+            self._event = read_event(self._run)
+        return self._event
+
+    @property
+    def events(self) -> list[Event[DataT]]:
+        """The events that started the run: one, where no batch was asked for."""
+        return [self.event]
+
+    @property
+    def run_id(self) -> str:
+        """The run's id, a ULID."""
+        return self._run.id
+
+    @property
+    def attempt(self) -> int:
+        """Which try this is, from 0: of the step inside a step's function, else of the code between."""
+        call = CURRENT_STEP.get()
+        return self._run.attempt if call is None else call.attempt
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger that is silent while the code is gone through again after a restart."""
+        if self._logger is None:
+            self._logger = _RunLogger(self._run)
+        return self._logger
+
+
+class Context(_Given[DataT]):
+    """What an `async def` handler is given. Generic in the event's data: `Context[Order]`."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, run: LiveRun) -> None:
+        super().__init__(run)
+        self.step = Steps(run)
+
+
+class SyncContext(_Given[DataT]):
+    """What a plain `def` handler is given: it runs on a thread, and its steps block."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, run: LiveRun) -> None:
+        super().__init__(run)
+        self.step = SyncSteps(run)
+
+
+class _StepMaker:
+    """Makes step calls: names them, checks their arguments, notes their line."""
+
+    __slots__ = ("_is_blocking", "_run")
+
+    def __init__(self, run: LiveRun, *, is_blocking: bool = False) -> None:
+        self._run = run
+        self._is_blocking = is_blocking
+
+    @property
+    def token(self) -> str:
+        """An idempotency token of the step that executes: the same for each of its tries.
+
+        Raises:
+            UsageError: no step executes here.
+        """
+        call = CURRENT_STEP.get()
+        if call is None:
+            text = "ctx.step.token is for use inside a step's function: no step executes here"
+            raise UsageError(text)
+        return f"{call.run.id}:{call.name}"
+
+    def make(
+        self,
+        step_id: str,
+        function: Callable[..., Any],
+        arguments: tuple[tuple[Any, ...], dict[str, Any]],
+        frame: FrameType,
+    ) -> StepCall[Any]:
+        """One use of a step that calls `function`; `frame` is where it is written."""
+        if not callable(function):
+            text = (
+                f"step '{step_id}': {function!r} is no function; give the function and its arguments "
+                "apart, as in ctx.step.run('charge', charge_card, order_id)"
+            )
+            raise UsageError(text)
+        function = getattr(function, "__durable_step__", function)
+        run = self._run
+        name = self._name(step_id)
+        call: StepCall[Any] = StepCall(run, name, (frame.f_code, frame.f_lasti))
+        call.will_call(
+            function, arguments, codec_of(function), is_blocking=self._is_blocking
+        )
+        run.unawaited[name] = call
+        return call
+
+    def _make_sleep(
+        self, step_id: str, moment: tuple[int, int], frame: FrameType
+    ) -> SleepCall:
+        name = self._name(step_id)
+        call = SleepCall(self._run, name, (frame.f_code, frame.f_lasti), moment)
+        self._run.unawaited[name] = call
+        return call
+
+    def _name(self, step_id: str) -> str:
+        outer = CURRENT_STEP.get()
+        if outer is not None:
+            text = (
+                f"step '{step_id}' is used inside step '{outer.name}' of function "
+                f"'{self._run.function.id}': call its function directly, or move it out"
+            )
+            raise NestedStepError(text)
+        if not isinstance(cast("object", step_id), str) or not step_id:
+            text = f"a step's id is a text that is not empty, not {step_id!r}"
+            raise UsageError(text)
+        if len(step_id) * 4 > _MAX_ID_BYTES and len(step_id.encode()) > _MAX_ID_BYTES:
+            text = f"step '{step_id}': an id has at most {_MAX_ID_BYTES} bytes"
+            raise UsageError(text)
+        return self._run.name_for(step_id)
+
+    def _length(self, step_id: str, duration: Duration) -> tuple[int, int]:
+        try:
+            return SleepCall.after(to_ms(duration))
+        except DurationError as error:
+            lead = f"step '{step_id}': duration="
+            place = ""
+            if error.position is not None:
+                place = "\n" + " " * (len(lead) + 1 + error.position) + "^"
+            text = f"{lead}{duration!r}{place}\n  {error}; accepted: {ACCEPTED}"
+            raise UsageError(text) from None
+
+    def _moment(self, step_id: str, when: datetime | int) -> tuple[int, int]:
+        if isinstance(when, datetime):
+            if when.tzinfo is None:
+                text = f"step '{step_id}': {when!r} has no time zone: give it one, as in datetime.now(UTC)"
+                raise UsageError(text)
+            since = when - datetime.fromtimestamp(0, when.tzinfo)
+            return SleepCall.at(max(0, -(-since // timedelta(milliseconds=1))))
+        return SleepCall.at(max(0, when))
+
+
+class Steps(_StepMaker):
+    """The steps of an `async def` handler: each is awaited."""
+
+    __slots__ = ()
+
+    @overload
+    def run(
+        self,
+        id: str,
+        fn: Callable[P, Coroutine[Any, Any, T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> StepCall[T]: ...
+    @overload
+    def run(
+        self,
+        id: str,
+        fn: Callable[P, Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> StepCall[T]: ...
+    @overload
+    def run(
+        self, id: str, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> StepCall[T]: ...
+    def run(
+        self,
+        id: str,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> StepCall[Any]:
+        """Call `fn(*args, **kwargs)` and remember what it returns: it is not called again for this run.
+
+        Raises, when awaited:
+            StepError: it has used up its tries.
+        """
+        return self.make(id, fn, (args, kwargs), sys._getframe(1))
+
+    def options(self, *, blocking: bool = False) -> Steps:
+        """The same steps with other settings: `blocking=True` calls plain functions on a thread."""
+        return Steps(self._run, is_blocking=blocking)
+
+    def sleep(self, id: str, duration: Duration) -> StepCall[None]:  # noqa: A002  # the word users know
+        """Go on after so long, at no cost, whatever happens to the process meanwhile."""
+        return self._make_sleep(id, self._length(id, duration), sys._getframe(1))
+
+    def sleep_until(self, id: str, when: datetime | int) -> StepCall[None]:  # noqa: A002  # as above
+        """Go on at this moment (a datetime with a time zone, or ms since the epoch)."""
+        return self._make_sleep(id, self._moment(id, when), sys._getframe(1))
+
+
+class SyncSteps(_StepMaker):
+    """The steps of a plain `def` handler: each blocks its thread, and gives it back for long waits."""
+
+    __slots__ = ()
+
+    @overload
+    def run(
+        self,
+        id: str,
+        fn: Callable[P, Coroutine[Any, Any, T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T: ...
+    @overload
+    def run(
+        self, id: str, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+    def run(
+        self,
+        id: str,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Call `fn(*args, **kwargs)` and remember what it returns: it is not called again for this run.
+
+        Raises:
+            StepError: it has used up its tries.
+        """
+        call = self.make(id, fn, (args, kwargs), sys._getframe(1))
+        return self._run.driver.wait_for(call)
+
+    def sleep(self, id: str, duration: Duration) -> None:  # noqa: A002  # the word users know
+        """Go on after so long, at no cost, whatever happens to the process meanwhile."""
+        call = self._make_sleep(id, self._length(id, duration), sys._getframe(1))
+        self._run.driver.wait_for(call)
+
+    def sleep_until(self, id: str, when: datetime | int) -> None:  # noqa: A002  # as above
+        """Go on at this moment (a datetime with a time zone, or ms since the epoch)."""
+        call = self._make_sleep(id, self._moment(id, when), sys._getframe(1))
+        self._run.driver.wait_for(call)
+
+
+def read_event(run: LiveRun) -> Event[Any]:
+    """The event of a run, its data as the type that its function declares.
+
+    Raises:
+        SerializationError: the data does not fit that type.
+    """
+    event_id, name, json, ts, _received_at, sent_id, version, user = run.event_tuple
+    data: Any = read_plain(json)
+    function = run.function
+    kind = function.type_for_invoke() if name == INVOKED else function.type_of(name)
+    if kind is not None:
+        try:
+            data = kind.read(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            path = ".".join(str(part) for part in ("data", *first["loc"]))
+            text = f"event '{name}' ({event_id}) does not fit {kind!r}: {path}: {first['msg']}"
+            raise SerializationError(text, path=path) from None
+    who = None if user is None else read_plain(user)
+    return make_event(name, data, id=sent_id or event_id, ts=ts, v=version, user=who)

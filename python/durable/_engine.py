@@ -1,0 +1,477 @@
+"""The engine as users hold it: opens a store, runs the functions of applications, sends, invokes, reads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import weakref
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, cast, overload
+
+from ._app import App
+from ._bridge import Core, public_errors
+from ._codec import write_object, write_plain
+from ._duration import Duration
+from ._errors import (
+    ConfigError,
+    EngineClosed,
+    EventRefused,
+    InvokeError,
+    InvokeTimeoutError,
+    NotFoundError,
+    RunCancelled,
+    UsageError,
+)
+from ._events import Event
+from ._failure import read_error
+from ._function import Function
+from ._reading import Events, Functions, Runs
+from ._setting import Place
+from ._worker import Worker
+
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ._bridge import Function as FunctionTuple, NewEvent
+
+T = TypeVar("T")
+
+DEFAULT_STORE: Final = "./.durable"
+_MAX_CAPACITY: Final = 100_000
+_MAX_HOT_RUNS: Final = 10_000_000
+_SYNC_FORMS: Final = '"always", or how much may be lost on power failure, as in "50ms"'
+
+
+class Session:
+    """What an open engine has: its store, its loop, its worker."""
+
+    __slots__ = ("core", "loop", "worker")
+
+    def __init__(
+        self, core: Core, loop: asyncio.AbstractEventLoop, worker: Worker
+    ) -> None:
+        self.core = core
+        self.loop = loop
+        self.worker = worker
+
+
+class Engine:
+    """Runs the functions of applications on a store: `async with Engine(app, store="./state") as engine`.
+
+    Args:
+        apps: whose functions it executes.
+        store: a path, `sled:PATH`, `redb:PATH` or `memory:`; by default the variable `DURABLE_STORE`, else
+            `./.durable`.
+        max_in_flight: how many stretches of code and steps execute at one instant.
+        hot_runs: how many waiting runs keep their live code; the others are called again.
+        sync: `"always"`: nothing is acknowledged before it is on disk. `"50ms"`: at most that much is
+            lost on power failure.
+        clock: `"system"`, `"scaled:60"` (60 times as fast) or `"virtual"` (for tests).
+        grace: how long leaving the engine waits for steps that execute.
+        retention: how long ended runs are kept.
+        threads: how many threads plain handlers and blocking steps share.
+        seed: for the engine's chance (jitter, ids): the same seed gives the same.
+        replay: `"always"` drops a handler's live code at each step, so that code which depends on something
+            outside of steps shows itself in tests.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+
+    def __init__(  # noqa: PLR0913  # settings, all by name
+        self,
+        *apps: App,
+        store: str | os.PathLike[str] | None = None,
+        max_in_flight: int = 1000,
+        hot_runs: int = 10_000,
+        sync: str = "always",
+        clock: str | None = None,
+        grace: Duration = "10s",
+        retention: Duration | None = None,
+        threads: int | None = None,
+        seed: int | None = None,
+        replay: Literal["needed", "always"] = "needed",
+    ) -> None:
+        place = Place("Engine", "store")
+        self.apps = apps
+        self.store = _read_store(place, store)
+        self._functions = _read_apps(apps)
+        self._capacity = place.at("max_in_flight").whole_number(
+            max_in_flight, 1, _MAX_CAPACITY
+        )
+        self._hot_runs = place.at("hot_runs").whole_number(hot_runs, 1, _MAX_HOT_RUNS)
+        self._sync = _read_sync(place.at("sync"), sync)
+        self._clock = clock or "system"
+        self._grace_s = place.at("grace").duration_ms(grace) / 1000
+        self._retention_ms = (
+            None if retention is None else place.at("retention").duration_ms(retention)
+        )
+        self._threads = threads
+        self._seed = seed
+        self._forgets = replay == "always"
+        self._session: Session | None = None
+        self._closing: weakref.finalize[..., Any] | None = None
+        self.runs = Runs(self)
+        self.events = Events(self)
+        self.functions = Functions(self)
+
+    # --- open and close
+
+    async def __aenter__(self) -> Self:
+        if self._session is not None:
+            text = "this engine is open already: make a second Engine, on another store"
+            raise UsageError(text)
+        self._check_apps()
+        self._functions = _read_apps(self.apps)
+        loop = asyncio.get_running_loop()
+        with public_errors():
+            core = await loop.run_in_executor(None, self._open_core)
+            try:
+                numbers = await loop.run_in_executor(None, self._register, core)
+                self._session = self._connect(core, loop, numbers)
+            except BaseException:
+                core.close()
+                raise
+        self._closing = weakref.finalize(self, _close_quietly, core)
+        for app in self.apps:
+            app.use_engine(self)
+        return self
+
+    def _open_core(self) -> Core:
+        return Core.open(
+            self.store,
+            sync=self._sync,
+            clock=self._clock,
+            capacity=self._capacity,
+            retention_ms=self._retention_ms,
+            seed=self._seed,
+        )
+
+    def _register(self, core: Core) -> dict[int, Function[Any, Any]]:
+        numbers: dict[int, Function[Any, Any]] = {}
+        for app in self.apps:
+            functions = list(app.functions.values())
+            given = core.register(
+                app.name, [_describe(function) for function in functions]
+            )
+            numbers.update(zip(given, functions, strict=True))
+        return numbers
+
+    def _connect(
+        self,
+        core: Core,
+        loop: asyncio.AbstractEventLoop,
+        numbers: Mapping[int, Function[Any, Any]],
+    ) -> Session:
+        worker = Worker(
+            core,
+            loop,
+            numbers,
+            hot_runs=self._hot_runs,
+            forgets=self._forgets,
+            thread_count=self._threads,
+        )
+        worker.open()
+        core.connect([function.id for function in numbers.values()])
+        return Session(core, loop, worker)
+
+    def _check_apps(self) -> None:
+        for app in self.apps:
+            if app.has_engine:
+                text = f"app '{app.name}' has an open engine already: close it first"
+                raise UsageError(text)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Take no more work, let what executes finish for the time of grace, and close the store."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        for app in self.apps:
+            app.use_engine(None)
+        try:
+            with public_errors():
+                session.core.drain_executor()
+                await session.worker.settle(self._grace_s)
+        finally:
+            session.worker.close()
+            closed = session.loop.run_in_executor(None, session.core.close)
+            with public_errors():
+                await asyncio.shield(closed)
+            if self._closing is not None:
+                self._closing.detach()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _app: object = None) -> AsyncIterator[dict[str, Any]]:
+        """Open while a FastAPI or Starlette application runs: `FastAPI(lifespan=engine.lifespan)`."""
+        async with self:
+            yield {}
+
+    @property
+    def session(self) -> Session:
+        """What the open engine has; for the parts of this package.
+
+        Raises:
+            EngineClosed: it is not open.
+        """
+        if self._session is None:
+            text = "the engine is not open: use it inside `async with Engine(...)`"
+            raise EngineClosed(text)
+        return self._session
+
+    @property
+    def notices(self) -> list[str]:
+        """What opening the store did that its owner should know: what was replayed or built again."""
+        return self.session.core.notices
+
+    # --- in
+
+    async def send(self, *events: Event[Any] | Iterable[Event[Any]]) -> list[str]:
+        """Have events accepted, all or none: on disk when this returns their ids.
+
+        Raises:
+            EventRefused: a name or a shape is not accepted.
+            PayloadTooLarge: an event is.
+            SerializationError: data is not JSON.
+            EngineClosed: the engine is not open.
+        """
+        encoded = encode_events(events)
+        if not encoded:
+            return []
+        session = self.session
+        if asyncio.get_running_loop() is session.loop:
+            return await session.worker.send(encoded)
+        elsewhere = asyncio.run_coroutine_threadsafe(self._send(encoded), session.loop)
+        return await asyncio.wrap_future(elsewhere)
+
+    async def _send(self, encoded: list[NewEvent]) -> list[str]:
+        return await self.session.worker.send(encoded)
+
+    def send_sync(self, *events: Event[Any] | Iterable[Event[Any]]) -> list[str]:
+        """The same from another thread: blocks until the events are on disk.
+
+        Raises:
+            UsageError: it is called on the engine's own loop, which it would block for ever.
+        """
+        session = self.session
+        with contextlib.suppress(RuntimeError):
+            if asyncio.get_running_loop() is session.loop:
+                text = "send_sync would block the engine's own loop: use `await engine.send(...)` here"
+                raise UsageError(text)
+        encoded = encode_events(events)
+        with public_errors():
+            return session.core.send_wait(encoded) if encoded else []
+
+    async def send_from(
+        self, source: str, position: int, events: Iterable[Event[Any]]
+    ) -> list[str]:
+        """Send a batch of a source that may be read again: a position already passed is ignored.
+
+        Args:
+            source: names the source in this store.
+            position: how far the source is read with this batch; rises with each.
+            events: the batch.
+        """
+        return await self.session.worker.send(encode_events(events), (source, position))
+
+    async def source_position(self, source: str) -> int | None:
+        """How far a source has got: the position of its last accepted batch."""
+        session = self.session
+        with public_errors():
+            return await session.loop.run_in_executor(
+                None, session.core.source_position, source
+            )
+
+    @overload
+    async def invoke(
+        self,
+        function: Function[Any, T],
+        data: object = None,
+        *,
+        timeout: Duration | None = None,
+    ) -> T: ...
+    @overload
+    async def invoke(
+        self, function: str, data: object = None, *, timeout: Duration | None = None
+    ) -> Any: ...
+    async def invoke(
+        self,
+        function: Function[Any, Any] | str,
+        data: object = None,
+        *,
+        timeout: Duration | None = None,  # noqa: ASYNC109  # the run outlives the wait
+    ) -> Any:
+        """Start a run of one function and wait for its result.
+
+        Raises:
+            InvokeError: the run failed.
+            RunCancelled: it was called off.
+            InvokeTimeoutError: it has not ended within `timeout`; it goes on.
+            NotFoundError: no app of this store has such a function.
+        """
+        name = function if isinstance(function, str) else function.id
+        timeout_s = None
+        if timeout is not None:
+            timeout_s = Place("invoke", "timeout").duration_ms(timeout) / 1000
+        worker = self.session.worker
+        run_id = await worker.invoke(
+            name, write_object({} if data is None else data, "data")
+        )
+        try:
+            status, json = await asyncio.wait_for(worker.watch(run_id), timeout_s)
+        except TimeoutError:
+            text = (
+                f"run {run_id} of '{name}' has not ended within {timeout}; it goes on"
+            )
+            raise InvokeTimeoutError(text, run_id=run_id) from None
+        return self._outcome(name, run_id, status, json)
+
+    def _outcome(self, name: str, run_id: str, status: str, json: bytes) -> object:
+        if status == "completed":
+            known = self.find_function(name)
+            if known is None:
+                text = f"function '{name}' is in the store, but not in the apps of this engine"
+                raise NotFoundError(text)
+            return known.codec.read(json)
+        error = read_error(json)
+        kind = RunCancelled if status == "cancelled" else InvokeError
+        text = f"run {run_id} of '{name}' was {status}: {error['name']}: {error['message']}"
+        raise kind(text, run_id=run_id, name=error["name"], message=error["message"])
+
+    # --- out
+
+    async def join(self, timeout: Duration | None = None) -> None:  # noqa: ASYNC109  # the work goes on
+        """Wait until no run is queued, running, or parked on a timer or a retry.
+
+        Raises:
+            TimeoutError: there still is one after `timeout`.
+        """
+        session = self.session
+        timeout_s = None
+        if timeout is not None:
+            timeout_s = Place("join", "timeout").duration_ms(timeout) / 1000
+        await asyncio.wait_for(
+            session.worker.ask_when_idle(session.core.join), timeout_s
+        )
+
+    async def advance(self, length: Duration) -> None:
+        """Move a virtual clock, moment by moment, until all that fell due meanwhile is done."""
+        session = self.session
+        ms = Place("advance", "length").duration_ms(length)
+        await session.worker.ask_when_idle(
+            lambda ticket: session.core.advance(ticket, ms)
+        )
+
+    def now_ms(self) -> int:
+        """The engine's time, ms since the epoch."""
+        return self.session.core.now_ms()
+
+    def stats(self) -> dict[str, Any]:
+        """Counts for each function and for all, commit sizes and times."""
+        with public_errors():
+            return self.session.core.stats()
+
+    def find_function(self, function_id: str) -> Function[Any, Any] | None:
+        """A function of this engine's apps."""
+        return self._functions.get(function_id)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._session is None else "open"
+        return f"<durable engine on {self.store}, {state}>"
+
+
+def encode_events(
+    events: Iterable[Event[Any] | Iterable[Event[Any]]],
+) -> list[NewEvent]:
+    """Events as the native module takes them.
+
+    Raises:
+        EventRefused: something is no event.
+        SerializationError: data is not JSON.
+    """
+    encoded: list[NewEvent] = []
+    for one in events:
+        if isinstance(one, Event):
+            encoded.append(_encode(cast("Event[Any]", one)))
+        elif isinstance(one, Iterable) and not isinstance(one, str | bytes | Mapping):
+            encoded.extend(encode_events(one))
+        else:
+            text = f"{one!r} is no event: send durable.Event(name, data) or what an EventType gives"
+            raise EventRefused(text)
+    return encoded
+
+
+def _encode(event: Event[Any]) -> NewEvent:
+    name = event.name
+    data = write_object(event.data, "data")
+    if data[:1] != b"{":
+        text = f"event '{name}': its data is a {type(event.data).__name__}; it must be a JSON object"
+        raise EventRefused(text)
+    user = None if event.user is None else write_plain(event.user, "user")
+    return (name, data, event.id, event.ts, event.v, user)
+
+
+def _describe(function: Function[Any, Any]) -> FunctionTuple:
+    retries = function.retries
+    return (
+        function.id,
+        list(function.triggers),
+        retries.count,
+        list(retries.backoff.delays_ms),
+        retries.backoff.jitter_ms,
+        function.concurrency,
+    )
+
+
+def _read_store(place: Place, store: str | os.PathLike[str] | None) -> str:
+    given = (
+        store if store is not None else os.environ.get("DURABLE_STORE", DEFAULT_STORE)
+    )
+    text = os.fspath(cast("str", given)) if isinstance(given, str | os.PathLike) else ""
+    if not text:
+        accepted = "a path, 'sled:PATH', 'redb:PATH' or 'memory:'"
+        raise place.error(given, "names no store", accepted)
+    return text
+
+
+def _read_sync(place: Place, sync: str) -> str:
+    if sync == "always":
+        return sync
+    if not isinstance(cast("object", sync), str):
+        raise place.error(sync, f"is of type {type(sync).__name__}", _SYNC_FORMS)
+    place.duration_ms(sync)
+    return sync
+
+
+def _read_apps(apps: tuple[App, ...]) -> dict[str, Function[Any, Any]]:
+    functions: dict[str, Function[Any, Any]] = {}
+    names: set[str] = set()
+    for app in apps:
+        if not isinstance(cast("object", app), App):
+            text = f"Engine: {app!r} is no App: Engine(app, store=...)"
+            raise ConfigError(text)
+        if app.name in names:
+            text = f"Engine: two apps have the name '{app.name}'"
+            raise ConfigError(text)
+        names.add(app.name)
+        for function in app.functions.values():
+            if function.id in functions:
+                text = f"Engine: two apps have a function '{function.id}': choose another id"
+                raise ConfigError(text)
+            functions[function.id] = function
+    return functions
+
+
+def _close_quietly(core: Core) -> None:
+    """For an engine that was never left: at exit, or when it is forgotten."""
+    with contextlib.suppress(Exception):
+        core.close()

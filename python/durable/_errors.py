@@ -1,0 +1,226 @@
+"""Every exception a user can meet, each with a stable code that `durable explain` describes.
+
+DurableError
+├── ConfigError                 a decorator's or the engine's setting is wrong
+├── UsageError                  the handler's code uses steps in a way that cannot work
+│   ├── NestedStepError         a step inside a step
+│   └── StepNotAwaitedError     a step was made and never awaited
+├── NonDeterminismError         the code, called again, no longer fits what is remembered
+├── SerializationError          a value is not JSON, or JSON does not fit its type
+├── PayloadTooLarge             an event or a result exceeds its limit
+├── NonRetriableError           raised by users: do not try again
+├── RetryAfterError             raised by users: try again after so long
+├── StepError                   a step has used up its tries
+├── InvokeError                 an invoked run did not complete
+│   ├── InvokeTimeoutError      it did not end in time; it goes on
+│   └── RunCancelled            it was called off
+├── NotFoundError               there is no such run, event or function
+├── EventRefused                the engine does not accept this event
+├── EngineClosed                the engine is not open, or no longer
+├── ForkedEngineError           an engine opened before a fork was used after it
+├── EngineFailed                the engine met a broken invariant and has stopped
+└── StoreError                  the store cannot be opened, read or written
+    └── StoreLocked             another process has it open
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from ._duration import Duration, to_seconds
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class DurableError(Exception):
+    """What every error of this package derives from."""
+
+    code: ClassVar[str] = "DUR-0001"
+
+
+class ConfigError(DurableError, ValueError):
+    """A setting is wrong: its message names the function, the argument and the accepted forms."""
+
+    code = "DUR-0100"
+
+
+class UsageError(DurableError):
+    """A handler uses steps in a way that cannot work. Trying again would not help, so nothing is."""
+
+    code = "DUR-0200"
+
+
+class NestedStepError(UsageError):
+    """A step was used inside the function of another step.
+
+    The inner one could not be remembered on its own: call its function directly, or move it out.
+    """
+
+    code = "DUR-0201"
+
+
+class StepNotAwaitedError(UsageError):
+    """A handler returned although a step it made was never awaited, so its function never ran."""
+
+    code = "DUR-0202"
+
+
+class NonDeterminismError(DurableError):
+    """A handler was called again and did not come to what is remembered of it.
+
+    Its code changed, or it decides by something outside of steps (time, chance, a global).
+    """
+
+    code = "DUR-0203"
+
+
+class SerializationError(DurableError, TypeError):
+    """A value cannot be written as JSON, or JSON cannot be read as the type that was declared.
+
+    The message has the path to the value, as in `result.items[3].lock`.
+    """
+
+    code = "DUR-0300"
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class PayloadTooLarge(DurableError, ValueError):
+    """An event, a step's output or a run's state exceeds its limit: store it elsewhere, pass a reference."""
+
+    code = "DUR-0301"
+
+
+class NonRetriableError(DurableError):
+    """Raise it in a step or a handler to say that trying again would not help."""
+
+    code = "DUR-0400"
+
+
+class RetryAfterError(DurableError):
+    """Raise it in a step or a handler to say when to try again (1 s to 24 h; more or less is cut).
+
+    `retry_after` takes every form of a duration: `"30s"`, 30, `timedelta(seconds=30)`.
+    """
+
+    code = "DUR-0401"
+
+    def __init__(self, message: str, retry_after: Duration) -> None:
+        super().__init__(message)
+        self.retry_after = min(max(to_seconds(retry_after), 1.0), 86_400.0)
+
+
+class StepError(DurableError):
+    """A step has used up its tries, or said that trying again would not help.
+
+    Raised at the step's `await`. Caught, the run goes on; not caught, the run fails.
+
+    Attributes:
+        step_id: the step's name, with its counter where its id is used more than once.
+        name: the name of the exception that the step's function raised last.
+        message: that exception's message.
+        stack: its traceback, shortened.
+    """
+
+    code = "DUR-0402"
+
+    def __init__(self, step_id: str, name: str, message: str, stack: str = "") -> None:
+        super().__init__(f"step '{step_id}' failed: {name}: {message}")
+        self.step_id = step_id
+        self.name = name
+        self.message = message
+        self.stack = stack
+
+
+class InvokeError(DurableError):
+    """An invoked run did not complete.
+
+    Attributes:
+        run_id: the run.
+        name: the name of the exception that ended it.
+        message: that exception's message.
+    """
+
+    code = "DUR-0500"
+
+    def __init__(
+        self, text: str, *, run_id: str = "", name: str = "", message: str = ""
+    ) -> None:
+        super().__init__(text)
+        self.run_id = run_id
+        self.name = name
+        self.message = message
+
+
+class InvokeTimeoutError(InvokeError, TimeoutError):
+    """An invoked run did not end in time. It goes on; `engine.runs.wait(run_id)` waits further."""
+
+    code = "DUR-0501"
+
+
+class RunCancelled(InvokeError):
+    """The run that was waited for was called off."""
+
+    code = "DUR-0502"
+
+
+class NotFoundError(DurableError, LookupError):
+    """There is no such run, event or function in this store (ended runs go after their retention)."""
+
+    code = "DUR-0503"
+
+
+class EventRefused(DurableError, ValueError):
+    """The engine does not accept this event: its name is reserved, too long or empty, or its data is not an object."""
+
+    code = "DUR-0504"
+
+
+class EngineClosed(DurableError, RuntimeError):
+    """The engine is not open: use it inside `async with Engine(...)`."""
+
+    code = "DUR-0600"
+
+
+class ForkedEngineError(DurableError, RuntimeError):
+    """An engine that was opened before a fork was used in the child.
+
+    Its threads and its lock stayed with the parent. Open the engine after the fork (for gunicorn and
+    the like: in the hook that runs in each worker), or use the spawn start method.
+    """
+
+    code = "DUR-0601"
+
+
+class EngineFailed(DurableError, RuntimeError):
+    """The engine has stopped: a write failed or an invariant broke. Nothing was acknowledged since.
+
+    Open it again: the store is then verified. What had been acknowledged is there.
+    """
+
+    code = "DUR-0602"
+
+
+class StoreError(DurableError, OSError):
+    """The store cannot be opened, read or written. The message says which file and what to do."""
+
+    code = "DUR-0700"
+
+
+class StoreLocked(StoreError):
+    """Another process has the store open. The message says which."""
+
+    code = "DUR-0701"
+
+
+def all_errors() -> Iterator[type[DurableError]]:
+    """Every class of the tree above, from the top."""
+    waiting: list[type[DurableError]] = [DurableError]
+    while waiting:
+        error = waiting.pop(0)
+        yield error
+        waiting.extend(error.__subclasses__())

@@ -1,0 +1,220 @@
+"""Events as users make and read them: `Event`, the typed `EventType`, and the trigger `On`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Generic, cast
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from typing_extensions import TypeVar
+
+from ._setting import Place
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+DataT = TypeVar("DataT", default=dict[str, Any])
+
+MAX_TRIGGERS: Final = 10
+_NAME_FORMS: Final = (
+    "an event's name as in 'shop/order.placed'; a wildcard is one '*' at the end, after '/' or '.', "
+    "as in 'shop/*' or 'shop/order.*'"
+)
+
+
+class Event(BaseModel, Generic[DataT]):
+    """What happened: a name and data, with the envelope around them.
+
+    Attributes:
+        name: what happened, as in `shop/order.placed`.
+        data: a JSON object, or the model that the event's type declares.
+        id: the sender's own id: for a day a second event with it starts nothing again. On an event that
+            was received without one: the engine's.
+        ts: when it happened, in ms since the epoch. In the future: its runs start then.
+        v: the version of its shape.
+        user: who it is about.
+    """
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    name: str = Field(min_length=1, max_length=256)
+    data: DataT
+    id: str | None = Field(default=None, max_length=256)
+    ts: int | None = None
+    v: str | None = None
+    user: dict[str, Any] | None = None
+
+    def __init__(  # noqa: PLR0913  # the envelope's own fields
+        self,
+        name: str,
+        data: DataT | None = None,
+        *,
+        id: str | None = None,  # noqa: A002  # the name is the envelope's
+        ts: datetime | int | None = None,
+        v: str | None = None,
+        user: dict[str, Any] | None = None,
+    ) -> None:
+        filled = {} if data is None else data
+        super().__init__(name=name, data=filled, id=id, ts=ts, v=v, user=user)
+
+    @field_validator("ts", mode="before")
+    @classmethod
+    def _read_ts(cls, ts: object) -> object:
+        if not isinstance(ts, datetime):
+            return ts
+        if ts.tzinfo is None:
+            reason = "a datetime without a time zone says no moment: give it one, as in datetime.now(UTC)"
+            raise ValueError(reason)
+        return round(ts.timestamp() * 1000)
+
+
+class EventType(Generic[DataT]):
+    """A typed event: calling it with the model's fields, or one instance of it, gives an `Event`."""
+
+    __slots__ = ("_adapter", "model", "name")
+
+    def __init__(self, name: str, model: type[DataT] | None = None) -> None:
+        check_name(Place("EventType", "name"), name, is_trigger=False)
+        self.name = name
+        self.model = model
+        self._adapter: TypeAdapter[DataT] | None = None
+
+    def __call__(self, instance: DataT | None = None, /, **fields: Any) -> Event[DataT]:  # noqa: ANN401
+        """An event with this data.
+
+        Raises:
+            pydantic.ValidationError: the fields do not fit the model.
+        """
+        if instance is None:
+            make = self.model
+            instance = cast("DataT", fields if make is None else make(**fields))
+        return make_event(self.name, instance)
+
+    def event(
+        self,
+        data: DataT,
+        *,
+        id: str | None = None,  # noqa: A002  # the name is the envelope's
+        ts: datetime | int | None = None,
+        v: str | None = None,
+        user: dict[str, Any] | None = None,
+    ) -> Event[DataT]:
+        """An event with this data and these fields of the envelope."""
+        return Event(self.name, self.read(data), id=id, ts=ts, v=v, user=user)
+
+    def read(self, data: object) -> DataT:
+        """`data` as the declared model.
+
+        Raises:
+            pydantic.ValidationError: it does not fit the model.
+        """
+        if self.model is None:
+            return cast("DataT", data)
+        if self._adapter is None:
+            self._adapter = TypeAdapter(self.model)
+        return self._adapter.validate_python(data)
+
+    def __repr__(self) -> str:
+        model = "" if self.model is None else f", {self.model.__name__}"
+        return f"EventType({self.name!r}{model})"
+
+
+class On(Generic[DataT]):
+    """A trigger: the event that starts a run."""
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: EventType[DataT] | str) -> None:
+        self.event = event
+
+
+def make_event(name: str, data: DataT, **envelope: Any) -> Event[DataT]:  # noqa: ANN401
+    """An `Event` of parts that are known to be right; pydantic is not asked again."""
+    event: Event[DataT] = Event.__new__(Event)
+    fields = {
+        "name": name,
+        "data": data,
+        "id": None,
+        "ts": None,
+        "v": None,
+        "user": None,
+    }
+    fields.update(envelope)
+    object.__setattr__(event, "__dict__", fields)
+    object.__setattr__(event, "__pydantic_fields_set__", {"name", "data", *envelope})
+    object.__setattr__(event, "__pydantic_extra__", None)
+    object.__setattr__(event, "__pydantic_private__", None)
+    return event
+
+
+def check_name(place: Place, name: object, *, is_trigger: bool) -> str:
+    """An event's name, or a trigger's.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not isinstance(name, str):
+        reason = f"is of type {type(name).__name__}"
+        raise place.error(name, reason, _NAME_FORMS)
+    if not name:
+        reason = "is empty"
+        raise place.error(name, reason, _NAME_FORMS)
+    star = name.find("*")
+    if star >= 0:
+        is_fine = (
+            is_trigger and star == len(name) - 1 and name[:-1].endswith(("/", "."))
+        )
+        if not is_fine:
+            reason = "a '*' cannot stand here"
+            raise place.error(name, reason, _NAME_FORMS, position=star)
+    return name
+
+
+def read_triggers(place: Place, given: object) -> dict[str, EventType[Any] | None]:
+    """What a decorator's `on` means: names of events, each with its type where one was given.
+
+    Raises:
+        ConfigError: something in it is no trigger, or there are more than ten, or one twice.
+    """
+    listed: Iterable[object]
+    listed = (
+        []
+        if given is None
+        else cast("list[object]", given)
+        if isinstance(given, list)
+        else [given]
+    )
+    triggers: dict[str, EventType[Any] | None] = {}
+    for one in listed:
+        name, kind = _read_trigger(place, one)
+        if name in triggers:
+            reason = f"has the trigger '{name}' twice"
+            raise place.error(given, reason, "each trigger once")
+        triggers[name] = kind
+    if len(triggers) > MAX_TRIGGERS:
+        reason = f"has {len(triggers)} triggers"
+        raise place.error(given, reason, f"1 to {MAX_TRIGGERS} triggers")
+    if isinstance(given, list) and not triggers:
+        reason = "has no trigger"
+        raise place.error(
+            given,
+            reason,
+            "1 to 10 triggers; leave `on` out where only invoke starts it",
+        )
+    return triggers
+
+
+def _read_trigger(place: Place, given: object) -> tuple[str, EventType[Any] | None]:
+    event = cast("On[Any]", given).event if isinstance(given, On) else given
+    if isinstance(event, EventType):
+        typed = cast("EventType[Any]", event)
+        return typed.name, typed
+    if not isinstance(event, str):
+        reason = f"is of type {type(event).__name__}"
+        accepted = (
+            "an EventType, an event's name, On(event), or a list of 1 to 10 of these"
+        )
+        raise place.error(given, reason, accepted)
+    return check_name(place, event, is_trigger=True), None

@@ -1,0 +1,559 @@
+"""One run's code, alive in this process: what it has asked for, what it knows, what it reports.
+
+The life of a stretch of code: work comes (`take_work`), the handler runs to its next step (`begin`), at the
+end of the pass it is decided how that step executes (`decide`), it executes and is reported
+(`report_step`), the report is confirmed (`take_confirmation`), the handler goes on. When everything waits the
+run parks: it gives its slot back, and stays as it is until more work comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from ._awaits import Standing, find_foreign
+from ._bridge import NEVER, RUN_COMPLETE, RUN_ERROR, STEP_ERROR
+from ._context import Context, SyncContext
+from ._driver import Driver
+from ._errors import StepNotAwaitedError
+from ._failure import retry_of, write_error
+from ._step import CURRENT_RUN, GO, WAITING, StepCall
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ._bridge import EventTuple, MemoTuple, Op
+    from ._function import Function
+    from ._worker import Worker
+
+#: How many passes code must stand still that cannot be seen through, before it counts as waiting.
+_PATIENCE: Final = 3
+
+
+class LiveRun:
+    """A run whose handler has been called and has not ended."""
+
+    __slots__ = (
+        "attempt",
+        "calls",
+        "counts",
+        "driver",
+        "ending",
+        "epoch",
+        "event_tuple",
+        "function",
+        "id",
+        "inline",
+        "is_dropped",
+        "is_marked",
+        "known_tasks",
+        "late",
+        "lost",
+        "memos",
+        "names",
+        "next_memo",
+        "number",
+        "pending",
+        "ready",
+        "seen",
+        "stillness",
+        "targets",
+        "tasks",
+        "unawaited",
+        "unconfirmed",
+        "unmet",
+        "worker",
+    )
+
+    def __init__(
+        self,
+        worker: Worker,
+        run_id: str,
+        function: Function[Any, Any],
+        event: EventTuple,
+    ) -> None:
+        self.worker = worker
+        self.id = run_id
+        self.function = function
+        self.event_tuple = event
+        self.is_dropped = False
+        self.is_marked = False
+        # What the engine said.
+        self.epoch: int | None = None  # of the stretch; None: it has no slot
+        self.number = 0
+        self.attempt = 0
+        self.seen = 0  # memos taken in
+        self.memos: dict[
+            str, tuple[int, bool, bytes]
+        ] = {}  # not yet asked for: place, is_error, JSON
+        self.pending: set[str] = set()
+        self.targets: dict[
+            str, tuple[int, int]
+        ] = {}  # steps to execute: epoch, attempt
+        # What the code said.
+        self.counts: dict[str, int] = {}
+        self.names: set[str] | None = None
+        self.unawaited: dict[str, StepCall[Any]] = {}
+        self.calls: dict[
+            str, StepCall[Any]
+        ] = {}  # awaited, neither answered nor given up
+        self.lost: set[str] = set()  # given up while they waited
+        self.late: dict[int, StepCall[Any]] = {}  # remembered, but others come first
+        self.next_memo = 0
+        self.tasks: dict[
+            Any, int
+        ] = {}  # how many steps each task of the handler stands at
+        self.known_tasks: set[Any] = set()  # those that ever stood at one
+        self.stillness = 0  # for how many passes all seemed to wait
+        self.ready: list[StepCall[Any]] = []
+        self.inline: StepCall[Any] | None = None
+        self.unconfirmed: dict[int, StepCall[Any]] = {}
+        self.ending: Op | None = None
+        self.unmet: set[str] | None = (
+            None  # remembered or pending, not yet asked for: replaying
+        )
+        self.driver: Any = None
+
+    # --- the engine speaks
+
+    def take_work(
+        self,
+        step: str | None,
+        epoch: int,
+        attempt: int,
+        news: tuple[int, list[MemoTuple], list[str]],
+    ) -> None:
+        """Execute the code, or one step of it."""
+        seen, memos, pending = news
+        if step is None:
+            self.epoch, self.number, self.attempt = epoch, 0, attempt
+        else:
+            self.targets[step] = (epoch, attempt)
+        if pending:
+            self.pending.update(pending)
+        if self.driver is None:
+            self._remember(seen, memos)
+            self.start()
+        else:
+            self.take_memos(seen, memos)
+            call = None if step is None or self.is_dropped else self.calls.get(step)
+            if call is not None and call.epoch is None:
+                self._target(call)
+                call.wake()
+        self.mark()
+
+    def take_memos(self, seen: int, memos: list[MemoTuple]) -> None:
+        """More is remembered: whoever waits for it goes on."""
+        if self.worker.forgets and memos and not self.is_executing_steps():
+            self._remember(seen, memos)
+            self.worker.renew(self).start()
+            return
+        self.seen = seen
+        answered: list[StepCall[Any]] = []
+        for name, _kind, is_error, data in memos:
+            self.pending.discard(name)
+            if self.worker.forgets:
+                self._keep(name, is_error=is_error, data=data)
+            call = self.calls.pop(name, None)
+            if call is not None:
+                self._leave(call)
+                call.take_memo(is_error=is_error, data=data)
+                answered.append(call)
+            elif not self.worker.forgets:
+                self.memos[name] = (-1, is_error, data)
+        for call in answered:
+            call.wake()
+
+    def take_confirmation(self, number: int, seen: int) -> None:
+        """A report of this stretch is on disk."""
+        self.seen = seen
+        call = self.unconfirmed.pop(number, None)
+        if call is None or call.state > GO:
+            self.mark()
+        elif call.data is None:  # it failed and is tried again, with a slot of its own
+            self.pending.add(call.name)
+            self.mark()
+        elif self.worker.forgets and not self.is_executing_steps():
+            self._keep(call.name, is_error=False, data=call.data)
+            self.worker.renew(self).start()
+        else:
+            del self.calls[call.name]
+            if self.worker.forgets:
+                self._keep(call.name, is_error=False, data=call.data)
+            self._leave(call)
+            call.take_memo(is_error=False, data=call.data)
+            call.wake()
+            if self.pending:
+                self.mark()
+
+    def take_abandonment(self, epoch: int) -> bool:
+        """What executes under this epoch is to be dropped. True where that is the whole run."""
+        if epoch == self.epoch:
+            self.drop()
+            return True
+        for name, (its, _) in list(self.targets.items()):
+            if its == epoch:
+                del self.targets[name]
+        for call in self.calls.values():
+            if call.epoch == epoch:
+                call.epoch = -1
+        return False
+
+    # --- the code speaks
+
+    def start(self) -> None:
+        """Call the handler, from the top."""
+        if self.memos or self.pending:
+            self.unmet = {*self.memos, *self.pending}
+        context = self.worker.context.copy()
+        context.run(CURRENT_RUN.set, self)
+        if self.function.is_async:
+            coroutine = self.function.handler(Context(self))
+            self.driver = Driver(self, coroutine, context, self.worker.loop)
+            self.driver.step()
+        else:
+            self.driver = self.worker.thread_driver(self, SyncContext(self), context)
+
+    def renewed(self) -> LiveRun:
+        """The same run with its code not yet called: what is left after a restart of the process."""
+        new = LiveRun(self.worker, self.id, self.function, self.event_tuple)
+        new.epoch, new.number, new.attempt = self.epoch, self.number, self.attempt
+        new.seen, new.pending, new.targets = self.seen, self.pending, self.targets
+        new.memos = self.memos
+        self.drop()
+        return new
+
+    def name_for(self, step_id: str) -> str:
+        """The name of the next use of this id: `id`, `id:1`, `id:2`."""
+        count = self.counts.get(step_id, 0)
+        self.counts[step_id] = count + 1
+        if count == 0 and self.names is None:
+            return step_id
+        if self.names is None:
+            self.names = {*self.counts}
+        name = f"{step_id}:{count}" if count else step_id
+        while name in self.names and (count or name in self.counts):
+            count += 1
+            name = f"{step_id}:{count}"
+        self.names.add(name)
+        return name
+
+    def begin(self, call: StepCall[Any]) -> None:
+        """A step is awaited: answer it from what is remembered, or see to it."""
+        name = call.name
+        self.unawaited.pop(name, None)
+        if self.unmet is not None:
+            self.unmet.discard(name)
+        call.state = WAITING
+        self.stillness = 0
+        if self.is_dropped:
+            raise asyncio.CancelledError
+        self.calls[name] = call
+        self._enter(call)
+        memo = self.memos.get(name)
+        if memo is not None:
+            self._answer(call, memo)
+        elif name in self.targets:
+            self._target(call)
+        elif name not in self.pending:
+            self.ready.append(call)
+            self.mark()
+
+    def lose(self, call: StepCall[Any]) -> None:
+        """Nobody awaits this step any more."""
+        if self.is_dropped:
+            return
+        self.unawaited.pop(call.name, None)
+        if self.calls.pop(call.name, None) is not None:
+            self._leave(call)
+            self.lost.add(call.name)
+            if self.inline is call:
+                self.inline = None
+            if call in self.ready:
+                self.ready.remove(call)
+            if call.epoch is not None:
+                self._report_lost(call.name, call.epoch)
+            self.mark()
+
+    def report_step(self, call: StepCall[Any], op: Op) -> None:
+        """A step's function has returned or raised."""
+        if op[0] == STEP_ERROR:
+            call.data = None
+        if call.epoch is not None:
+            epoch, call.epoch = call.epoch, None
+            if epoch >= 0:
+                self.worker.report((self.id, epoch, 0, [op], None))
+            self.pending.add(call.name)
+            self.mark()
+            return
+        self.inline = None
+        self.unconfirmed[self.number] = call
+        self._report([op], None)
+
+    def complete(self, value: object) -> None:
+        """The handler returned."""
+        if self.unawaited:
+            self.fail(self._unawaited_error())
+            return
+        try:
+            data = self.function.codec.write(value, "result")
+        except Exception as error:  # noqa: BLE001  # a model's serializer may raise anything
+            self.fail(error)
+            return
+        self._end_with((RUN_COMPLETE, data))
+
+    def fail(self, error: BaseException) -> None:
+        """The handler raised."""
+        self._end_with((RUN_ERROR, write_error(error), retry_of(error)))
+
+    def _end_with(self, op: Op) -> None:
+        if self.is_dropped:
+            return
+        self.ending = op
+        for task in list(self.tasks):
+            if isinstance(task, asyncio.Task):
+                task.cancel("the handler has ended")
+        self.mark()
+
+    # --- the end of a pass
+
+    def mark(self) -> None:
+        """Something changed: look at this run at the end of the pass."""
+        if not self.is_marked:
+            self.is_marked = True
+            self.worker.mark(self)
+
+    def decide(self) -> None:
+        """See to what became ready in this pass: execute it here, plan it, end, or park."""
+        self.is_marked = False
+        if self.is_dropped:
+            return
+        if self.late:
+            self._answer_latest()
+            return
+        if self.epoch is None:
+            self._decide_without_slot()
+            return
+        ready = self.ready
+        if self.worker.is_draining and self.ending is None:
+            return
+        if (
+            len(ready) == 1
+            and self.inline is None
+            and not ready[0].is_sleep
+            and self.ending is None
+        ):
+            self.ready = []
+            self.inline = call = ready[0]
+            call.attempt = 0
+            call.state = GO
+            call.wake()
+            return
+        self._report_pass(ready)
+
+    def _report_pass(self, ready: list[StepCall[Any]]) -> None:
+        if self.ending is not None:
+            self._report([self.ending], None)
+            self.worker.forget(self, is_live=self.ending[0] == RUN_ERROR)
+            self._settle_targets()
+            self.drop()
+            return
+        ops: list[Op] = []
+        steps = [call for call in ready if not call.is_sleep]
+        self.ready = steps if len(steps) == 1 and self.inline is None else []
+        for call in ready:
+            if call not in self.ready:
+                ops.append(call.plan())
+                self.pending.add(call.name)
+        if self.ready:
+            self.mark()
+        elif self._is_quiet():
+            self._park(ops)
+            return
+        if ops:
+            self._report(ops, None)
+
+    def _park(self, ops: list[Op]) -> None:
+        """Everything waits: give the slot back."""
+        self._report(ops, self.seen)
+        self.epoch = None
+        self._settle_targets()
+        if self.worker.forgets and not self.is_executing_steps():
+            self.worker.renew(self)
+        else:
+            self.worker.park(self)
+
+    def _is_quiet(self) -> bool:
+        """True where all of the handler waits for steps, and none executes in its own slot."""
+        if (
+            self.inline is not None
+            or self.unconfirmed
+            or not self.pending
+            or not self.calls
+        ):
+            return False
+        return self._stands_still()
+
+    def _stands_still(self) -> bool:
+        """True where all of the handler waits for steps; where it does not, it is looked at again."""
+        if self.driver is None:
+            return False
+        standing = find_foreign(self.driver, self._is_at_step)
+        if standing is Standing.AT_STEPS:
+            return True
+        if standing is Standing.UNSURE:
+            standing = self._standing_of_tasks()
+            self.stillness += 1
+        if isinstance(standing, asyncio.Future):
+            standing.add_done_callback(self._look_again)
+        elif standing is Standing.UNSURE and self.stillness > _PATIENCE:
+            return True
+        else:
+            self.mark()
+        return False
+
+    def _standing_of_tasks(self) -> Standing | asyncio.Future[Any]:
+        """The same for all tasks that have come to a step before."""
+        self.known_tasks = {task for task in self.known_tasks if not task.done()}
+        for task in self.known_tasks:
+            standing = find_foreign(task, self._is_at_step)
+            if standing is Standing.MOVING or isinstance(standing, asyncio.Future):
+                return standing
+        return Standing.UNSURE
+
+    def _look_again(self, _: asyncio.Future[Any]) -> None:
+        if not self.is_dropped:
+            self.mark()
+
+    def _decide_without_slot(self) -> None:
+        """The code was called again for one step only, or goes on by itself while it is parked."""
+        if self.targets and (self.ending is not None or self._has_missed()):
+            self._settle_targets()
+        if self.ending is not None or self.ready:
+            self.worker.want_slot(self)
+
+    def _has_missed(self) -> bool:
+        """True where the code will not come to the steps that it is to execute."""
+        return not self.is_executing_steps() and self._stands_still()
+
+    def is_busy(self) -> bool:
+        """True while its code executes: there is something to wait for before the engine closes."""
+        if self.inline is not None or self.unconfirmed or self.is_executing_steps():
+            return True
+        if self.epoch is None or self.driver is None:
+            return False
+        return not self.ready and not self.driver.is_at_step
+
+    def is_executing_steps(self) -> bool:
+        """True while steps execute here that have slots of their own."""
+        return any(call.epoch is not None for call in self.calls.values())
+
+    def _settle_targets(self) -> None:
+        """Steps that were to execute and that the code, called again, has not come to."""
+        for name, (epoch, _) in list(self.targets.items()):
+            del self.targets[name]
+            if name in self.lost:
+                self._report_lost(name, epoch)
+            elif self.ending is not None and self.ending[0] == RUN_ERROR:
+                self.worker.report((self.id, epoch, 0, [self.ending], None))
+            else:
+                self.worker.report((self.id, epoch, 0, [], None))
+
+    # --- small things
+
+    def _remember(self, seen: int, memos: Iterable[MemoTuple]) -> None:
+        self.seen = seen
+        for name, _kind, is_error, data in memos:
+            self._keep(name, is_error=is_error, data=data)
+            self.pending.discard(name)
+
+    def _keep(self, name: str, *, is_error: bool, data: bytes) -> None:
+        self.memos[name] = (len(self.memos), is_error, data)
+
+    def _answer(self, call: StepCall[Any], memo: tuple[int, bool, bytes]) -> None:
+        """Answer from what is remembered, in the order in which it was recorded."""
+        place, is_error, data = memo
+        if place > self.next_memo:
+            self.late[place] = call
+            self.mark()
+            return
+        if place == self.next_memo:
+            self.next_memo = place + 1
+        if not self.worker.forgets:
+            del self.memos[call.name]
+        del self.calls[call.name]
+        self._leave(call)
+        call.take_memo(is_error=is_error, data=data)
+
+    def _answer_latest(self) -> None:
+        place = min(self.late)
+        call = self.late.pop(place)
+        self.next_memo = place
+        if call.name in self.calls:
+            self._answer(call, self.memos[call.name])
+            call.wake()
+        self.mark()
+
+    def _target(self, call: StepCall[Any]) -> None:
+        call.epoch, call.attempt = self.targets.pop(call.name)
+        call.data = None
+        call.state = GO
+
+    def _enter(self, call: StepCall[Any]) -> None:
+        if not call.is_driven_by_hand():
+            task = call.task = asyncio.current_task()
+            self.known_tasks.add(task)
+            self.tasks[task] = self.tasks.get(task, 0) + 1
+
+    def _leave(self, call: StepCall[Any]) -> None:
+        if call.task is not None:
+            count = self.tasks.pop(call.task, 1) - 1
+            if count > 0:
+                self.tasks[call.task] = count
+
+    def _is_at_step(self, task: object) -> bool:
+        return self.driver.is_at_step if task is self.driver else task in self.tasks
+
+    def _report(self, ops: list[Op], parked_at: int | None) -> None:
+        if self.epoch is not None:
+            self.worker.report((self.id, self.epoch, self.number, ops, parked_at))
+            self.number += 1
+
+    def _report_lost(self, name: str, epoch: int) -> None:
+        if epoch >= 0:
+            error = asyncio.CancelledError("the code no longer awaits this step")
+            self.worker.report(
+                (
+                    self.id,
+                    epoch,
+                    0,
+                    [(STEP_ERROR, name, write_error(error), NEVER)],
+                    None,
+                )
+            )
+
+    def _unawaited_error(self) -> StepNotAwaitedError:
+        places = ", ".join(
+            f"step '{call.name}' ({call.where()})" for call in self.unawaited.values()
+        )
+        text = (
+            f"function '{self.function.id}' returned, but {places} was never awaited, so it never ran: "
+            "write `await` before it, or give it to asyncio.gather or a TaskGroup"
+        )
+        return StepNotAwaitedError(text)
+
+    def close_code(self) -> None:
+        """End the live code where it stands; nothing it still does counts."""
+        self.is_dropped = True
+        driver, tasks = self.driver, list(self.tasks)
+        if driver is not None:
+            driver.close()
+        for task in tasks:
+            if isinstance(task, asyncio.Task):
+                task.cancel("the run was put aside")
+
+    def drop(self) -> None:
+        """Forget this run."""
+        if not self.is_dropped:
+            self.close_code()

@@ -1,0 +1,105 @@
+"""Exceptions as the engine keeps them: a JSON object, and whether and when to try again."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, Final
+
+import orjson
+
+from ._bridge import NEVER
+from ._errors import (
+    ConfigError,
+    DurableError,
+    NonDeterminismError,
+    NonRetriableError,
+    PayloadTooLarge,
+    RetryAfterError,
+    SerializationError,
+    StepError,
+    UsageError,
+)
+
+
+MAX_STACK_CHARS: Final = 8_000
+MAX_MESSAGE_CHARS: Final = 16_000
+_MAX_FRAMES: Final = 30
+_HOPELESS: Final = (
+    ConfigError,
+    NonDeterminismError,
+    NonRetriableError,
+    PayloadTooLarge,
+    SerializationError,
+    StepError,
+    UsageError,
+)
+
+
+def write_error(error: BaseException) -> bytes:
+    """A JSON object with the exception's name, message, shortened traceback and code."""
+    fields = {
+        "name": type(error).__name__,
+        "message": _shorten(_message_of(error), MAX_MESSAGE_CHARS),
+        "stack": _stack_of(error),
+    }
+    if isinstance(error, DurableError):
+        fields["code"] = error.code
+    try:
+        return orjson.dumps(fields)
+    except orjson.JSONEncodeError:  # lone surrogates
+        clean = {
+            key: text.encode("utf-8", "replace").decode()
+            for key, text in fields.items()
+        }
+        return orjson.dumps(clean)
+
+
+def read_error(json: bytes) -> dict[str, Any]:
+    """What `write_error` or the engine wrote: `name`, `message`, `stack`, and `code` where it has one."""
+    return {"name": "Error", "message": "", "stack": "", **orjson.loads(json)}
+
+
+def read_step_error(step: str, json: bytes) -> StepError:
+    """The exception that the handler sees at the step's `await`."""
+    error = read_error(json)
+    return StepError(step, error["name"], error["message"], error["stack"])
+
+
+def retry_of(error: BaseException) -> int | None:
+    """When to try again: `None` as the back-off says, n after n ms, negative: not at all."""
+    if isinstance(error, RetryAfterError):
+        return round(error.retry_after * 1000)
+    if isinstance(error, _HOPELESS):
+        return NEVER
+    if isinstance(error, BaseExceptionGroup) and all(
+        retry_of(inner) == NEVER for inner in error.exceptions
+    ):
+        return NEVER
+    return None
+
+
+def _message_of(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        inner = "; ".join(
+            f"{type(one).__name__}: {_message_of(one)}" for one in error.exceptions
+        )
+        return f"{error.message} ({inner})"
+    try:
+        return str(error)
+    except Exception as broken:  # noqa: BLE001  # a user's __str__ may raise anything
+        return f"<its __str__ raised {type(broken).__name__}>"
+
+
+def _stack_of(error: BaseException) -> str:
+    try:
+        lines = traceback.format_exception(
+            type(error), error, error.__traceback__, limit=-_MAX_FRAMES
+        )
+    except Exception:  # noqa: BLE001  # as above
+        return ""
+    text = "".join(lines)
+    return text if len(text) <= MAX_STACK_CHARS else "...\n" + text[-MAX_STACK_CHARS:]
+
+
+def _shorten(text: str, most: int) -> str:
+    return text if len(text) <= most else text[:most] + "..."

@@ -1,0 +1,106 @@
+"""A durable function: its settings, checked, and the handler that its runs call."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+
+from ._codec import Codec, codec_of
+from ._errors import ConfigError
+from ._events import EventType, read_triggers
+from ._flow import Retries, read_concurrency, read_retries
+from ._setting import Place
+
+
+if TYPE_CHECKING:
+    from ._context import Context, SyncContext
+
+    Handler = (
+        Callable[[Context[Any]], Awaitable[Any]] | Callable[[SyncContext[Any]], Any]
+    )
+
+ResultT = TypeVar("ResultT")
+HandlerT = TypeVar("HandlerT", bound="Callable[..., Any]")
+
+MAX_ID_BYTES: Final = 256
+
+
+class Function(Generic[HandlerT, ResultT]):
+    """A registered function: what `@app.function` gives, and what `invoke` takes.
+
+    Attributes:
+        id: its id, unique in the store.
+        handler: the decorated function itself, to be called in tests.
+        triggers: names of the events that start it, each with its type where one was given.
+        retries: how many more tries, and how far apart.
+        concurrency: how many of its steps and stretches of code may execute at one instant.
+    """
+
+    def __init__(
+        self,
+        handler: HandlerT,
+        id: str | None,  # noqa: A002  # the word users know
+        *,
+        on: object,
+        retries: int | Retries,
+        concurrency: int | None,
+    ) -> None:
+        self.handler: HandlerT = handler
+        self.id = _check_id(handler, id)
+        place = Place(f"function '{self.id}'", "on")
+        self.triggers: dict[str, EventType[Any] | None] = read_triggers(place, on)
+        self.retries = read_retries(place.at("retries"), retries)
+        self.concurrency = read_concurrency(place.at("concurrency"), concurrency)
+        self.is_async = _check_handler(place, handler)
+        self.codec: Codec[ResultT] = codec_of(handler)
+        self.__doc__ = handler.__doc__
+
+    def type_of(self, event_name: str) -> EventType[Any] | None:
+        """The declared type of an event that started a run."""
+        return self.triggers.get(event_name)
+
+    def type_for_invoke(self) -> EventType[Any] | None:
+        """The type of the data a caller hands in: that of the only trigger."""
+        if len(self.triggers) != 1:
+            return None
+        return next(iter(self.triggers.values()))
+
+    def __repr__(self) -> str:
+        return f"<durable function '{self.id}'>"
+
+
+def _check_id(handler: object, given: object) -> str:
+    name = getattr(handler, "__name__", None) if given is None else given
+    place = Place(f"function {name!r}", "id")
+    if not isinstance(name, str):
+        raise place.error(
+            name, f"is of type {type(name).__name__}", "a text of 1 to 256 bytes"
+        )
+    if not 1 <= len(name.encode()) <= MAX_ID_BYTES:
+        reason = "is empty" if not name else "is too long"
+        raise place.error(name, reason, "a text of 1 to 256 bytes")
+    if name == "<lambda>":
+        raise place.error(name, "is no name", "an id: @app.function('my-function')")
+    return name
+
+
+def _check_handler(place: Place, handler: Callable[..., Any]) -> bool:
+    """True for an `async def`, false for a plain function.
+
+    Raises:
+        ConfigError: it cannot be called with one context.
+    """
+    if inspect.isasyncgenfunction(handler) or inspect.isgeneratorfunction(handler):
+        text = f"{place.owner} is a generator: use `return`, not `yield`"
+        raise ConfigError(text)
+    if not callable(handler):
+        text = f"{place.owner}: {handler!r} is no function"
+        raise ConfigError(text)
+    try:
+        inspect.signature(handler).bind(cast("object", None))
+    except TypeError:
+        shown = inspect.signature(handler)
+        text = f"{place.owner} takes {shown}; it is called with one argument, the context: (ctx)"
+        raise ConfigError(text) from None
+    return inspect.iscoroutinefunction(handler)

@@ -1,0 +1,194 @@
+"""What `engine.runs`, `engine.events` and `engine.functions` answer from the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from ._bridge import Core, public_errors
+from ._codec import read_plain
+from ._duration import Duration, to_seconds
+from ._errors import ConfigError, InvokeTimeoutError, NonDeterminismError, NotFoundError
+from ._views import (
+    ENDED,
+    FunctionInfo,
+    Page,
+    ReceivedEvent,
+    Run,
+    RunStatus,
+    read_function,
+    read_received,
+    read_run,
+)
+
+
+if TYPE_CHECKING:
+    import builtins
+
+    from ._engine import Engine
+    from ._function import Function
+
+T = TypeVar("T")
+
+_MAX_LIMIT = 1000
+_STATUSES = ("queued", "running", "parked", *sorted(ENDED))
+
+
+class _Reader:
+    """Reads for one engine, away from the loop."""
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def _read(self, read: Callable[[Core], T]) -> T:
+        core = self._engine.session.core
+        with public_errors():
+            return await asyncio.get_running_loop().run_in_executor(None, read, core)
+
+    def _read_result(self, function_id: str, json: bytes) -> Any:  # noqa: ANN401
+        known = self._engine.find_function(function_id)
+        try:
+            return read_plain(json) if known is None else known.codec.read(json)
+        except NonDeterminismError:  # written by an earlier version of the function
+            return read_plain(json)
+
+
+class Runs(_Reader):
+    """`engine.runs`: what is known of runs."""
+
+    __slots__ = ()
+
+    async def get(self, run_id: str) -> Run:
+        """One run with its steps.
+
+        Raises:
+            NotFoundError: there is no such run, or no longer.
+        """
+        row = await self._read(lambda core: core.run(run_id))
+        if row is None:
+            text = f"there is no run {run_id} in this store"
+            raise NotFoundError(text)
+        return read_run(row, self._read_result)
+
+    async def list(
+        self,
+        *,
+        status: RunStatus | Sequence[RunStatus] = (),
+        function: str | Function[Any, Any] | None = None,
+        since: datetime | int | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Run]:
+        """Runs without their steps, newest first. `since` is a moment of creation."""
+        statuses = _read_statuses(status)
+        name = (
+            function if isinstance(function, str) or function is None else function.id
+        )
+        rows, following = await self._read(
+            lambda core: core.runs(
+                status=statuses,
+                function=name,
+                since_ms=_to_ms(since),
+                limit=_check_limit(limit),
+                cursor=cursor,
+            )
+        )
+        return Page((read_run(row, self._read_result) for row in rows), following)
+
+    async def wait(self, run_id: str, *, timeout: Duration | None = None) -> Run:  # noqa: ASYNC109
+        """The run, once it has ended.
+
+        Raises:
+            NotFoundError: there is no such run.
+            InvokeTimeoutError: it has not ended within `timeout`; it goes on.
+        """
+        ending = self._engine.session.worker.watch(run_id)
+        try:
+            await asyncio.wait_for(
+                ending, None if timeout is None else to_seconds(timeout)
+            )
+        except TimeoutError:
+            text = f"run {run_id} has not ended within {timeout}; it goes on"
+            raise InvokeTimeoutError(text, run_id=run_id) from None
+        return await self.get(run_id)
+
+
+class Events(_Reader):
+    """`engine.events`: what is known of events."""
+
+    __slots__ = ()
+
+    async def get(self, event_id: str) -> ReceivedEvent:
+        """One event, by the engine's id.
+
+        Raises:
+            NotFoundError: there is no such event, or no longer.
+        """
+        row = await self._read(lambda core: core.event(event_id))
+        if row is None:
+            text = f"there is no event {event_id} in this store"
+            raise NotFoundError(text)
+        return read_received(row)
+
+    async def list(
+        self,
+        *,
+        name: str | None = None,
+        since: datetime | int | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[ReceivedEvent]:
+        """Events, newest first. `since` is a moment of receipt."""
+        rows, following = await self._read(
+            lambda core: core.events(
+                name=name,
+                since_ms=_to_ms(since),
+                limit=_check_limit(limit),
+                cursor=cursor,
+            )
+        )
+        return Page((read_received(row) for row in rows), following)
+
+    async def runs(self, event_id: str) -> builtins.list[Run]:
+        """The runs that an event started, each with its steps.
+
+        Raises:
+            NotFoundError: there is no such event, or no longer.
+        """
+        received = await self.get(event_id)
+        return [await self._engine.runs.get(run_id) for run_id in received.run_ids]
+
+
+class Functions(_Reader):
+    """`engine.functions`: what is registered."""
+
+    __slots__ = ()
+
+    async def list(self) -> builtins.list[FunctionInfo]:
+        """All functions in the store, also those that their app no longer has."""
+        rows = await self._read(lambda core: core.functions())
+        return [read_function(row) for row in rows]
+
+
+def _read_statuses(status: RunStatus | Sequence[RunStatus]) -> Sequence[str]:
+    statuses = (status,) if isinstance(status, str) else status
+    for one in statuses:
+        if one not in _STATUSES:
+            text = f"status={one!r}: accepted are {', '.join(_STATUSES)}"
+            raise ConfigError(text)
+    return cast("Sequence[str]", statuses)
+
+
+def _check_limit(limit: int) -> int:
+    if not 1 <= limit <= _MAX_LIMIT:
+        text = f"limit={limit}: accepted is a whole number from 1 to {_MAX_LIMIT}"
+        raise ConfigError(text)
+    return limit
+
+
+def _to_ms(when: datetime | int | None) -> int | None:
+    return round(when.timestamp() * 1000) if isinstance(when, datetime) else when

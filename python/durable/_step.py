@@ -1,0 +1,276 @@
+"""A step as its handler awaits it: asked for once, answered by what is remembered, or executed here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from types import CodeType, CoroutineType
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from ._bridge import SLEEP, SLEEP_UNTIL, STEP_ERROR, STEP_PLANNED, STEP_RUN
+from ._codec import Codec
+from ._errors import UsageError
+from ._failure import read_step_error, retry_of, write_error
+
+
+if TYPE_CHECKING:
+    from ._execution import LiveRun
+
+T = TypeVar("T")
+
+# Where a call stands.
+NEW: Final = 0  # made, not awaited
+WAITING: Final = (
+    1  # awaited: for a place to execute, for its confirmation, or for its moment
+)
+GO: Final = 2  # to be executed now, by whoever awaits it
+DONE: Final = 3  # remembered with a result
+FAILED: Final = 4  # remembered with an error
+DROPPED: Final = 5  # nobody waits for it any more
+
+#: What a handler that is driven by hand yields while it waits for a step.
+PARK: Final = object()
+
+#: The step whose function executes here, if one does.
+CURRENT_STEP: contextvars.ContextVar[StepCall[Any] | None] = contextvars.ContextVar(
+    "durable_step", default=None
+)
+#: The run whose code executes here, if one does.
+CURRENT_RUN: contextvars.ContextVar[LiveRun | None] = contextvars.ContextVar(
+    "durable_run", default=None
+)
+
+_HAS_EAGER_TASKS: Final = sys.version_info >= (3, 12)
+
+
+class StepCall(Coroutine[Any, Any, T]):
+    """One use of a step. Awaitable once; `asyncio` may make a task of it.
+
+    Its function executes inside of whoever awaits it, so that cancellation, context variables and the
+    current task are what they would be if the function were awaited directly.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_generator",
+        "args",
+        "attempt",
+        "codec",
+        "data",
+        "epoch",
+        "function",
+        "is_blocking",
+        "kwargs",
+        "line",
+        "name",
+        "run",
+        "state",
+        "task",
+        "value",
+        "waiter",
+    )
+
+    def __init__(self, run: LiveRun, name: str, line: tuple[CodeType, int]) -> None:
+        self.run = run
+        self.name = name
+        self.line = line
+        self.state = NEW
+        self.attempt = 0
+        self.epoch: int | None = None  # its own, where it has a slot of its own
+        self.waiter: asyncio.Future[None] | None = None
+        self.task: object = None
+        self.data: bytes | None = None
+        self.function: Callable[..., Any] | None = None
+        self._generator: Generator[Any, Any, T] | None = None
+
+    def will_call(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[tuple[Any, ...], dict[str, Any]],
+        codec: Codec[T],
+        *,
+        is_blocking: bool,
+    ) -> None:
+        """Say what it executes."""
+        self.function = function
+        self.args, self.kwargs = arguments
+        self.codec = codec
+        self.is_blocking = is_blocking
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        run = self.run
+        if self.state != NEW:
+            text = f"step '{self.name}' is awaited twice: await it once and keep its result"
+            raise UsageError(text)
+        run.begin(self)
+        try:
+            while True:
+                state = self.state
+                if state == DONE:
+                    return self.result()
+                if state == FAILED:
+                    raise read_step_error(self.name, cast("bytes", self.data))
+                if state == GO:
+                    self.state = WAITING
+                    yield from self._execute()
+                elif self.is_driven_by_hand():
+                    yield PARK
+                else:
+                    self.waiter = run.worker.loop.create_future()
+                    yield from self.waiter
+        finally:
+            if self.state < DONE:
+                self.state = DROPPED
+                run.lose(self)
+
+    def is_driven_by_hand(self) -> bool:
+        """True where the awaiter is the handler itself, and not a task it made."""
+        driver = self.run.driver
+        return driver.is_stepping and (
+            not _HAS_EAGER_TASKS or asyncio.current_task() is driver
+        )
+
+    def _execute(self) -> Generator[Any, Any, None]:
+        """Call the function here and report what came of it."""
+        run = self.run
+        token = CURRENT_STEP.set(self)
+        try:
+            value = yield from self._call()
+            self.data = self.codec.write(value, "result")
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise  # the process ends, or the run is dropped: the step is executed again
+        except asyncio.CancelledError as error:
+            if run.is_dropped or _is_cancelled():
+                raise  # whoever awaits the step was called off
+            run.report_step(self, (STEP_ERROR, self.name, write_error(error), None))
+        except BaseException as error:  # noqa: BLE001  # every error of a step is kept
+            run.report_step(
+                self, (STEP_ERROR, self.name, self._explain(error), retry_of(error))
+            )
+        else:
+            self.value = value
+            run.report_step(self, (STEP_RUN, self.name, self.data))
+        finally:
+            CURRENT_STEP.reset(token)
+
+    def _call(self) -> Generator[Any, Any, T]:
+        function = cast("Callable[..., Any]", self.function)
+        if self.is_blocking:
+            thread = self.run.worker.on_thread(function, self.args, self.kwargs)
+            return cast("T", (yield from thread))
+        value = function(*self.args, **self.kwargs)
+        if type(value) is CoroutineType:
+            return cast("T", (yield from value.__await__()))
+        if inspect.isawaitable(value):
+            return cast("T", (yield from value.__await__()))
+        return cast("T", value)
+
+    def _explain(self, error: BaseException) -> bytes:
+        error.add_note(f"in step '{self.name}' of function '{self.run.function.id}'")
+        return write_error(error)
+
+    def take_memo(self, *, is_error: bool, data: bytes) -> None:
+        """It is remembered now."""
+        if is_error or self.data is None:
+            self.data = data
+        self.state = FAILED if is_error else DONE
+
+    def result(self) -> T:
+        """What a replay would give."""
+        data = cast("bytes", self.data)
+        if hasattr(self, "value") and self.codec.is_same_after(self.value):
+            return self.value
+        return self.codec.read(data, f"step '{self.name}'")
+
+    def plan(self) -> tuple[Any, ...]:
+        """The op that asks for a slot of its own."""
+        return (STEP_PLANNED, self.name)
+
+    @property
+    def is_sleep(self) -> bool:
+        """True where it only waits for a moment."""
+        return self.function is None
+
+    def wake(self) -> None:
+        """Let whoever awaits it look at its state again."""
+        waiter = self.waiter
+        if waiter is None:
+            self.run.driver.wake()
+        elif not waiter.done():
+            waiter.set_result(None)
+
+    def where(self) -> str:
+        """The line that made it, as in `shop.py:12`."""
+        code, instruction = self.line
+        for start, end, line in code.co_lines():
+            if start <= instruction < end and line is not None:
+                return f"{code.co_filename}:{line}"
+        return f"{code.co_filename}:{code.co_firstlineno}"
+
+    # What makes asyncio take it for a coroutine.
+
+    def send(self, value: Any, /) -> Any:  # noqa: ANN401
+        """Go on."""
+        if self._generator is None:
+            self._generator = self.__await__()
+        return self._generator.send(value)
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:  # noqa: ANN401
+        """Go on with an exception."""
+        if self._generator is None:
+            self._generator = self.__await__()
+            self.run.lose(self)
+            self.state = DROPPED
+        if val is None and tb is None:
+            return self._generator.throw(typ)
+        return self._generator.throw(typ, val, tb)
+
+    def close(self) -> None:
+        """Give up."""
+        if self._generator is not None:
+            self._generator.close()
+        elif self.state == NEW:
+            self.state = DROPPED
+            self.run.lose(self)
+
+
+class SleepCall(StepCall[None]):
+    """One use of a step that waits for a moment."""
+
+    __slots__ = ("_moment",)
+
+    def __init__(
+        self,
+        run: LiveRun,
+        name: str,
+        line: tuple[CodeType, int],
+        moment: tuple[int, int],
+    ) -> None:
+        super().__init__(run, name, line)
+        self._moment = moment
+
+    def result(self) -> None:
+        """Nothing."""
+
+    def plan(self) -> tuple[Any, ...]:
+        """The op that asks for the wake-up."""
+        kind, ms = self._moment
+        return (kind, self.name, ms)
+
+    @staticmethod
+    def after(ms: int) -> tuple[int, int]:
+        """The moment so long from when the engine learns of it."""
+        return SLEEP, ms
+
+    @staticmethod
+    def at(ms: int) -> tuple[int, int]:
+        """This moment since the epoch."""
+        return SLEEP_UNTIL, ms
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,246 @@
+"""Plain `def` handlers and blocking steps: the threads they run on, and the way back to the loop.
+
+A plain handler runs on a thread for as long as it executes. Where it must wait for longer (a sleep, a
+retry) its thread is unwound by an exception that no `except Exception` catches, and the handler is called
+again when there is more to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from ._bridge import STEP_ERROR, STEP_RUN
+from ._context import SyncContext
+from ._failure import read_step_error, retry_of, write_error
+from ._step import CURRENT_STEP, DONE, DROPPED, FAILED, GO, NEW, WAITING, StepCall
+
+
+if TYPE_CHECKING:
+    from ._execution import LiveRun
+
+T = TypeVar("T")
+
+
+class _Unwind(BaseException):
+    """Leaves a plain handler whose run waits."""
+
+
+class Threads:
+    """A pool of threads, and one wake-up of the loop for all that they finish meanwhile."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        context: contextvars.Context,
+        count: int | None,
+    ) -> None:
+        self._loop = loop
+        self._context = context
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="durable")
+        self._finished: deque[Callable[[], object]] = deque()
+        self._lock = threading.Lock()
+        self._is_due = False
+
+    def submit(self, function: Callable[[], object]) -> None:
+        """Run this on a thread."""
+        self._pool.submit(function)
+
+    def call(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> asyncio.Future[Any]:
+        """Call this on a thread, with the caller's context variables."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        context = contextvars.copy_context()
+
+        def execute() -> None:
+            try:
+                value = context.run(function, *args, **kwargs)
+            except BaseException as error:  # noqa: BLE001  # it is the step's to explain
+                raised = _portable(error)
+                self.post(lambda: future.done() or future.set_exception(raised))
+            else:
+                self.post(lambda: future.done() or future.set_result(value))
+
+        self.submit(execute)
+        return future
+
+    def post(self, call: Callable[[], object]) -> None:
+        """From a thread: have this called on the loop. Dropped where the loop is closed."""
+        with self._lock:
+            self._finished.append(call)
+            if self._is_due:
+                return
+            self._is_due = True
+        try:
+            self._loop.call_soon_threadsafe(self._call_finished, context=self._context)
+        except RuntimeError:
+            self._finished.clear()
+
+    def _call_finished(self) -> None:
+        with self._lock:
+            calls, self._finished = self._finished, deque()
+            self._is_due = False
+        for call in calls:
+            call()
+
+    def close(self) -> None:
+        """Start nothing more; what runs, runs out."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _portable(error: BaseException) -> BaseException:
+    """What a step on a thread raised, as the loop may see it: only the main thread ends a process."""
+    if isinstance(error, Exception):
+        return error
+    stand_in = RuntimeError(f"{type(error).__name__} on a thread: {error}")
+    stand_in.__cause__ = error
+    return stand_in
+
+
+class ThreadDriver:
+    """A plain handler on its thread. The loop sees of it what it sees of a `Driver`."""
+
+    __slots__ = (
+        "_call",
+        "_context",
+        "_given",
+        "_signal",
+        "is_done",
+        "is_stepping",
+        "run",
+        "threads",
+    )
+
+    def __init__(
+        self,
+        run: LiveRun,
+        threads: Threads,
+        given: SyncContext[Any],
+        context: contextvars.Context,
+    ) -> None:
+        self.run = run
+        self.threads = threads
+        self.is_stepping = True  # whoever awaits a step is the handler itself
+        self.is_done = False
+        self._given = given
+        self._context = context
+        self._call: StepCall[Any] | None = None
+        self._signal = threading.Event()
+        threads.submit(self._execute)
+
+    # --- on the loop
+
+    @property
+    def is_at_step(self) -> bool:
+        """True where it waits for a step."""
+        call = self._call
+        return call is not None and call.state == WAITING
+
+    def wake(self) -> None:
+        """Let the thread look at its step again."""
+        self._signal.set()
+
+    def close(self) -> None:
+        """Unwind the thread when it comes to a step next."""
+        self.is_done = True
+        if self._call is not None and self._call.state <= WAITING:
+            self._call.state = DROPPED
+        self._signal.set()
+
+    def _begin(self, call: StepCall[Any]) -> None:
+        if self.is_done:
+            call.state = DROPPED
+        else:
+            self._call = call
+            self.run.begin(call)
+        if call.state != WAITING:
+            self._signal.set()
+
+    def _report(self, call: StepCall[Any], op: Any) -> None:  # noqa: ANN401
+        if not self.is_done:
+            self._call = call
+            self.run.report_step(call, op)
+        else:
+            call.state = DROPPED
+            self._signal.set()
+
+    def _settle(self, settle: Callable[[Any], None], value: Any) -> None:  # noqa: ANN401
+        if not self.is_done:
+            self.is_done = True
+            settle(value)
+
+    # --- on the thread
+
+    def _execute(self) -> None:
+        post, run = self.threads.post, self.run
+        try:
+            value = self._context.run(run.function.handler, self._given)
+        except _Unwind:
+            pass
+        except BaseException as error:  # noqa: BLE001  # how a handler fails is its own business
+            failed = error
+            post(lambda: self._settle(run.fail, failed))
+        else:
+            post(lambda: self._settle(run.complete, value))
+
+    def wait_for(self, call: StepCall[T]) -> T:
+        """Block until the step is remembered."""
+        if call.state != NEW:
+            raise _Unwind
+        call.state = WAITING
+        self._signal.clear()
+        self.threads.post(lambda: self._begin(call))
+        while True:
+            self._signal.wait()
+            self._signal.clear()
+            if call.state == DONE:
+                return call.result()
+            if call.state == FAILED:
+                raise read_step_error(call.name, cast("bytes", call.data))
+            if call.state == DROPPED:
+                raise _Unwind
+            if call.state == GO:
+                self._execute_step(call)
+
+    def _execute_step(self, call: StepCall[Any]) -> None:
+        token = CURRENT_STEP.set(call)
+        op: tuple[Any, ...]
+        try:
+            value = self._call_function(call)
+            call.data = call.codec.write(value, "result")
+        except BaseException as error:  # noqa: BLE001  # every error of a step is kept
+            op = (STEP_ERROR, call.name, write_error(error), retry_of(error))
+        else:
+            call.value = value
+            op = (STEP_RUN, call.name, call.data)
+        finally:
+            CURRENT_STEP.reset(token)
+        call.state = WAITING
+        self.threads.post(lambda: self._report(call, op))
+
+    def _call_function(self, call: StepCall[Any]) -> Any:  # noqa: ANN401
+        function = cast("Callable[..., Any]", call.function)
+        value = function(*call.args, **call.kwargs)
+        if inspect.isawaitable(value):
+            loop = self.run.worker.loop
+            return asyncio.run_coroutine_threadsafe(_await(value), loop).result()
+        return value
+
+    def cancel(self, msg: str | None = None) -> bool:
+        """Threads cannot be cancelled."""
+        del msg
+        return False
+
+
+async def _await(value: Any) -> Any:  # noqa: ANN401
+    return await value

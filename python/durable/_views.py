@@ -1,0 +1,221 @@
+"""What is read of runs, steps, events and functions: plain frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+from ._codec import read_plain
+from ._events import Event, make_event
+from ._failure import read_error
+
+
+if TYPE_CHECKING:
+    from ._bridge import EventTuple, FunctionTuple, RunTuple, StepTuple, StoredEvent
+
+T = TypeVar("T")
+
+RunStatus = Literal["queued", "running", "parked", "completed", "failed", "cancelled"]
+StepStatus = Literal[
+    "completed", "failed", "queued", "running", "backing_off", "sleeping"
+]
+
+ENDED = frozenset({"completed", "failed", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    """What went wrong: the exception's name, its message, its traceback, its code where it has one."""
+
+    name: str
+    message: str
+    stack: str = ""
+    code: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a run.
+
+    Attributes:
+        name: its id, with a counter from the second use on.
+        attempts: how often it was started.
+        ended_at: when its result was recorded.
+        due_at: when it goes on, where it sleeps or backs off.
+    """
+
+    name: str
+    kind: Literal["run", "sleep"]
+    status: StepStatus
+    attempts: int = 0
+    result: Any = None
+    error: ErrorInfo | None = None
+    asked_at: datetime | None = None
+    ended_at: datetime | None = None
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run as it stands.
+
+    Attributes:
+        function: its function's id.
+        result: what the handler returned, once completed; typed where the function is known here.
+        error: why it failed.
+        due_at: when its code is tried again, where it failed.
+        steps: its steps by name, in the order in which they were recorded (empty in lists).
+    """
+
+    id: str
+    function: str
+    status: RunStatus
+    event_ids: tuple[str, ...] = ()
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    due_at: datetime | None = None
+    result: Any = None
+    error: ErrorInfo | None = None
+    steps: Mapping[str, Step] = field(default_factory=dict[str, Step])
+
+    @property
+    def is_ended(self) -> bool:
+        """True once nothing more will happen to it."""
+        return self.status in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedEvent:
+    """An event as the engine keeps it.
+
+    Attributes:
+        id: the engine's own id of it; `event.id` is the sender's where it gave one.
+        run_ids: the runs that it started.
+        duplicate_of: the event with the same sender's id that came first.
+    """
+
+    id: str
+    event: Event[dict[str, Any]]
+    received_at: datetime
+    run_ids: tuple[str, ...] = ()
+    duplicate_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionInfo:
+    """A registered function. `is_archived`: its app no longer has it."""
+
+    id: str
+    app: str
+    triggers: tuple[str, ...]
+    retries: int
+    concurrency: int | None
+    is_archived: bool
+
+
+class Page(list[T]):
+    """What a list gave, and where it goes on.
+
+    Attributes:
+        cursor: hand it to the next `list`; `None` where this was the last page.
+    """
+
+    __slots__ = ("cursor",)
+
+    def __init__(self, members: Iterable[T], cursor: str | None) -> None:
+        super().__init__(members)
+        self.cursor = cursor
+
+
+def moment(ms: int) -> datetime:
+    """Ms since the epoch as a datetime in UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def moment_or_none(ms: int | None) -> datetime | None:
+    """The same, where there may be none."""
+    return None if ms is None else moment(ms)
+
+
+def read_error_info(json: bytes | None) -> ErrorInfo | None:
+    """The error that a run or a step ended with."""
+    if json is None:
+        return None
+    error = read_error(json)
+    return ErrorInfo(error["name"], error["message"], error["stack"], error.get("code"))
+
+
+def read_run(row: RunTuple, read_result: Callable[[str, bytes], Any]) -> Run:
+    """A run as the native module gives it; `read_result` knows each function's type."""
+    (
+        run_id,
+        function,
+        event,
+        status,
+        created,
+        started,
+        ended,
+        result,
+        error,
+        due,
+        steps,
+    ) = row
+    return Run(
+        id=run_id,
+        function=function,
+        status=cast("RunStatus", status),
+        event_ids=(event,),
+        created_at=moment(created),
+        started_at=moment_or_none(started),
+        ended_at=moment_or_none(ended),
+        due_at=moment_or_none(due),
+        result=None if result is None else read_result(function, result),
+        error=read_error_info(error),
+        steps={step[0]: _read_step(step) for step in steps},
+    )
+
+
+def _read_step(row: StepTuple) -> Step:
+    name, kind, status, json, attempts, asked, ended, due = row
+    is_failed = status == "failed"
+    return Step(
+        name=name,
+        kind=cast("Literal['run', 'sleep']", kind),
+        status=cast("StepStatus", status),
+        attempts=attempts,
+        result=None if is_failed or json is None else read_plain(json),
+        error=read_error_info(json) if is_failed else None,
+        asked_at=moment(asked),
+        ended_at=moment_or_none(ended),
+        due_at=moment_or_none(due),
+    )
+
+
+def read_event_tuple(row: EventTuple) -> Event[dict[str, Any]]:
+    """An event as the native module gives it, its data as plain values."""
+    event_id, name, json, ts, _received, sent_id, version, user = row
+    who = None if user is None else read_plain(user)
+    return make_event(
+        name, read_plain(json), id=sent_id or event_id, ts=ts, v=version, user=who
+    )
+
+
+def read_received(row: StoredEvent) -> ReceivedEvent:
+    """An event, and what it started."""
+    event, runs, duplicate_of = row
+    received = moment(event[4])
+    return ReceivedEvent(
+        event[0], read_event_tuple(event), received, tuple(runs), duplicate_of
+    )
+
+
+def read_function(row: FunctionTuple) -> FunctionInfo:
+    """A registered function as the native module gives it."""
+    name, app, triggers, retries, concurrency, is_archived = row
+    return FunctionInfo(name, app, tuple(triggers), retries, concurrency, is_archived)

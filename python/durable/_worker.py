@@ -1,0 +1,401 @@
+"""The executor of this process: takes work from the engine on one event loop and hands reports back.
+
+A turn: submit what the passes before have brought, take what has come, let it run. Turns follow each
+other, one for each pass of the loop, until there is nothing left; then the engine wakes the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from ._bridge import (
+    ABANDON,
+    ACCEPTED,
+    CONFIRM,
+    ENDED,
+    FINISHED,
+    IDLE,
+    MEMOS,
+    POISONED,
+    REFUSED,
+    ROOM,
+    STARTED,
+    UNKNOWN,
+    WORK,
+    Core,
+    CoreError,
+    public_error,
+)
+from ._errors import DurableError, EngineClosed, NotFoundError
+from ._execution import LiveRun
+from ._threads import ThreadDriver, Threads
+
+
+if TYPE_CHECKING:
+    from ._bridge import Report
+    from ._context import SyncContext
+    from ._function import Function
+
+_BATCH: Final = 1024
+
+
+class Worker:
+    """All live runs of one engine, on one loop."""
+
+    def __init__(
+        self,
+        core: Core,
+        loop: asyncio.AbstractEventLoop,
+        functions: Mapping[int, Function[Any, Any]],
+        *,
+        hot_runs: int,
+        forgets: bool,
+        thread_count: int | None,
+    ) -> None:
+        self.loop = loop
+        self.forgets = (
+            forgets  # every live coroutine is dropped at each step: for tests
+        )
+        self.context = contextvars.copy_context()  # what every run's code begins with
+        self.runs: dict[str, LiveRun] = {}
+        self._core = core
+        self._functions = functions
+        self._hot_runs = hot_runs
+        self._parked: OrderedDict[str, LiveRun] = OrderedDict()
+        self._threads = Threads(loop, self.context, thread_count)
+        self._marked: list[LiveRun] = []
+        self._reports: list[Report] = []
+        self._dropped: list[str] = []
+        self._reloads: list[tuple[str, int]] = []
+        self._requests: list[
+            tuple[bool, tuple[Any, ...]]
+        ] = []  # is it a send, and what
+        self._has_room = True
+        self._is_due = False
+        self._is_closed = False
+        self._backlog: list[Any] = []
+        self._tickets: dict[int, asyncio.Future[Any]] = {}
+        self._last_ticket = 0
+        self._watched: dict[str, list[asyncio.Future[tuple[str, bytes]]]] = {}
+        self._failure: DurableError | None = None
+        self.is_draining = False
+        self._settled: asyncio.Future[None] | None = None
+        self._takers: dict[int, Callable[[Any], None]] = {
+            ACCEPTED: self._take_answer,
+            REFUSED: self._take_refusal,
+            STARTED: self._take_answer,
+            WORK: self._take_work,
+            MEMOS: self._take_memos,
+            CONFIRM: self._take_confirmation,
+            ABANDON: self._take_abandonment,
+            ENDED: self._take_end,
+            POISONED: self._take_poison,
+            ROOM: self._take_room,
+            IDLE: self._take_idle,
+            UNKNOWN: self._take_unknown,
+            FINISHED: self._take_finish,
+        }
+
+    # --- turns
+
+    def open(self) -> None:
+        """Begin to be woken."""
+        self.loop.add_reader(self._core.fileno(), self._turn)
+        self._schedule()
+
+    def close(self) -> None:
+        """Forget everything; what is unfinished goes on at the next start."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if not self.loop.is_closed():
+            self.loop.remove_reader(self._core.fileno())
+        for run in list(self.runs.values()):
+            run.drop()
+        self.runs.clear()
+        self._parked.clear()
+        self._threads.close()
+        text = "the engine was closed before it answered; what it had acknowledged is on disk"
+        self._fail_callers(EngineClosed(text))
+
+    def _schedule(self) -> None:
+        if not self._is_due and not self._is_closed:
+            self._is_due = True
+            self.loop.call_soon(self._turn_when_due, context=self.context)
+
+    def _turn_when_due(self) -> None:
+        self._is_due = False
+        self._turn()
+
+    def _turn(self) -> None:
+        if self._is_closed:
+            return
+        self._decide()
+        try:
+            self._submit()
+            items = self._backlog or self._core.drain(_BATCH)
+        except CoreError as error:
+            self._take_poison((POISONED, error.kind, error.text))
+            return
+        self._take(items)
+        if items or self._marked or self._reports or not self._core.park():
+            self._schedule()
+
+    def _decide(self) -> None:
+        marked, self._marked = self._marked, []
+        for run in marked:
+            run.decide()
+        if self._settled is not None and not self._is_busy():
+            _settle(self._settled, None)
+
+    def _take(self, items: list[Any]) -> None:
+        takers = self._takers
+        self._backlog = []
+        done = 0
+        try:
+            for item in items:
+                done += 1
+                takers[item[0]](item)
+        finally:
+            if done < len(items):  # the process is told to end: keep the rest
+                self._backlog = items[done:]
+
+    def _submit(self) -> None:
+        if not (
+            self._reports
+            or self._dropped
+            or self._reloads
+            or (self._requests and self._has_room)
+        ):
+            return
+        requests = self._requests if self._has_room else []
+        sends = [what for is_send, what in requests if is_send]
+        invokes = [what for is_send, what in requests if not is_send]
+        reports, self._reports = self._reports, []
+        dropped, self._dropped = self._dropped, []
+        reloads, self._reloads = self._reloads, []
+        taken = self._core.submit(sends, invokes, reports, dropped, reloads)
+        if taken == len(requests):
+            if self._has_room:
+                self._requests = []
+        else:
+            rest = [(True, what) for what in sends[taken:]]
+            rest += [(False, what) for what in invokes[max(0, taken - len(sends)) :]]
+            self._requests = rest
+            self._has_room = False
+
+    # --- what runs ask
+
+    def mark(self, run: LiveRun) -> None:
+        """Have this run decide at the end of the pass."""
+        self._marked.append(run)
+        self._schedule()
+
+    def report(self, report: Report) -> None:
+        """Hand this over at the end of the pass."""
+        self._reports.append(report)
+        self._schedule()
+
+    def park(self, run: LiveRun) -> None:
+        """This run waits: it may be dropped for others."""
+        if isinstance(run.driver, ThreadDriver):
+            self._put_aside(run)
+            return
+        self._parked[run.id] = run
+        self._parked.move_to_end(run.id)
+        while len(self.runs) > self._hot_runs and self._parked:
+            _, longest = self._parked.popitem(last=False)
+            self._put_aside(longest)
+
+    def want_slot(self, run: LiveRun) -> None:
+        """This run would go on, but has no slot: it is given one when the engine offers its work."""
+        if isinstance(run.driver, ThreadDriver) and not run.targets:
+            self._put_aside(run)
+
+    def renew(self, run: LiveRun) -> LiveRun:
+        """Put a run's live code aside, and keep the rest."""
+        new = self.runs[run.id] = run.renewed()
+        return new
+
+    def forget(self, run: LiveRun, *, is_live: bool) -> None:
+        """This run has ended, or its handler has (`is_live`: the engine does not know of that)."""
+        if self.runs.get(run.id) is run:
+            del self.runs[run.id]
+        self._parked.pop(run.id, None)
+        if is_live:
+            self._dropped.append(run.id)
+
+    def _put_aside(self, run: LiveRun) -> None:
+        run.drop()
+        self.forget(run, is_live=True)
+        self._schedule()
+
+    def on_thread(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> asyncio.Future[Any]:
+        """Call this on a thread."""
+        return self._threads.call(function, args, kwargs)
+
+    def thread_driver(
+        self, run: LiveRun, given: SyncContext[Any], context: contextvars.Context
+    ) -> ThreadDriver:
+        """Call a plain handler on a thread."""
+        return ThreadDriver(run, self._threads, given, context)
+
+    # --- what callers ask
+
+    def send(
+        self, events: list[Any], source: tuple[str, int] | None = None
+    ) -> asyncio.Future[list[str]]:
+        """Have these events accepted, all or none."""
+        ticket, future = self._ticket()
+        self._requests.append((True, (ticket, events, source)))
+        return future
+
+    def invoke(self, function: str, data: bytes) -> asyncio.Future[str]:
+        """Start a run; its id comes."""
+        ticket, future = self._ticket()
+        self._requests.append((False, (ticket, function, data)))
+        return future
+
+    def ask_when_idle(self, ask: Callable[[int], None]) -> asyncio.Future[None]:
+        """Ask for `Idle` with a ticket."""
+        ticket, future = self._ticket()
+        ask(ticket)
+        return future
+
+    def watch(self, run_id: str) -> asyncio.Future[tuple[str, bytes]]:
+        """The status and the result or error that a run ends with."""
+        future: asyncio.Future[tuple[str, bytes]] = self.loop.create_future()
+        self._check()
+        self._watched.setdefault(run_id, []).append(future)
+        if len(self._watched[run_id]) == 1:
+            self._core.watch([run_id])
+        return future
+
+    def _ticket(self) -> tuple[int, asyncio.Future[Any]]:
+        self._check()
+        self._last_ticket += 1
+        future = self._tickets[self._last_ticket] = self.loop.create_future()
+        self._schedule()
+        return self._last_ticket, future
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def settle(self, grace_s: float) -> None:
+        """Start nothing more, and let what executes finish, for so long at most."""
+        if self._failure is not None:
+            return
+        self.is_draining = True
+        self._settled = self.loop.create_future()
+        self._schedule()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._settled, grace_s)
+        if self._failure is None:
+            self._submit()
+
+    def _is_busy(self) -> bool:
+        return any(run.is_busy() for run in self.runs.values())
+
+    # --- what the engine says
+
+    def _take_work(self, item: Any) -> None:  # noqa: ANN401
+        _, run_id, epoch, number, step, attempt, seen, event, memos, pending = item
+        run = self.runs.get(run_id)
+        if event is not None:
+            if run is not None:
+                run.drop()
+                self._parked.pop(run_id, None)
+            run = self.runs[run_id] = LiveRun(
+                self, run_id, self._functions[number], event
+            )
+        elif run is None:
+            self._reloads.append((run_id, epoch))
+            return
+        if step is None or run.driver is None:
+            self._parked.pop(run_id, None)
+        run.take_work(step, epoch, attempt, (seen, memos, pending))
+
+    def _take_memos(self, item: Any) -> None:  # noqa: ANN401
+        _, run_id, _epoch, seen, memos = item
+        run = self.runs.get(run_id)
+        if run is not None:
+            run.take_memos(seen, memos)
+
+    def _take_confirmation(self, item: Any) -> None:  # noqa: ANN401
+        _, run_id, epoch, number, seen = item
+        run = self.runs.get(run_id)
+        if run is not None and run.epoch == epoch:
+            run.take_confirmation(number, seen)
+
+    def _take_abandonment(self, item: Any) -> None:  # noqa: ANN401
+        _, run_id, epoch = item
+        run = self.runs.get(run_id)
+        if run is not None and run.take_abandonment(epoch):
+            self.forget(run, is_live=True)
+
+    def _take_finish(self, item: Any) -> None:  # noqa: ANN401
+        run = self.runs.get(item[1])
+        if run is not None:
+            run.drop()
+            self.forget(run, is_live=False)
+
+    def _take_answer(self, item: Any) -> None:  # noqa: ANN401
+        _settle(self._tickets.pop(item[1], None), item[2])
+
+    def _take_idle(self, item: Any) -> None:  # noqa: ANN401
+        _settle(self._tickets.pop(item[1], None), None)
+
+    def _take_refusal(self, item: Any) -> None:  # noqa: ANN401
+        _, ticket, kind, text = item
+        _refuse(self._tickets.pop(ticket, None), public_error(kind, text))
+
+    def _take_end(self, item: Any) -> None:  # noqa: ANN401
+        _, run_id, status, data = item
+        for future in self._watched.pop(run_id, ()):
+            _settle(future, (status, data))
+
+    def _take_unknown(self, item: Any) -> None:  # noqa: ANN401
+        for future in self._watched.pop(item[1], ()):
+            _refuse(future, NotFoundError(f"there is no run {item[1]} in this store"))
+
+    def _take_room(self, _: Any) -> None:  # noqa: ANN401
+        self._has_room = True
+
+    def _take_poison(self, item: Any) -> None:  # noqa: ANN401
+        _, kind, text = item
+        if self._failure is None:
+            self._failure = public_error(kind, text)
+            self._fail_callers(self._failure)
+            for run in list(self.runs.values()):
+                run.drop()
+            self.runs.clear()
+
+    def _fail_callers(self, error: DurableError) -> None:
+        self._failure = self._failure or error
+        waiting = [*self._tickets.values()]
+        waiting += [future for futures in self._watched.values() for future in futures]
+        self._tickets.clear()
+        self._watched.clear()
+        for future in waiting:
+            _refuse(future, error)
+
+
+def _settle(future: asyncio.Future[Any] | None, value: object) -> None:
+    if future is not None and not future.done():
+        future.set_result(value)
+
+
+def _refuse(future: asyncio.Future[Any] | None, error: BaseException) -> None:
+    if future is not None and not future.done():
+        future.set_exception(error)

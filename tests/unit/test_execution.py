@@ -1,0 +1,283 @@
+"""What a run's code may rely on, whether it stays alive or is called again at every step."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import durable
+
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_steps_in_a_row_run_once_each(bench: Any) -> None:
+    calls: list[str] = []
+
+    def note(word: str) -> str:
+        calls.append(word)
+        return word
+
+    async def note_later(word: str) -> str:
+        return note(word)
+
+    async def handler(ctx: durable.Context) -> str:
+        one = await ctx.step.run("one", note, "a")
+        two = await ctx.step.run("two", note_later, "b")
+        return one + two
+
+    run = await bench.start(handler)
+    assert bench.result(run) == "ab"
+    assert calls == ["a", "b"]
+    assert bench.op_kinds() == [[0], [0], [5]]
+
+
+async def test_a_sleep_parks_the_run_and_wakes_it(bench: Any) -> None:
+    async def handler(ctx: durable.Context) -> str:
+        await ctx.step.sleep("rest", "1h")
+        return "awake"
+
+    run = await bench.start(handler)
+    assert bench.core.runs[run].stretch == "parked"
+    await bench.advance(3_599_999)
+    assert bench.core.runs[run].stretch == "parked"
+    await bench.advance(1)
+    assert bench.result(run) == "awake"
+
+
+async def test_gathered_steps_are_planned_in_one_report(bench: Any) -> None:
+    calls: list[int] = []
+
+    async def square(n: int) -> int:
+        calls.append(n)
+        return n * n
+
+    async def handler(ctx: durable.Context) -> int:
+        return sum(
+            await asyncio.gather(*(ctx.step.run(f"s{n}", square, n) for n in range(4)))
+        )
+
+    run = await bench.start(handler)
+    assert bench.result(run) == 14
+    assert sorted(calls) == [0, 1, 2, 3]
+    assert bench.op_kinds()[0] == [2, 2, 2, 2]
+    assert bench.core.reports[0][4] == 0, (
+        "the slot is given back while the steps have their own"
+    )
+
+
+async def test_parallel_chains_go_forward_independently(bench: Any) -> None:
+    order: list[str] = []
+
+    async def note(word: str) -> str:
+        order.append(word)
+        return word
+
+    async def chain(ctx: durable.Context, letter: str) -> list[str]:
+        return [
+            await ctx.step.run(f"{letter}{n}", note, f"{letter}{n}") for n in (1, 2)
+        ]
+
+    async def handler(ctx: durable.Context) -> list[list[str]]:
+        return await asyncio.gather(chain(ctx, "a"), chain(ctx, "b"))
+
+    run = await bench.start(handler)
+    assert bench.result(run) == [["a1", "a2"], ["b1", "b2"]]
+    assert sorted(order) == ["a1", "a2", "b1", "b2"]
+
+
+async def test_a_task_group_of_steps(bench: Any) -> None:
+    async def double(n: int) -> int:
+        return n * 2
+
+    async def handler(ctx: durable.Context) -> int:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(ctx.step.run(f"s{n}", double, n)) for n in range(3)
+            ]
+        return sum(task.result() for task in tasks)
+
+    run = await bench.start(handler)
+    assert bench.result(run) == 6
+
+
+async def test_steps_as_they_complete(bench: Any) -> None:
+    async def double(n: int) -> int:
+        return n * 2
+
+    async def handler(ctx: durable.Context) -> int:
+        total = 0
+        for one in asyncio.as_completed(
+            [ctx.step.run(f"s{n}", double, n) for n in range(3)]
+        ):
+            total += await one
+        return total
+
+    run = await bench.start(handler)
+    assert bench.result(run) == 6
+
+
+async def test_the_same_id_gets_a_counter_in_order_of_use(bench: Any) -> None:
+    def same(n: int) -> int:
+        return n
+
+    async def handler(ctx: durable.Context) -> list[int]:
+        return [await ctx.step.run("x", same, n) for n in range(3)]
+
+    run = await bench.start(handler)
+    assert bench.result(run) == [0, 1, 2]
+    assert [memo[0] for memo in bench.core.runs[run].memos] == ["x", "x:1", "x:2"]
+
+
+async def test_an_id_that_looks_like_a_counter_is_told_apart(bench: Any) -> None:
+    def same(n: int) -> int:
+        return n
+
+    async def handler(ctx: durable.Context) -> list[int]:
+        ids = ["x", "x", "x:1", "x"]
+        return [await ctx.step.run(step_id, same, n) for n, step_id in enumerate(ids)]
+
+    run = await bench.start(handler)
+    assert bench.result(run) == [0, 1, 2, 3]
+    assert len({memo[0] for memo in bench.core.runs[run].memos}) == 4
+
+
+async def test_a_failing_step_is_tried_again_with_a_slot_of_its_own(bench: Any) -> None:
+    attempts: list[int] = []
+
+    async def handler(ctx: durable.Context) -> str:
+        def flaky() -> str:
+            attempts.append(ctx.attempt)
+            if len(attempts) < 3:
+                raise ValueError("not yet")
+            return "ok"
+
+        return await ctx.step.run("flaky", flaky)
+
+    run = await bench.start(handler)
+    await bench.advance(1000)
+    assert attempts == [0, 1]
+    await bench.advance(1000)
+    assert bench.result(run) == "ok"
+    assert attempts == [0, 1, 2]
+
+
+async def test_a_step_error_can_be_caught(bench: Any) -> None:
+    def fail() -> None:
+        raise durable.NonRetriableError("no such card")
+
+    async def handler(ctx: durable.Context) -> str:
+        try:
+            await ctx.step.run("charge", fail)
+        except durable.StepError as error:
+            return f"{error.step_id} {error.name} {error.message}"
+        return "unreachable"
+
+    run = await bench.start(handler)
+    assert bench.result(run) == "charge NonRetriableError no such card"
+
+
+async def test_an_uncaught_step_error_fails_the_run_without_another_try(
+    bench: Any,
+) -> None:
+    calls: list[int] = []
+
+    def fail() -> None:
+        raise durable.NonRetriableError("no such card")
+
+    async def handler(ctx: durable.Context) -> None:
+        calls.append(1)
+        await ctx.step.run("charge", fail)
+
+    run = await bench.start(handler)
+    assert bench.error(run)["name"] == "StepError"
+    assert len(calls) == (2 if bench.forgets else 1)
+
+
+async def test_a_handler_that_raises_is_called_again(bench: Any) -> None:
+    attempts: list[int] = []
+
+    async def handler(ctx: durable.Context) -> str:
+        attempts.append(ctx.attempt)
+        if len(attempts) < 2:
+            raise ValueError("not yet")
+        return "ok"
+
+    run = await bench.start(handler)
+    await bench.advance(1000)
+    assert bench.result(run) == "ok"
+    assert attempts == [0, 1]
+
+
+async def test_a_step_inside_a_step_names_both(bench: Any) -> None:
+    async def handler(ctx: durable.Context) -> None:
+        async def outer() -> None:
+            await ctx.step.run("inner", lambda: 1)
+
+        await ctx.step.run("outer", outer)
+
+    run = await bench.start(handler)
+    error = bench.error(run)
+    assert error["name"] == "StepError"
+    assert "'inner'" in error["message"]
+    assert "'outer'" in error["message"]
+    assert len(bench.core.reports) == 2, "trying again would not help"
+
+
+async def test_a_step_never_awaited_fails_the_run_with_its_line(bench: Any) -> None:
+    async def handler(ctx: durable.Context) -> str:
+        ctx.step.run("forgotten", lambda: 1)
+        return "done"
+
+    run = await bench.start(handler)
+    error = bench.error(run)
+    assert error["name"] == "StepNotAwaitedError"
+    assert "'forgotten'" in error["message"]
+    assert "test_execution.py:" in error["message"]
+
+
+async def test_a_result_that_is_no_json_says_where(bench: Any) -> None:
+    async def handler(ctx: durable.Context) -> None:
+        await ctx.step.run("bad", lambda: {"items": [1, object()]})
+
+    run = await bench.start(handler)
+    assert "result.items[1]" in bench.error(run)["message"]
+
+
+async def test_a_coroutine_as_a_result_is_an_error(bench: Any) -> None:
+    async def inner() -> int:
+        return 1
+
+    coroutines: list[Any] = []
+
+    async def outer() -> Any:
+        coroutines.append(inner())
+        return coroutines[-1]
+
+    async def handler(ctx: durable.Context) -> None:
+        await ctx.step.run("bad", outer)
+
+    run = await bench.start(handler)
+    assert "await it" in bench.error(run)["message"]
+    coroutines[-1].close()
+
+
+async def test_a_run_goes_on_in_another_process(bench: Any) -> None:
+    calls: list[str] = []
+
+    def note(word: str) -> str:
+        calls.append(word)
+        return word
+
+    async def handler(ctx: durable.Context) -> str:
+        one = await ctx.step.run("one", note, "a")
+        await ctx.step.sleep("rest", "1h")
+        return one + await ctx.step.run("two", note, "b")
+
+    run = await bench.start(handler)
+    await bench.restart()
+    await bench.advance(3_600_000)
+    assert bench.result(run) == "ab"
+    assert calls == ["a", "b"]
