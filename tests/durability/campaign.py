@@ -10,10 +10,26 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from crash import power_cut
+from crash import (
+    controls,
+    corruption,
+    disk_full,
+    ext4_cut,
+    io_errors,
+    kill_loop,
+    kill_points,
+    power_cut,
+)
 
 
 CAMPAIGNS = {
+    "controls": controls.run,
+    "corruption": corruption.run,
+    "disk-full": disk_full.run,
+    "ext4-cut": ext4_cut.run,
+    "io-errors": io_errors.run,
+    "kill-loop": kill_loop.run,
+    "kill-points": kill_points.run,
     "power-cut": power_cut.run,
 }
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
+TOLD_LIMIT = 10
 RESULTS = Path(__file__).parent.parent / "results"
 
 
@@ -33,7 +34,8 @@ class Report:
     def violation(self, what: str) -> None:
         """A promise was broken."""
         self.violations.append(what)
-        print(f"VIOLATION {self.campaign}: {what}", file=sys.stderr, flush=True)
+        if len(self.violations) <= TOLD_LIMIT:
+            print(f"VIOLATION {self.campaign}: {what}", file=sys.stderr, flush=True)
 
     def trial(self) -> None:
         """One more; now and then say how far it is."""

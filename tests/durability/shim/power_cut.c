@@ -94,6 +94,17 @@ static void watch(uint64_t inode) {
     inode_count++;
 }
 
+/* Takes "." out of a path, and a slash at its end. */
+static void tidy(char *path) {
+    char *to = path;
+    for (const char *from = path; *from;) {
+        if (from[0] == '/' && (from[1] == '/' || from[1] == 0)) from++;
+        else if (from[0] == '/' && from[1] == '.' && (from[2] == '/' || from[2] == 0)) from += 2;
+        else *to++ = *from++;
+    }
+    *to = 0;
+}
+
 /* The whole path below the root, or 0 when it lies elsewhere. Links and ".." are not followed: our folders have none. */
 static int below_root(int folder, const char *path, char *whole) {
     int saved = errno;
@@ -110,6 +121,7 @@ static int below_root(int folder, const char *path, char *whole) {
         else if (snprintf(whole, PATH_MAX, "%s/%s", base, path) >= PATH_MAX) length = -1;
     }
     errno = saved;
+    if (length >= 0) tidy(whole);
     return length >= 0 && strncmp(whole, root, root_length) == 0 && (whole[root_length] == '/' || whole[root_length] == 0);
 }
 

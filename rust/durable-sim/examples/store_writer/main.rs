@@ -5,6 +5,7 @@
 //! `store_writer verify KIND FOLDER ACKED` prints one line: `ok N`, `lost ..`, `wrong ..` or `refused ..`.
 
 mod model;
+mod ours;
 mod victim;
 
 use std::io::{self, Write};
@@ -65,7 +66,10 @@ fn write(kind: &str, folder: &Path, count: u64) -> Result<ExitCode, Failure> {
         last = last.saturating_add(size);
         say(&format!("ack {last}"))?;
     }
-    drop(store);
+    if let Err(failure) = store.close() {
+        say(&format!("fail {}", one_line(&*failure)))?;
+        return Ok(ExitCode::from(5));
+    }
     say("done")?;
     Ok(ExitCode::SUCCESS)
 }

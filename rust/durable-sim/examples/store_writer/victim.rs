@@ -4,6 +4,7 @@ use std::error::Error;
 use std::path::Path;
 
 use crate::model::{Change, State};
+use crate::ours::Ours;
 
 /// Whatever went wrong, to be printed.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
@@ -14,10 +15,18 @@ pub(crate) trait Victim {
     fn append(&mut self, batches: Vec<Vec<Change>>) -> Result<(), Failure>;
     /// All records.
     fn dump(&self) -> Result<State, Failure>;
+    /// Ends in order.
+    fn close(self: Box<Self>) -> Result<(), Failure> {
+        drop(self);
+        Ok(())
+    }
 }
 
 /// Opens the store of that kind in the folder, making it where there is none.
 pub(crate) fn open(kind: &str, folder: &Path) -> Result<Box<dyn Victim>, Failure> {
+    if let Some(image) = kind.strip_prefix("durable:") {
+        return Ok(Box::new(Ours::open(image, folder)?));
+    }
     match kind {
         "sled" => Ok(Box::new(PlainSled::open(folder)?)),
         "redb" => Ok(Box::new(PlainRedb::open(folder)?)),

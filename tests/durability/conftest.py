@@ -1,0 +1,9 @@
+"""Makes `crash` importable, as it is for campaign.py."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+sys.path.insert(0, str(Path(__file__).parent))
