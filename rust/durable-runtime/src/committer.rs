@@ -1,0 +1,131 @@
+//! Group commit: all turns that wait become durable with one sync, then what they hold back leaves, in order.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use durable_store::{Log, Seq};
+
+use crate::checkpoint::Task;
+use crate::config::Sync;
+use crate::error::Result;
+use crate::outbox::Item;
+use crate::pipeline::{Leaving, Sealed};
+use crate::shared::Shared;
+use crate::waiters::Waiters;
+
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    log: Box<dyn Log>,
+    sync: Sync,
+    /// When what is written but not synced was written first.
+    unsynced_since: Option<Instant>,
+    preparing: Sender<Task>,
+    /// Bytes written since room was last asked for.
+    unprepared: usize,
+}
+
+/// After so many bytes the log is given room ahead, on another thread.
+const PREPARE_EVERY: usize = 1 << 20;
+
+impl Committer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        log: Box<dyn Log>,
+        sync: Sync,
+        preparing: Sender<Task>,
+    ) -> Self {
+        Self { shared, log, sync, unsynced_since: None, preparing, unprepared: 0 }
+    }
+
+    /// Ends when the pipeline is closed and empty; gives the log back.
+    pub(crate) fn run(mut self) -> Result<Box<dyn Log>> {
+        while let Some(turns) = self.shared.pipeline.take(self.time_to_sync()) {
+            let mut batches: Vec<(Seq, Bytes)> = Vec::with_capacity(turns.len());
+            let mut leaving = Vec::with_capacity(turns.len());
+            for Sealed { batch, leaving: held } in turns {
+                batches.extend(batch);
+                leaving.extend(held);
+            }
+            self.commit(&batches)?;
+            self.shared.poison.check()?;
+            self.release(leaving);
+            self.tend()?;
+        }
+        self.shared.poison.check()?;
+        if self.unsynced_since.take().is_some() {
+            self.log.sync()?;
+        }
+        Ok(self.log)
+    }
+
+    fn commit(&mut self, batches: &[(Seq, Bytes)]) -> Result<()> {
+        let began = Instant::now();
+        if let Some((last, _)) = batches.last() {
+            match self.sync {
+                Sync::Always => self.log.append(batches)?,
+                Sync::Every(_) => {
+                    self.log.write(batches)?;
+                    self.unsynced_since.get_or_insert(began);
+                }
+            }
+            let bytes: usize = batches.iter().map(|(_, bytes)| bytes.len()).sum();
+            self.unprepared = self.unprepared.saturating_add(bytes);
+            self.shared.commits.lock().add(batches.len(), bytes, began.elapsed());
+            self.shared.watermark.rise(*last);
+        }
+        if self.time_to_sync() == Some(Duration::ZERO) {
+            self.log.sync()?;
+            self.unsynced_since = None;
+        }
+        Ok(())
+    }
+
+    /// What may wait until callers have their answers: old files go, new ones are made ready.
+    fn tend(&mut self) -> Result<()> {
+        let below = self.shared.trim_below.swap(0, Ordering::AcqRel);
+        if below > 0 {
+            self.log.trim(below)?;
+        }
+        if self.unprepared > PREPARE_EVERY && self.preparing.send(Task::Prepare).is_ok() {
+            self.unprepared = 0;
+        }
+        Ok(())
+    }
+
+    fn time_to_sync(&self) -> Option<Duration> {
+        match self.sync {
+            Sync::Always => None,
+            Sync::Every(interval) => {
+                self.unsynced_since.map(|since| interval.saturating_sub(since.elapsed()))
+            }
+        }
+    }
+
+    fn release(&self, leaving: Vec<Leaving>) {
+        let mut items: Vec<Item> = Vec::with_capacity(leaving.len());
+        for one in leaving {
+            match one {
+                Leaving::Item(item) => items.push(item),
+                Leaving::Answer(ticket, answer) => self.shared.waiters.answer(ticket, answer),
+            }
+        }
+        if !items.is_empty() {
+            self.shared.outbox.put(items);
+        }
+        if self.shared.clock.is_virtual() {
+            self.shared.mailbox.nudge(); // it may be that nothing is under way any more
+        }
+    }
+}
+
+/// A core's answer goes to whoever has the ticket.
+pub(crate) fn answer(ticket: durable_core::Ticket, answer: durable_core::Answer) -> Leaving {
+    if Waiters::is_ours(ticket.0) {
+        Leaving::Answer(ticket.0, answer)
+    } else {
+        Leaving::Item(Item::Answer { ticket: ticket.0, answer })
+    }
+}

@@ -1,0 +1,128 @@
+//! What a turn's effects become: items for the executor's side, answers, and reads answered at once.
+
+use bytes::Bytes;
+use durable_core::{
+    Command, Effect, Ending, History, Outcome, Record, RunId, write,
+};
+use durable_store::KeyRange;
+use rustc_hash::FxHashSet;
+
+use crate::committer;
+use crate::error::Result;
+use crate::outbox::Item;
+use crate::pipeline::Leaving;
+use crate::shard_loop::ShardLoop;
+
+impl ShardLoop {
+    /// In order, after the turn's writes can be read. Payloads are read here, once.
+    pub(crate) fn resolve_effects(&mut self, effects: Vec<Effect>) -> Result<()> {
+        let ended: FxHashSet<RunId> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::AnnounceEnd { run, .. } => Some(*run),
+                Effect::Answer { .. }
+                | Effect::OfferWork(_)
+                | Effect::DeliverMemo { .. }
+                | Effect::ConfirmReport { .. }
+                | Effect::AbandonWork { .. }
+                | Effect::LoadTimers { .. }
+                | Effect::FindExpired { .. } => None,
+            })
+            .collect();
+        for effect in effects {
+            self.resolve_effect(effect, &ended)?;
+        }
+        Ok(())
+    }
+
+    fn resolve_effect(&mut self, effect: Effect, ended: &FxHashSet<RunId>) -> Result<()> {
+        let view = &self.shared.view;
+        match effect {
+            Effect::Answer { ticket, answer } => {
+                self.leaving.push(committer::answer(ticket, answer));
+            }
+            Effect::OfferWork(work) => {
+                let offer = self.executor.offer(view, work)?;
+                self.leave(Item::Work(Box::new(offer)));
+            }
+            // The memos of a run that ended in this turn are in its history by now.
+            Effect::DeliverMemo { run, .. } | Effect::ConfirmReport { run, .. }
+                if ended.contains(&run) => {}
+            Effect::DeliverMemo { run, epoch, memo_count } => {
+                let item = self.executor.deliver(view, (run, epoch), memo_count)?;
+                self.leaving.extend(item.map(Leaving::Item));
+            }
+            Effect::ConfirmReport { run, epoch, number, memo_count } => {
+                self.executor.confirm(run, memo_count);
+                self.leave(Item::Confirm { run, epoch, number, memo_count });
+            }
+            Effect::AbandonWork { run, epoch } => self.leave(Item::Abandon { run, epoch }),
+            Effect::AnnounceEnd { run, function: _, ending, outcome } => {
+                if self.executor.forget(run) {
+                    self.leave(Item::Finished(run));
+                }
+                if self.watched.remove(&run) {
+                    self.leave(Item::Ended { run, ending, outcome });
+                }
+            }
+            Effect::LoadTimers { from, before, limit } => {
+                let (timers, is_complete) = self.page(from, before, limit)?;
+                self.answered.push(Command::LoadTimers { timers, is_complete });
+            }
+            Effect::FindExpired { from, before, limit } => {
+                let (records, is_complete) = self.page(from.clone(), before.clone(), limit)?;
+                self.answered.push(Command::Expire { from, before, records, is_complete });
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, item: Item) {
+        self.leaving.push(Leaving::Item(item));
+    }
+
+    fn page(&self, from: Bytes, before: Bytes, limit: usize) -> Result<(Vec<Record>, bool)> {
+        let range = KeyRange { start: from, end: Some(before) };
+        let mut records = Vec::new();
+        for record in self.shared.view.scan(range) {
+            if records.len() == limit {
+                return Ok((records, false));
+            }
+            records.push(record?);
+        }
+        Ok((records, true))
+    }
+
+    /// Runs that have ended are told of at once, the others when they end.
+    pub(crate) fn watch(&mut self, runs: &[RunId]) -> Result<()> {
+        for run in runs {
+            if let Some(record) = self.shared.view.get(&write::history_key(*run))? {
+                let History { end, .. } = write::read_history(&record)?;
+                self.tell_end(*run, end.ending, end.outcome);
+            } else if self.shared.view.get(&write::run_key(*run))?.is_some() {
+                self.watched.insert(*run);
+            } else {
+                self.leave(Item::Unknown(*run));
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_end(&mut self, run: RunId, ending: Ending, outcome: Outcome) {
+        self.leave(Item::Ended { run, ending, outcome });
+    }
+
+    /// Those who wait for the end of all runs hear of it with the turn that brought it.
+    pub(crate) fn tell_of_idleness(&mut self) {
+        if !self.joins.is_empty() && self.shard.counts().live_count == 0 && self.backlog.is_empty() {
+            for ticket in std::mem::take(&mut self.joins) {
+                self.leave(Item::Idle(ticket));
+            }
+        }
+        if !self.settling.is_empty() && self.shard.counts().executing_count == 0 {
+            for settled in std::mem::take(&mut self.settling) {
+                let _heard = settled.send(()); // whoever does not wait any more need not know
+            }
+        }
+    }
+}

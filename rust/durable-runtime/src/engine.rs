@@ -1,0 +1,358 @@
+//! The Rust API: an open store, the threads that drive it, and the calls that reach them.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use durable_core::{
+    Answer, Command, Counts, Epoch, EventId, FunctionId, FunctionSpec, NewEvent, Report, RunId,
+    Settings, Shard, Ticket, Timestamp, write,
+};
+use durable_store::{ImageKind, KeyRange, OpenReport, Opened, Options, Store, View};
+use parking_lot::Mutex;
+
+use crate::clock::Clock;
+use crate::commit_times::CommitStats;
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::mailbox::{Mailbox, Message};
+use crate::outbox::Outbox;
+use crate::shared::Shared;
+use crate::threads::Threads;
+
+/// An open store and the threads that drive it. Dropping it closes it.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    threads: Mutex<Option<Threads>>,
+    capacity: u32,
+    report: OpenReport,
+}
+
+/// Something that may be refused while the mailbox is full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Accept events, all or none.
+    Send {
+        /// The caller's number for it, below 2^63.
+        ticket: u64,
+        /// The events.
+        events: Vec<NewEvent>,
+        /// Where they come from, and how far that source has got with them.
+        source: Option<(String, u64)>,
+    },
+    /// Start one run of a function.
+    Invoke {
+        /// The caller's number for it, below 2^63.
+        ticket: u64,
+        /// The function.
+        function: String,
+        /// A JSON object.
+        data: Bytes,
+    },
+}
+
+/// What an executor's loop hands over at once.
+#[derive(Clone, Debug, Default)]
+pub struct Submission {
+    /// Always taken.
+    pub reports: Vec<Report>,
+    /// Live runs that the executor has forgotten.
+    pub dropped: Vec<RunId>,
+    /// Work that came as a difference to what the executor has forgotten.
+    pub reloads: Vec<(RunId, Epoch)>,
+    /// Taken as far as there is room.
+    pub requests: Vec<Request>,
+}
+
+/// An engine in numbers.
+#[derive(Clone, Debug)]
+pub struct Stats {
+    /// The shard's own counts, at most some milliseconds old.
+    pub counts: Counts,
+    /// Messages that wait for the shard.
+    pub mailbox_count: usize,
+    /// Items that wait for the executor.
+    pub outbox_count: usize,
+    /// Bytes that are not in the image yet.
+    pub staged_bytes: usize,
+    /// The engine's time.
+    pub now: Timestamp,
+    /// Commits.
+    pub commits: CommitStats,
+}
+
+impl Engine {
+    /// Opens or makes the store, loads the shard, starts the threads.
+    pub fn open(config: &Config) -> Result<Self> {
+        let options = location(&config.store)?;
+        Self::open_on(options, config)
+    }
+
+    /// The same on a store of your own.
+    pub fn open_on(options: Options, config: &Config) -> Result<Self> {
+        let Opened { log, view, checkpointer, report } = Store::open(options)?;
+        let shard = load(config, &view)?;
+        let shared = Arc::new(Shared {
+            clock: Clock::begin(config.clock, shard.now()),
+            mailbox: Mailbox::new(config.max_mailbox),
+            outbox: Outbox::new()?,
+            pipeline: crate::pipeline::Pipeline::default(),
+            waiters: crate::waiters::Waiters::new(),
+            watermark: crate::watermark::Watermark::default(),
+            poison: crate::poison::Poison::default(),
+            busy: crate::checkpoint::Busy::default(),
+            trim_below: std::sync::atomic::AtomicU64::default(),
+            counts: Mutex::new(shard.counts()),
+            commits: Mutex::default(),
+            view,
+        });
+        shared.watermark.rise(log.durable());
+        let threads = Threads::start(&shared, (shard, log, checkpointer), config)?;
+        let threads = Mutex::new(Some(threads));
+        Ok(Self { shared, threads, capacity: config.capacity, report })
+    }
+
+    /// What opening found and did.
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// Says what an application's functions are now. Returns their numbers once they are durable.
+    pub fn register(&self, app: &str, functions: Vec<FunctionSpec>) -> Result<Vec<FunctionId>> {
+        let app = app.to_owned();
+        let answer = self.ask(|ticket| Command::RegisterFunctions { ticket, app, functions })?;
+        match answer {
+            Answer::Registered(ids) => Ok(ids),
+            Answer::Refused(why) => Err(why.into()),
+            Answer::Accepted(_) | Answer::Started(_) => Err(crossed()),
+        }
+    }
+
+    /// Accepts events, all or none. Returns their ids once they are durable.
+    pub async fn send(&self, events: Vec<NewEvent>) -> Result<Vec<EventId>> {
+        let (ticket, answer) = self.shared.waiters.issue()?;
+        let mut request = accept(ticket, events, None);
+        loop {
+            let room = self.shared.mailbox.room();
+            let mut room = std::pin::pin!(room);
+            room.as_mut().enable();
+            match self.alive(self.shared.mailbox.try_put(request))? {
+                None => break,
+                Some(refused) => request = refused,
+            }
+            room.await;
+        }
+        accepted(answer.await.map_err(|_gone| Error::closed())??)
+    }
+
+    /// The same for a thread that may block.
+    pub fn send_wait(
+        &self,
+        events: Vec<NewEvent>,
+        source: Option<(String, u64)>,
+    ) -> Result<Vec<EventId>> {
+        let (ticket, answer) = self.shared.waiters.issue()?;
+        self.alive(self.shared.mailbox.put_waiting(accept(ticket, events, source)))?;
+        accepted(answer.blocking_recv().map_err(|_gone| Error::closed())??)
+    }
+
+    /// An executor is ready: work for these functions begins to come. What one before it had comes again.
+    pub fn connect(&self, functions: Vec<String>) -> Result<()> {
+        self.tell(Command::ConnectExecutor { capacity: self.capacity, functions })
+    }
+
+    /// The executor wants no more work.
+    pub fn drain_executor(&self) -> Result<()> {
+        self.tell(Command::DrainExecutor)
+    }
+
+    /// Takes all of a pass's reports, and as many of its requests as there is room for; says how many.
+    /// If not all, [`crate::Item::Room`] follows.
+    pub fn submit(&self, submission: Submission) -> Result<usize> {
+        let Submission { reports, dropped, reloads, requests } = submission;
+        let reports = reports.into_iter().map(|report| Message::Command(Command::Report(report)));
+        let dropped = (!dropped.is_empty()).then_some(Message::Dropped(dropped));
+        let reloads = reloads.into_iter().map(|(run, epoch)| Message::Reload(run, epoch));
+        let requests = requests.into_iter().map(message);
+        self.alive(self.shared.mailbox.put(reports.chain(dropped).chain(reloads), requests))
+    }
+
+    /// Asks for one [`crate::Item::Ended`] for each run, also for those that have ended.
+    pub fn watch(&self, runs: Vec<RunId>) -> Result<()> {
+        self.post(Message::Watch(runs))
+    }
+
+    /// No longer.
+    pub fn unwatch(&self, runs: Vec<RunId>) -> Result<()> {
+        self.post(Message::Unwatch(runs))
+    }
+
+    /// Asks for [`crate::Item::Idle`] once no run is left that is queued, running or parked.
+    pub fn join(&self, ticket: u64) -> Result<()> {
+        self.post(Message::Join(ticket))
+    }
+
+    /// Moves a virtual clock, deadline by deadline; [`crate::Item::Idle`] comes when it has arrived.
+    pub fn advance(&self, ticket: u64, length: Duration) -> Result<()> {
+        if !self.shared.clock.is_virtual() {
+            let text = "only a virtual clock can be moved: open the engine with clock='virtual'";
+            return Err(Error::new(Kind::Invalid, text));
+        }
+        self.post(Message::Advance(ticket, length))
+    }
+
+    /// Where items for the executor come.
+    pub fn outbox(&self) -> &Outbox {
+        &self.shared.outbox
+    }
+
+    /// Whoever takes from the outbox has nothing else to do. False: there is something already.
+    pub fn park(&self) -> bool {
+        let is_parked = self.shared.outbox.park();
+        if is_parked && self.shared.clock.is_virtual() {
+            self.shared.mailbox.nudge();
+        }
+        is_parked
+    }
+
+    /// Waits for items up to `at_most`; empty where none came, or none will.
+    pub fn receive(&self, at_most: Duration) -> Vec<crate::outbox::Item> {
+        if self.park() { self.shared.outbox.receive(at_most) } else { self.shared.outbox.drain(usize::MAX) }
+    }
+
+    /// The engine's time.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// The engine in numbers. Does not block.
+    pub fn stats(&self) -> Stats {
+        let shared = &self.shared;
+        Stats {
+            counts: shared.counts.lock().clone(),
+            mailbox_count: shared.mailbox.len(),
+            outbox_count: shared.outbox.len(),
+            staged_bytes: shared.view.staged_bytes(),
+            now: shared.clock.now(),
+            commits: shared.commits.lock().stats(),
+        }
+    }
+
+    /// Stops: no more work, up to `grace` for the reports of what executes, then the last commit.
+    pub fn close(&self, grace: Duration) -> Result<()> {
+        let Some(threads) = self.threads.lock().take() else { return Ok(()) };
+        if self.drain_executor().is_ok() && !grace.is_zero() {
+            let (settled, is_settled) = mpsc::channel();
+            if self.post(Message::Settle(settled)).is_ok() {
+                // Whether all has been reported or not, what is left goes on at the next start.
+                let _in_time = is_settled.recv_timeout(grace);
+            }
+        }
+        let ended = threads.stop(&self.shared);
+        let closed = Error::closed();
+        self.shared.watermark.fail(closed.clone());
+        self.shared.waiters.end(&closed);
+        self.shared.outbox.close(None);
+        ended
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn ask(&self, command: impl FnOnce(Ticket) -> Command) -> Result<Answer> {
+        let (ticket, answer) = self.shared.waiters.issue()?;
+        self.tell(command(Ticket(ticket)))?;
+        answer.blocking_recv().map_err(|_gone| Error::closed())?
+    }
+
+    fn tell(&self, command: Command) -> Result<()> {
+        self.post(Message::Command(command))
+    }
+
+    fn post(&self, message: Message) -> Result<()> {
+        self.alive(self.shared.mailbox.put([message], [])).map(|_taken| ())
+    }
+
+    /// A closed mailbox has a reason.
+    fn alive<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| self.shared.poison.check().err().unwrap_or(error))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Whoever wants to know whether the last commit went well calls `close`.
+        drop(self.close(Duration::ZERO));
+    }
+}
+
+fn accept(ticket: u64, events: Vec<NewEvent>, source: Option<(String, u64)>) -> Message {
+    let events = events.into_iter().map(|event| (event, None)).collect();
+    Message::Command(Command::AcceptEvents { ticket: Ticket(ticket), events, source })
+}
+
+fn message(request: Request) -> Message {
+    match request {
+        Request::Send { ticket, events, source } => accept(ticket, events, source),
+        Request::Invoke { ticket, function, data } => {
+            Message::Command(Command::InvokeFunction { ticket: Ticket(ticket), function, data })
+        }
+    }
+}
+
+fn accepted(answer: Answer) -> Result<Vec<EventId>> {
+    match answer {
+        Answer::Accepted(ids) => Ok(ids),
+        Answer::Refused(durable_core::Refusal::Invalid(text)) => Err(Error::new(Kind::Event, text)),
+        Answer::Refused(why) => Err(why.into()),
+        Answer::Registered(_) | Answer::Started(_) => Err(crossed()),
+    }
+}
+
+fn crossed() -> Error {
+    Error::new(Kind::Broken, "a ticket was answered with the answer to another question")
+}
+
+/// How to open the store that a text names.
+pub(crate) fn location(store: &str) -> Result<Options> {
+    if store == "memory:" {
+        return Ok(Options::memory());
+    }
+    let (path, kind) = match store.split_once(':') {
+        Some(("sled", path)) => (path, ImageKind::Sled),
+        Some(("redb", path)) => (path, ImageKind::Redb),
+        Some(_) | None => (store, ImageKind::Sled),
+    };
+    let has_scheme = path.split_once("://").is_some();
+    if path.is_empty() || has_scheme {
+        let text = format!("store '{store}': write a path, 'sled:PATH', 'redb:PATH' or 'memory:'");
+        return Err(Error::new(Kind::Location, text));
+    }
+    Ok(Options::folder(path, kind))
+}
+
+fn load(config: &Config, view: &View) -> Result<Shard> {
+    let seed = config.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    let settings =
+        Settings { seed, retention: config.retention, limits: config.limits.clone() };
+    let mut failure = None;
+    let records = write::LOADED_PREFIXES
+        .iter()
+        .flat_map(|prefix| view.scan(KeyRange::prefix(&[*prefix])))
+        .map_while(|record| match record {
+            Ok(record) => Some(record),
+            Err(error) => {
+                failure = Some(error);
+                None
+            }
+        });
+    let shard = Shard::load(settings, config.clock.first(), records);
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(shard?),
+    }
+}

@@ -1,0 +1,3 @@
+//! Who executes handlers. Each kind of executor has a file of its own.
+
+pub(crate) mod local;

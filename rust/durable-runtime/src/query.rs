@@ -1,0 +1,292 @@
+//! What is stored, as users ask for it: runs, events, functions. Answers are durable before they are given.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use durable_core::{
+    EventId, EventRecord, FunctionRecord, Memo, RunId, RunRecord, RunStatus, RunView, Timestamp,
+    write,
+};
+use durable_store::{KeyRange, View};
+
+use crate::engine::Engine;
+use crate::error::Result;
+
+/// Which runs, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// In one of these states; empty: in any.
+    pub status: Vec<RunStatus>,
+    /// Of this function.
+    pub function: Option<String>,
+    /// Created then or later.
+    pub since: Option<Timestamp>,
+    /// At most so many.
+    pub limit: usize,
+    /// Older than this one: the last of the page before.
+    pub cursor: Option<RunId>,
+}
+
+/// Which events, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// Of this name.
+    pub name: Option<String>,
+    /// Accepted then or later.
+    pub since: Option<Timestamp>,
+    /// At most so many.
+    pub limit: usize,
+    /// Older than this one: the last of the page before.
+    pub cursor: Option<EventId>,
+}
+
+/// A page, and the cursor of the next one where there may be more.
+pub type Page<Id, T> = (Vec<(Id, T)>, Option<Id>);
+
+/// A batch of records looked at in one go; more than this in one stretch of time and it is halved.
+const MOST_PER_LOOK: usize = 4_096;
+
+impl Engine {
+    /// A run with its steps; `None` where there is none of this id.
+    pub fn run(&self, id: RunId) -> Result<Option<RunView>> {
+        self.shared().read(|view| {
+            if let Some(ended) = view.get(&write::history_key(id))? {
+                return Ok(Some(RunView::of_ended(write::read_history(&ended)?)));
+            }
+            let Some(live) = view.get(&write::run_key(id))? else {
+                // It may have ended between the two looks.
+                let ended = view.get(&write::history_key(id))?;
+                return Ok(match ended {
+                    Some(ended) => Some(RunView::of_ended(write::read_history(&ended)?)),
+                    None => None,
+                });
+            };
+            let run: RunRecord = write::decode("a live run", &live)?;
+            let memos = memos(view, id, run.memo_count)?;
+            if memos.len() < usize::try_from(run.memo_count).unwrap_or(usize::MAX)
+                && let Some(ended) = view.get(&write::history_key(id))?
+            {
+                return Ok(Some(RunView::of_ended(write::read_history(&ended)?)));
+            }
+            Ok(Some(RunView::of_live(run, memos)))
+        })
+    }
+
+    /// Runs without their steps, newest first.
+    pub fn runs(&self, filter: &RunFilter) -> Result<Page<RunId, RunView>> {
+        self.shared().read(|view| {
+            let functions = functions(view)?;
+            let wanted = |run: &RunView| {
+                let name = functions.get(run.function.index()).map(|f| f.spec.name.as_str());
+                (filter.status.is_empty() || filter.status.contains(&run.status))
+                    && filter.function.as_deref().is_none_or(|wanted| name == Some(wanted))
+            };
+            let is_live = |s: &RunStatus| {
+                matches!(s, RunStatus::Queued | RunStatus::Running | RunStatus::Parked)
+            };
+            let mut prefixes = Vec::new();
+            if filter.status.is_empty() || filter.status.iter().any(is_live) {
+                prefixes.push(write::RUN);
+            }
+            if filter.status.is_empty() || !filter.status.iter().all(is_live) {
+                prefixes.push(write::HISTORY);
+            }
+            let place = Place {
+                since: number(RunId::earliest(filter.since.unwrap_or_default()).as_bytes()),
+                before: filter.cursor.map_or(u128::MAX, |id| number(id.as_bytes())),
+                limit: filter.limit,
+            };
+            newest(view, &prefixes, &place, |key, value| {
+                let run = if key.first() == Some(&write::RUN) {
+                    RunView::of_live(write::decode("a live run", value)?, Vec::new())
+                } else {
+                    let mut history = write::read_history(value)?;
+                    history.memos.clear();
+                    RunView::of_ended(history)
+                };
+                Ok(wanted(&run).then_some(run))
+            })
+        })
+    }
+
+    /// An event as it was accepted; `None` where there is none of this id.
+    pub fn event(&self, id: EventId) -> Result<Option<EventRecord>> {
+        self.shared().read(|view| match view.get(&write::event_key(id))? {
+            Some(record) => Ok(Some(write::decode("an event", &record)?)),
+            None => Ok(None),
+        })
+    }
+
+    /// Events, newest first.
+    pub fn events(&self, filter: &EventFilter) -> Result<Page<EventId, EventRecord>> {
+        self.shared().read(|view| {
+            let place = Place {
+                since: number(EventId::earliest(filter.since.unwrap_or_default()).as_bytes()),
+                before: filter.cursor.map_or(u128::MAX, |id| number(id.as_bytes())),
+                limit: filter.limit,
+            };
+            newest(view, &[write::EVENT], &place, |_, value| {
+                let event: EventRecord = write::decode("an event", value)?;
+                let is_wanted = filter.name.as_ref().is_none_or(|name| *name == event.name);
+                Ok(is_wanted.then_some(event))
+            })
+        })
+    }
+
+    /// The functions by number, as last registered.
+    pub fn functions(&self) -> Result<Vec<FunctionRecord>> {
+        self.shared().read(functions)
+    }
+
+    /// How far a source of events has got: the position of its last accepted batch.
+    pub fn source_position(&self, source: &str) -> Result<Option<u64>> {
+        self.shared().read(|view| match view.get(&write::inbox_key(source))? {
+            Some(record) => Ok(Some(write::decode("a source of events", &record)?)),
+            None => Ok(None),
+        })
+    }
+}
+
+fn functions(view: &View) -> Result<Vec<FunctionRecord>> {
+    let mut functions = Vec::new();
+    for record in view.scan(KeyRange::prefix(&[write::FUNCTION])) {
+        functions.push(write::decode("a function", &record?.1)?);
+    }
+    Ok(functions)
+}
+
+fn memos(view: &View, run: RunId, count: u32) -> Result<Vec<Memo>> {
+    let mut memos = Vec::new();
+    for number in 0..count {
+        let Some(record) = view.get(&write::memo_key(run, number))? else { break };
+        memos.push(write::decode("a memo", &record)?);
+    }
+    Ok(memos)
+}
+
+fn number(id: &[u8; 16]) -> u128 {
+    u128::from_be_bytes(*id)
+}
+
+/// An id as the number it is in keys.
+trait FromNumber {
+    fn from_number(number: u128) -> Self;
+}
+
+impl FromNumber for RunId {
+    fn from_number(number: u128) -> Self {
+        Self::from_bytes(number.to_be_bytes())
+    }
+}
+
+impl FromNumber for EventId {
+    fn from_number(number: u128) -> Self {
+        Self::from_bytes(number.to_be_bytes())
+    }
+}
+
+/// Where a page lies.
+struct Place {
+    since: u128,
+    before: u128,
+    limit: usize,
+}
+
+/// A second of the time that ids begin with.
+const SECOND: u128 = 1000 << 80;
+
+/// Looks backwards in time, in stretches that grow while they are empty and shrink where they are crowded,
+/// so that a page costs about as much as it holds.
+fn newest<Id: FromNumber, T>(
+    view: &View,
+    prefixes: &[u8],
+    place: &Place,
+    read: impl Fn(&[u8], &[u8]) -> Result<Option<T>>,
+) -> Result<Page<Id, T>> {
+    let mut found: Vec<(Id, T)> = Vec::new();
+    let Some((oldest, newest)) = bounds(view, prefixes)? else { return Ok((found, None)) };
+    let first = oldest.max(place.since);
+    let mut end = place.before.min(newest.saturating_add(1));
+    let mut span = SECOND;
+    let mut last = None;
+    while end > first && found.len() < place.limit {
+        let start = end.saturating_sub(span).max(first);
+        let Some(records) = look(view, prefixes, start..end)? else {
+            span = (end.saturating_sub(start) / 2).max(1);
+            continue;
+        };
+        if records.len() < MOST_PER_LOOK / 4 {
+            span = span.saturating_mul(4);
+        }
+        for (number, key, value) in records {
+            if found.len() == place.limit {
+                break;
+            }
+            if let Some(item) = read(&key, &value)? {
+                found.push((Id::from_number(number), item));
+                last = Some(number);
+            }
+        }
+        end = start;
+    }
+    let next = last.filter(|_| found.len() == place.limit);
+    Ok((found, next.map(|number| Id::from_number(number))))
+}
+
+/// The numbers of the oldest record and of one not older than the newest.
+fn bounds(view: &View, prefixes: &[u8]) -> Result<Option<(u128, u128)>> {
+    let mut oldest = None;
+    for prefix in prefixes {
+        let first = view.scan(KeyRange::prefix(&[*prefix])).next().transpose()?;
+        let number = first.and_then(|(key, _)| number_in(&key));
+        oldest = number.into_iter().chain(oldest).min();
+    }
+    let Some(oldest) = oldest else { return Ok(None) };
+    // Ids begin with their moment: twice as far each time, until nothing lies beyond.
+    let mut reach = SECOND;
+    let mut beyond = oldest;
+    while has_any(view, prefixes, beyond.saturating_add(1)..u128::MAX)? {
+        beyond = oldest.saturating_add(reach);
+        reach = reach.saturating_mul(2);
+    }
+    Ok(Some((oldest, beyond)))
+}
+
+fn has_any(view: &View, prefixes: &[u8], numbers: Range<u128>) -> Result<bool> {
+    for prefix in prefixes {
+        if view.scan(keys(*prefix, &numbers)).next().transpose()?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+type Look = Vec<(u128, Bytes, Bytes)>;
+
+/// The records of a stretch of ids, newest first; `None`: too many for one look.
+fn look(view: &View, prefixes: &[u8], numbers: Range<u128>) -> Result<Option<Look>> {
+    let mut records = Vec::new();
+    for prefix in prefixes {
+        for record in view.scan(keys(*prefix, &numbers)) {
+            let (key, value) = record?;
+            let Some(number) = number_in(&key) else { continue };
+            records.push((number, key, value));
+            if records.len() > MOST_PER_LOOK && numbers.end.saturating_sub(numbers.start) > 1 {
+                return Ok(None);
+            }
+        }
+    }
+    records.sort_unstable_by(|(a, ..), (b, ..)| b.cmp(a));
+    // A run that ends between the looks at the live and at the ended is seen twice.
+    records.dedup_by_key(|(number, ..)| *number);
+    Ok(Some(records))
+}
+
+fn keys(prefix: u8, numbers: &Range<u128>) -> KeyRange {
+    let key = |number: u128| Bytes::from([&[prefix][..], &number.to_be_bytes()].concat());
+    KeyRange { start: key(numbers.start), end: Some(key(numbers.end)) }
+}
+
+fn number_in(key: &[u8]) -> Option<u128> {
+    write::id_in_key(key).map(u128::from_be_bytes)
+}

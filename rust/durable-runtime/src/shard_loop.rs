@@ -1,0 +1,177 @@
+//! The thread that owns the shard: takes what came, makes a turn of it, hands the turn to the committer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use durable_core::{Command, NewEvent, Record, RunId, Shard, Timestamp, Turn, Write, write};
+use durable_store::{Seq, batch};
+use rustc_hash::FxHashSet;
+
+use crate::checkpoint::Checkpoints;
+use crate::error::Result;
+use crate::executor::local::LocalExecutor;
+use crate::mailbox::Message;
+use crate::outbox::Item;
+use crate::pipeline::{Leaving, Sealed};
+use crate::resolve;
+use crate::shared::Shared;
+
+/// So much goes into one turn at most, so that no turn takes long.
+const MESSAGES_PER_TURN: usize = 4_096;
+/// However far the next deadline is, the wall clock is read this often.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// While turns follow each other, the counts are renewed this often.
+const COUNTS_EVERY: Duration = Duration::from_millis(20);
+
+/// See the file's first line.
+pub(crate) struct ShardLoop {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) shard: Shard,
+    pub(crate) next_seq: Seq,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) executor: LocalExecutor,
+    pub(crate) watched: FxHashSet<RunId>,
+    pub(crate) joins: Vec<u64>,
+    pub(crate) advances: VecDeque<(u64, Timestamp)>,
+    pub(crate) settling: Vec<mpsc::Sender<()>>,
+    /// Taken from the mailbox, not yet obeyed.
+    pub(crate) backlog: VecDeque<Message>,
+    /// The core's own questions, answered: they come before all else.
+    pub(crate) answered: Vec<Command>,
+    pub(crate) leaving: Vec<Leaving>,
+    pub(crate) counted_at: Instant,
+    pub(crate) is_closing: bool,
+}
+
+impl ShardLoop {
+    /// Turn after turn until it is told to close, or something fails.
+    pub(crate) fn run(mut self) -> Result<()> {
+        while !self.is_closing {
+            self.wait();
+            self.shared.poison.check()?;
+            self.turn()?;
+        }
+        self.renew_counts();
+        self.checkpoints.begin_at_close(&self.shared);
+        Ok(())
+    }
+
+    /// Returns when there is something to do, or once a second.
+    fn wait(&mut self) {
+        let at_most = if !self.backlog.is_empty() || !self.answered.is_empty() {
+            Some(Duration::ZERO)
+        } else {
+            let until = self.shard.next_deadline().map(|at| self.shared.clock.until(at));
+            let is_due = matches!(until, Some(Some(Duration::ZERO)));
+            if !is_due {
+                self.renew_counts();
+            }
+            if !is_due && self.leap() {
+                Some(Duration::ZERO)
+            } else {
+                Some(until.flatten().unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT))
+            }
+        };
+        if self.shared.mailbox.take(&mut self.backlog, at_most) {
+            self.shared.outbox.put([Item::Room]);
+        }
+    }
+
+    fn turn(&mut self) -> Result<()> {
+        let now = self.shared.clock.now();
+        let mut turn = Turn::default();
+        for command in std::mem::take(&mut self.answered) {
+            self.shard.handle(now, command, &mut turn);
+        }
+        for _ in 0..MESSAGES_PER_TURN {
+            let Some(message) = self.backlog.pop_front() else { break };
+            self.obey(now, message, &mut turn)?;
+        }
+        self.shard.tick(now, &mut turn);
+        self.shard.dispatch(now, &mut turn);
+        let batch = self.stage(turn.writes)?;
+        self.resolve_effects(turn.effects)?;
+        self.tell_of_idleness();
+        let leaving = std::mem::take(&mut self.leaving);
+        if batch.is_some() || !leaving.is_empty() {
+            self.shared.pipeline.put(Sealed { batch, leaving });
+        }
+        if self.counted_at.elapsed() > COUNTS_EVERY {
+            self.renew_counts();
+        }
+        self.checkpoints.begin_if_due(&self.shared);
+        Ok(())
+    }
+
+    fn obey(&mut self, now: Timestamp, message: Message, turn: &mut Turn) -> Result<()> {
+        match message {
+            Message::Command(command) => {
+                let command = self.with_what_is_remembered(command)?;
+                if matches!(command, Command::ConnectExecutor { .. }) {
+                    self.executor.forget_all();
+                }
+                self.shard.handle(now, command, turn);
+            }
+            Message::Watch(runs) => self.watch(&runs)?,
+            Message::Unwatch(runs) => runs.iter().for_each(|run| {
+                self.watched.remove(run);
+            }),
+            Message::Join(ticket) => self.joins.push(ticket),
+            Message::Advance(ticket, length) => {
+                let from = self.advances.back().map_or(now, |(_, target)| *target);
+                self.advances.push_back((ticket, from.plus(length)));
+            }
+            Message::Dropped(runs) => runs.iter().for_each(|run| {
+                self.executor.forget(*run);
+            }),
+            Message::Reload(run, epoch) => {
+                // What this turn has changed so far is not in the view yet: it is of no matter, since
+                // work that changed was abandoned or offered anew.
+                let offer = self.executor.reload(&self.shared.view, run, epoch)?;
+                let item = offer.map_or(Item::Abandon { run, epoch }, |o| Item::Work(Box::new(o)));
+                self.leaving.push(Leaving::Item(item));
+            }
+            Message::Settle(settled) => self.settling.push(settled),
+            Message::Close => self.is_closing = true,
+        }
+        Ok(())
+    }
+
+    /// Events with what the store knows of their senders' ids.
+    fn with_what_is_remembered(&self, command: Command) -> Result<Command> {
+        let Command::AcceptEvents { ticket, events, source } = command else { return Ok(command) };
+        let known = |event: &NewEvent| -> Result<Option<Record>> {
+            let Some(id) = &event.user_id else { return Ok(None) };
+            let key = write::dedup_key(id);
+            if key.len() > durable_store::MAX_KEY_BYTES {
+                return Ok(None); // it will be refused
+            }
+            Ok(self.shared.view.get(&key)?.map(|value| (key, value)))
+        };
+        let events: Result<Vec<_>> = events
+            .into_iter()
+            .map(|(event, _)| known(&event).map(|record| (event, record)))
+            .collect();
+        Ok(Command::AcceptEvents { ticket, events: events?, source })
+    }
+
+    /// Makes the turn's writes readable; gives the batch that will make them durable.
+    fn stage(&mut self, writes: Vec<Write>) -> Result<Option<(Seq, bytes::Bytes)>> {
+        if writes.is_empty() {
+            return Ok(None);
+        }
+        let changes = resolve::changes(&self.shared.view, writes)?;
+        let seq = self.next_seq;
+        self.next_seq = seq.saturating_add(1);
+        let batch = batch::encode(&changes);
+        self.shared.view.stage(seq, &changes)?;
+        Ok(Some((seq, batch)))
+    }
+
+    pub(crate) fn renew_counts(&mut self) {
+        *self.shared.counts.lock() = self.shard.counts();
+        self.counted_at = Instant::now();
+    }
+}

@@ -1,0 +1,51 @@
+//! What the engine's threads and its callers share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use durable_core::Counts;
+use durable_store::{Seq, View};
+use parking_lot::Mutex;
+
+use crate::checkpoint::Busy;
+use crate::clock::Clock;
+use crate::commit_times::CommitTimes;
+use crate::error::Result;
+use crate::mailbox::Mailbox;
+use crate::outbox::Outbox;
+use crate::pipeline::Pipeline;
+use crate::poison::Poison;
+use crate::waiters::Waiters;
+use crate::watermark::Watermark;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) view: Arc<View>,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) outbox: Outbox,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) waiters: Waiters,
+    pub(crate) watermark: Watermark,
+    pub(crate) poison: Poison,
+    /// A layer is on its way into the image.
+    pub(crate) busy: Busy,
+    /// Turns below this one need not be in the log any more.
+    pub(crate) trim_below: AtomicU64,
+    /// What the shard's thread last said of itself.
+    pub(crate) counts: Mutex<Counts>,
+    pub(crate) commits: Mutex<CommitTimes>,
+}
+
+impl Shared {
+    /// Something that was read, once all that it can have seen is durable.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&View) -> Result<T>) -> Result<T> {
+        let seen = look(&self.view)?;
+        self.wait_for(self.view.staged())?;
+        Ok(seen)
+    }
+
+    pub(crate) fn wait_for(&self, seq: Seq) -> Result<()> {
+        self.watermark.wait(seq)
+    }
+}
