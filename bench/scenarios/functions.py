@@ -1,0 +1,75 @@
+"""The functions that the scenarios run, and what they leave behind to be measured."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+import durable
+
+
+app = durable.App("bench")
+
+
+@dataclass
+class Seen:
+    """What handlers noted in this process."""
+
+    ended: int = 0
+    latencies_ms: list[float] = field(default_factory=list)
+    late_ms: list[float] = field(default_factory=list)
+    asleep: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+seen = Seen()
+
+
+def touch(number: int) -> int:
+    """The cheapest step there is: what is left is the engine."""
+    return number
+
+
+@app.function(on="bench/one", retries=0)
+async def one(ctx: durable.Context[dict[str, int]]) -> int:
+    """W1: one step."""
+    result = await ctx.step.run("a", touch, 1)
+    seen.ended += 1
+    return result
+
+
+@app.function(on="bench/five", retries=0)
+async def five(ctx: durable.Context[dict[str, int]]) -> int:
+    """W2: five steps in a row."""
+    total = 0
+    for name in ("a", "b", "c", "d", "e"):
+        total += await ctx.step.run(name, touch, 1)
+    seen.ended += 1
+    return total
+
+
+@app.function(on="bench/sleeping", retries=0)
+async def sleeping(ctx: durable.Context[dict[str, float]]) -> None:
+    """W4 and W6: a sleep until the moment that the event says."""
+    due_ms = ctx.event.data["due_ms"]
+    seen.asleep += 1
+    await ctx.step.sleep_until("due", int(due_ms))
+    seen.late_ms.append(time.time() * 1e3 - due_ms)
+
+
+@app.function(on="bench/latency", retries=0)
+async def latency(ctx: durable.Context[dict[str, float]]) -> None:
+    """W5: the first line of the handler reads the clock."""
+    now = time.perf_counter()
+    seen.latencies_ms.append((now - ctx.event.data["sent"]) * 1e3)
+    seen.arrived.set()
+
+
+@app.function(on="bench/gated", retries=0, concurrency=100)
+async def gated(ctx: durable.Context[dict[str, int]]) -> int:
+    """W7: one step, once the gate is open; until then a backlog grows behind a hundred."""
+    if not seen.gate.is_set():
+        await seen.gate.wait()
+    result = await ctx.step.run("a", touch, 1)
+    seen.ended += 1
+    return result
