@@ -18,7 +18,9 @@ from crash import (
     io_errors,
     kill_loop,
     kill_points,
+    leaving,
     power_cut,
+    sharing,
 )
 
 
@@ -27,10 +29,14 @@ CAMPAIGNS = {
     "corruption": corruption.run,
     "disk-full": disk_full.run,
     "ext4-cut": ext4_cut.run,
+    "exits": leaving.exits,
+    "forks": sharing.forks,
     "io-errors": io_errors.run,
     "kill-loop": kill_loop.run,
     "kill-points": kill_points.run,
     "power-cut": power_cut.run,
+    "signals": leaving.signals,
+    "two-openers": sharing.openers,
 }
 
 

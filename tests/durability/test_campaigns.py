@@ -13,7 +13,9 @@ from crash import (
     io_errors,
     kill_loop,
     kill_points,
+    leaving,
     power_cut,
+    sharing,
 )
 
 
@@ -29,10 +31,14 @@ SHORT: dict[str, tuple[Callable[[int, int], Report], int]] = {
     "corruption": (corruption.run, 300),
     "disk-full": (disk_full.run, 3),
     "ext4-cut": (ext4_cut.run, 3),
+    "exits": (leaving.exits, 8),
+    "forks": (sharing.forks, 10),
     "io-errors": (io_errors.run, 40),
     "kill-loop": (kill_loop.run, 6),
     "kill-points": (kill_points.run, 40),
     "power-cut": (power_cut.run, 80),
+    "signals": (leaving.signals, 4),
+    "two-openers": (sharing.openers, 8),
 }
 
 

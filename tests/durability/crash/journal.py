@@ -33,6 +33,7 @@ class Journal:
     due: dict[Key, int] = field(default_factory=dict)
     results: dict[str, tuple[str, str]] = field(default_factory=dict)
     is_open: bool = False
+    others: list[tuple[str, str]] = field(default_factory=list)
     _inside: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     _at: int = 0
 
@@ -61,6 +62,18 @@ class Journal:
 
     def _open(self) -> None:
         self.is_open = True
+
+    def taken(self, word: str) -> list[str]:
+        """What was said with this word, and is now judged by the caller."""
+        found = [rest for said, rest in self.others if said == word]
+        self.others = [other for other in self.others if other[0] != word]
+        return found
+
+    def _leaving(self) -> None:
+        pass
+
+    def _forked(self, status: str) -> None:
+        self.others.append(("forked", status))
 
     def _closing(self) -> None:
         pass

@@ -25,8 +25,16 @@ import durable
 
 app = durable.App("shop")
 placed: durable.EventType[Any] = durable.EventType("shop/placed")
-slow_start = durable.Retries(4, backoff=durable.Backoff(first="20ms", maximum="100ms"))
+slow_start = durable.Retries(
+    4, backoff=durable.Backoff(("20ms", "60ms"), jitter="20ms")
+)
 _journal = -1
+
+
+def open_journal(path: Path) -> None:
+    """Once for each process."""
+    global _journal  # noqa: PLW0603  # every step writes to it
+    _journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
 def note(*words: object) -> None:
@@ -130,8 +138,7 @@ async def main() -> None:
     parser.add_argument("--resend", default="")
     parser.add_argument("--until-idle", action="store_true")
     chosen = parser.parse_args()
-    global _journal  # noqa: PLW0603  # the steps write to it, and steps take no arguments here
-    _journal = os.open(chosen.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    open_journal(chosen.journal)
     async with durable.Engine(app, store=chosen.store) as engine:
         note("open")
         again = [int(number) for number in chosen.resend.split(",") if number]

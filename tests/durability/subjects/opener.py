@@ -1,0 +1,26 @@
+"""Opens a store and says how that went: `opener.py STORE`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+
+import durable
+
+
+async def main(store: str) -> None:
+    """Hold it for a moment, so that others meet the lock."""
+    began = time.perf_counter()
+    try:
+        async with durable.Engine(store=store):
+            print(f"open {os.getpid()}", flush=True)
+            await asyncio.sleep(0.3)
+    except durable.StoreLocked as error:
+        took_ms = round((time.perf_counter() - began) * 1000)
+        print(f"locked {took_ms} {' '.join(str(error).split())}", flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
