@@ -20,7 +20,7 @@ from .output import clip
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 _FIELDS: Final = frozenset({"id", "name", "data", "ts", "v", "user"})
@@ -145,7 +145,7 @@ def _shrunk(path: Path, lines: int, skip: int) -> CommandError:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+def _opened(path: Path) -> Generator[tuple[IO[bytes], IO[bytes]], None, None]:
     """The file's lines, unpacked where they are gzipped, and the file as it lies on disk."""
     try:
         with path.open("rb") as raw:

@@ -22,7 +22,7 @@ from .output import messages
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 
 class ExitCode(IntEnum):
@@ -73,7 +73,7 @@ class CommandError(Exception):
 
 
 @contextmanager
-def told_plainly() -> Iterator[None]:
+def told_plainly() -> Generator[None, None, None]:
     """Raise what the engine raises inside as a `CommandError`, which is shown without a traceback."""
     try:
         yield

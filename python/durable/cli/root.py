@@ -1,6 +1,6 @@
 """The command `durable` and all below it; what each does is in a file of its own."""
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -35,7 +35,11 @@ app.command()(explain)
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  # as typer calls it
     if wanted:
-        results().print(f"durable {version('durable-engine')}")
+        try:
+            shown = version("durable-engine")
+        except PackageNotFoundError:  # run from its sources
+            shown = "(not installed)"
+        results().print(f"durable {shown}")
         raise typer.Exit
 
 

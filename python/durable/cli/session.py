@@ -13,7 +13,7 @@ from .counts import Counts, counts_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from durable import Engine
 
@@ -141,7 +141,7 @@ async def _pause(seconds: float) -> None:
 
 
 @contextlib.contextmanager
-def _stopping(work: asyncio.Future[Any]) -> Iterator[None]:
+def _stopping(work: asyncio.Future[Any]) -> Generator[None, None, None]:
     """Ctrl-C and SIGTERM cancel the work instead of the process, the first time."""
     loop = asyncio.get_running_loop()
     before: dict[signal.Signals, Any] = {}

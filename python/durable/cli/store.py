@@ -3,7 +3,7 @@
 import json
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.table import Table
@@ -110,9 +110,11 @@ def _shown(value: object) -> str:
         case int():
             shown = f"{value:,}"
         case list():
-            shown = "\n".join(str(one) for one in value) or "none"
+            members = cast("list[object]", value)
+            shown = "\n".join(str(one) for one in members) or "none"
         case dict():
-            shown = ", ".join(f"{name} {_shown(one)}" for name, one in value.items())
+            parts = cast("dict[str, object]", value)
+            shown = ", ".join(f"{name} {_shown(one)}" for name, one in parts.items())
         case None:
             shown = "none"
         case _:

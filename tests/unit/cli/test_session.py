@@ -30,6 +30,7 @@ class FakeEngine:
     async def send_from(
         self, source: str, position: int, events: Iterable[Event[Any]]
     ) -> list[str]:
+        """Remembers."""
         self.sent.append((source, position, [event.name for event in events]))
         return []
 
