@@ -1,1 +1,23 @@
-//! To be written.
+//! The native module `durable._core`: batches in, batches out. It decides nothing and calls no Python.
+
+mod convert;
+mod engine;
+mod error;
+mod items;
+mod reads;
+mod upkeep;
+
+use pyo3::prelude::*;
+
+/// One object, one exception, three functions; see `_core.pyi`.
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("CoreError", error::class(py)?)?;
+    module.add_class::<engine::Core>()?;
+    module.add_function(wrap_pyfunction!(upkeep::store_check, module)?)?;
+    module.add_function(wrap_pyfunction!(upkeep::store_backup, module)?)?;
+    module.add_function(wrap_pyfunction!(upkeep::store_restore, module)?)?;
+    Ok(())
+}

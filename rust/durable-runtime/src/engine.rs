@@ -120,6 +120,17 @@ impl Engine {
         &self.report
     }
 
+    /// What of it a user should know, in words.
+    pub fn notices(&self) -> Vec<String> {
+        let report = &self.report;
+        let rebuilt = report.rebuilt.as_ref().map(|why| format!("the image was built again: {why}"));
+        let cut = (report.cut_bytes > 0).then(|| {
+            let bytes = report.cut_bytes;
+            format!("{bytes} bytes at the log's end had never been acknowledged and are gone")
+        });
+        rebuilt.into_iter().chain(cut).chain(report.notes.iter().cloned()).collect()
+    }
+
     /// Says what an application's functions are now. Returns their numbers once they are durable.
     pub fn register(&self, app: &str, functions: Vec<FunctionSpec>) -> Result<Vec<FunctionId>> {
         let app = app.to_owned();

@@ -1,0 +1,290 @@
+//! The one object: an open engine. See `_core.pyi` for what each call promises.
+
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use durable_core::{Epoch, FunctionId, RunId, Timestamp};
+use durable_runtime::{ClockChoice, Config, Engine, EventFilter, RunFilter, Submission, Sync};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+use crate::convert::{self, EventTuples, FunctionTuple, InvokeTuple, ReportTuple, SendTuple};
+use crate::error::{raise, to_py};
+use crate::{items, reads};
+
+/// An open store and the threads that drive it.
+#[pyclass(frozen, module = "durable._core")]
+pub(crate) struct Core {
+    engine: Arc<Engine>,
+    /// Threads and locks do not come along into a forked child.
+    pid: u32,
+    /// Names of functions by number; they never change.
+    names: Mutex<Vec<String>>,
+}
+
+impl Core {
+    fn engine(&self) -> PyResult<&Engine> {
+        if self.is_forked() {
+            return Err(raise(
+                "forked",
+                "this engine was opened before a fork and its threads stayed with the parent: open one \
+                 after the fork, in the child",
+            ));
+        }
+        Ok(&self.engine)
+    }
+
+    fn is_forked(&self) -> bool {
+        self.pid != std::process::id()
+    }
+
+    fn name(&self, engine: &Engine, id: FunctionId) -> durable_runtime::Result<String> {
+        let Ok(mut names) = self.names.lock() else { return Ok(String::new()) };
+        if names.len() <= id.index() {
+            *names = engine.functions()?.into_iter().map(|record| record.spec.name).collect();
+        }
+        Ok(names.get(id.index()).cloned().unwrap_or_default())
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        let engine = Arc::clone(&self.engine);
+        if self.is_forked() {
+            // What it holds is the parent's: one count too many keeps it from ever being dropped here.
+            let _kept = Arc::into_raw(engine);
+        } else {
+            // The threads are waited for, and they wait for nothing of Python's.
+            Python::attach(|py| py.detach(|| drop(engine.close(Duration::ZERO))));
+        }
+    }
+}
+
+#[pymethods]
+impl Core {
+    #[staticmethod]
+    #[pyo3(signature = (store, *, sync="always", clock="system", capacity=1000, retention_ms=None, max_mailbox=65_536, seed=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments, in Python")]
+    fn open(
+        py: Python<'_>,
+        store: &str,
+        sync: &str,
+        clock: &str,
+        capacity: u32,
+        retention_ms: Option<u64>,
+        max_mailbox: usize,
+        seed: Option<u64>,
+    ) -> PyResult<Self> {
+        let mut config = Config::new(store);
+        config.sync = Sync::parse(sync).map_err(to_py)?;
+        config.clock = ClockChoice::parse(clock).map_err(to_py)?;
+        config.capacity = capacity;
+        config.max_mailbox = max_mailbox;
+        config.seed = seed;
+        if let Some(retention) = retention_ms {
+            config.retention = Duration::from_millis(retention);
+        }
+        let engine = py.detach(|| Engine::open(&config)).map_err(to_py)?;
+        let names = Mutex::default();
+        Ok(Self { engine: Arc::new(engine), pid: std::process::id(), names })
+    }
+
+    #[getter]
+    fn notices(&self) -> PyResult<Vec<String>> {
+        Ok(self.engine()?.notices())
+    }
+
+    fn register(
+        &self,
+        py: Python<'_>,
+        app: &str,
+        functions: Vec<FunctionTuple>,
+    ) -> PyResult<Vec<u32>> {
+        let engine = self.engine()?;
+        let specs = functions.into_iter().map(|tuple| convert::function(app, tuple)).collect();
+        let ids = py.detach(|| engine.register(app, specs)).map_err(to_py)?;
+        Ok(ids.into_iter().map(|id| id.0).collect())
+    }
+
+    fn connect(&self, functions: Vec<String>) -> PyResult<()> {
+        self.engine()?.connect(functions).map_err(to_py)
+    }
+
+    fn drain_executor(&self) -> PyResult<()> {
+        self.engine()?.drain_executor().map_err(to_py)
+    }
+
+    fn fileno(&self) -> PyResult<i32> {
+        Ok(self.engine()?.outbox().wake_fd().as_raw_fd())
+    }
+
+    fn drain<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyList>> {
+        let items: PyResult<Vec<_>> = self
+            .engine()?
+            .outbox()
+            .drain(limit)
+            .into_iter()
+            .map(|item| items::item(py, item))
+            .collect();
+        PyList::new(py, items?)
+    }
+
+    fn park(&self) -> PyResult<bool> {
+        Ok(self.engine()?.park())
+    }
+
+    #[pyo3(signature = (sends, invokes, reports, dropped=vec![], reloads=vec![]))]
+    fn submit(
+        &self,
+        sends: Vec<SendTuple<'_>>,
+        invokes: Vec<InvokeTuple<'_>>,
+        reports: Vec<ReportTuple<'_>>,
+        dropped: Vec<String>,
+        reloads: Vec<(String, u32)>,
+    ) -> PyResult<usize> {
+        let engine = self.engine()?;
+        let reports: PyResult<Vec<_>> = reports.into_iter().map(convert::report).collect();
+        let reloads: PyResult<Vec<_>> = reloads
+            .iter()
+            .map(|(run, epoch)| Ok((convert::run_id(run)?, Epoch(*epoch))))
+            .collect();
+        let sends = sends.into_iter().map(convert::send);
+        let submission = Submission {
+            reports: reports?,
+            dropped: convert::run_ids(&dropped)?,
+            reloads: reloads?,
+            requests: sends.chain(invokes.into_iter().map(convert::invoke)).collect(),
+        };
+        engine.submit(submission).map_err(to_py)
+    }
+
+    #[pyo3(signature = (events, source=None))]
+    fn send_wait(
+        &self,
+        py: Python<'_>,
+        events: EventTuples<'_>,
+        source: Option<(String, u64)>,
+    ) -> PyResult<Vec<String>> {
+        let engine = self.engine()?;
+        let events = convert::events(events);
+        let ids = py.detach(|| engine.send_wait(events, source)).map_err(to_py)?;
+        Ok(ids.iter().map(ToString::to_string).collect())
+    }
+
+    fn watch(&self, runs: Vec<String>) -> PyResult<()> {
+        self.engine()?.watch(convert::run_ids(&runs)?).map_err(to_py)
+    }
+
+    fn unwatch(&self, runs: Vec<String>) -> PyResult<()> {
+        self.engine()?.unwatch(convert::run_ids(&runs)?).map_err(to_py)
+    }
+
+    fn join(&self, ticket: u64) -> PyResult<()> {
+        self.engine()?.join(ticket).map_err(to_py)
+    }
+
+    fn advance(&self, ticket: u64, length_ms: u64) -> PyResult<()> {
+        self.engine()?.advance(ticket, Duration::from_millis(length_ms)).map_err(to_py)
+    }
+
+    fn now_ms(&self) -> PyResult<u64> {
+        Ok(self.engine()?.now().as_millis())
+    }
+
+    fn run<'py>(&self, py: Python<'py>, run: &str) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let engine = self.engine()?;
+        let Some(id) = RunId::parse(run) else { return Ok(None) };
+        let found = py.detach(|| match engine.run(id)? {
+            Some(run) => Ok(Some((self.name(engine, run.function)?, run))),
+            None => Ok(None),
+        });
+        let found = found.map_err(to_py)?;
+        found.map(|(name, run)| reads::run(py, id, &name, &run)).transpose()
+    }
+
+    #[pyo3(signature = (*, status=vec![], function=None, since_ms=None, limit=50, cursor=None))]
+    fn runs<'py>(
+        &self,
+        py: Python<'py>,
+        status: Vec<String>,
+        function: Option<String>,
+        since_ms: Option<u64>,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> PyResult<(Bound<'py, PyList>, Option<String>)> {
+        let engine = self.engine()?;
+        let status: PyResult<Vec<_>> = status.iter().map(|word| reads::status(word)).collect();
+        let filter = RunFilter {
+            status: status?,
+            function,
+            since: since_ms.map(Timestamp::from_millis),
+            limit,
+            cursor: cursor.map(convert::run_id).transpose()?,
+        };
+        let found = py.detach(|| {
+            let (runs, cursor) = engine.runs(&filter)?;
+            let named: durable_runtime::Result<Vec<_>> = runs
+                .into_iter()
+                .map(|(id, run)| Ok((id, self.name(engine, run.function)?, run)))
+                .collect();
+            Ok((named?, cursor))
+        });
+        let (runs, cursor) = found.map_err(to_py)?;
+        let runs: PyResult<Vec<_>> =
+            runs.iter().map(|(id, name, run)| reads::run(py, *id, name, run)).collect();
+        Ok((PyList::new(py, runs?)?, cursor.map(|id| id.to_string())))
+    }
+
+    fn event<'py>(&self, py: Python<'py>, event: &str) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let engine = self.engine()?;
+        let id = convert::event_id(event)?;
+        let found = py.detach(|| engine.event(id)).map_err(to_py)?;
+        found.map(|event| reads::stored_event(py, id, event)).transpose()
+    }
+
+    #[pyo3(signature = (*, name=None, since_ms=None, limit=50, cursor=None))]
+    fn events<'py>(
+        &self,
+        py: Python<'py>,
+        name: Option<String>,
+        since_ms: Option<u64>,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> PyResult<(Bound<'py, PyList>, Option<String>)> {
+        let engine = self.engine()?;
+        let filter = EventFilter {
+            name,
+            since: since_ms.map(Timestamp::from_millis),
+            limit,
+            cursor: cursor.map(convert::event_id).transpose()?,
+        };
+        let (events, cursor) = py.detach(|| engine.events(&filter)).map_err(to_py)?;
+        let events: PyResult<Vec<_>> =
+            events.into_iter().map(|(id, event)| reads::stored_event(py, id, event)).collect();
+        Ok((PyList::new(py, events?)?, cursor.map(|id| id.to_string())))
+    }
+
+    fn functions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let engine = self.engine()?;
+        let found = py.detach(|| engine.functions()).map_err(to_py)?;
+        let functions: PyResult<Vec<_>> =
+            found.into_iter().map(|record| reads::function(py, record)).collect();
+        PyList::new(py, functions?)
+    }
+
+    fn source_position(&self, py: Python<'_>, source: &str) -> PyResult<Option<u64>> {
+        let engine = self.engine()?;
+        py.detach(|| engine.source_position(source)).map_err(to_py)
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        reads::stats(py, &self.engine()?.stats())
+    }
+
+    #[pyo3(signature = (grace_ms=0))]
+    fn close(&self, py: Python<'_>, grace_ms: u64) -> PyResult<()> {
+        let engine = self.engine()?;
+        py.detach(|| engine.close(Duration::from_millis(grace_ms))).map_err(to_py)
+    }
+}

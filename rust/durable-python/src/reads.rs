@@ -1,0 +1,154 @@
+//! Stored runs, events and functions, and the engine in numbers, as Python sees them.
+
+use durable_core::{
+    EventId, EventRecord, FunctionRecord, Memo, Outcome, Pending, PendingState, RunId, RunStatus,
+    RunView,
+};
+use durable_runtime::Stats;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
+
+use crate::items::{json, kind, millis, to_event};
+
+pub(crate) fn run<'py>(
+    py: Python<'py>,
+    id: RunId,
+    name: &str,
+    run: &RunView,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let memos = run.memos.iter().map(|memo| remembered(py, memo));
+    let pending = run.pending.iter().map(|step| waiting(py, step));
+    let steps: PyResult<Vec<_>> = memos.chain(pending).collect();
+    let (result, error) = match &run.outcome {
+        Some(Outcome::Data(json)) => (Some(PyBytes::new(py, json)), None),
+        Some(Outcome::Error(json)) => (None, Some(PyBytes::new(py, json))),
+        None => (None, None),
+    };
+    let fields = (
+        id.to_string(),
+        name,
+        run.event.to_string(),
+        run.status.as_str(),
+        run.created_at.as_millis(),
+        millis(run.started_at),
+        millis(run.ended_at),
+        result,
+        error,
+        millis(run.retry_at),
+        steps?,
+    );
+    fields.into_pyobject(py)
+}
+
+fn remembered<'py>(py: Python<'py>, memo: &Memo) -> PyResult<Bound<'py, PyTuple>> {
+    let status = match memo.outcome {
+        Outcome::Data(_) => "completed",
+        Outcome::Error(_) => "failed",
+    };
+    let fields = (
+        &memo.name,
+        kind(memo.kind),
+        status,
+        json(py, &memo.outcome),
+        memo.start_count,
+        memo.asked_at.as_millis(),
+        memo.recorded_at.as_millis(),
+        None::<u64>,
+    );
+    fields.into_pyobject(py)
+}
+
+fn waiting<'py>(py: Python<'py>, step: &Pending) -> PyResult<Bound<'py, PyTuple>> {
+    let (kind, status, until) = match step.state {
+        PendingState::Queued => ("run", "queued", None),
+        PendingState::Executing(_) => ("run", "running", None),
+        PendingState::BackingOff(until) => ("run", "backing_off", Some(until)),
+        PendingState::Sleeping(until) => ("sleep", "sleeping", Some(until)),
+    };
+    let fields = (
+        &step.name,
+        kind,
+        status,
+        None::<u8>,
+        step.start_count,
+        step.asked_at.as_millis(),
+        None::<u64>,
+        millis(until),
+    );
+    fields.into_pyobject(py)
+}
+
+pub(crate) fn stored_event(
+    py: Python<'_>,
+    id: EventId,
+    event: EventRecord,
+) -> PyResult<Bound<'_, PyTuple>> {
+    let runs: Vec<String> = event.runs.iter().map(|(_, run)| run.to_string()).collect();
+    let duplicate_of = event.duplicate_of.map(|id| id.to_string());
+    (to_event(py, id, event)?, runs, duplicate_of).into_pyobject(py)
+}
+
+pub(crate) fn function(py: Python<'_>, record: FunctionRecord) -> PyResult<Bound<'_, PyTuple>> {
+    let spec = record.spec;
+    let fields = (
+        spec.name,
+        spec.app,
+        spec.triggers,
+        spec.retries,
+        spec.concurrency,
+        record.is_archived,
+    );
+    fields.into_pyobject(py)
+}
+
+/// A run's state by the word that the API uses.
+pub(crate) fn status(word: &str) -> PyResult<RunStatus> {
+    let all = [
+        RunStatus::Queued,
+        RunStatus::Running,
+        RunStatus::Parked,
+        RunStatus::Completed,
+        RunStatus::Failed,
+        RunStatus::Cancelled,
+    ];
+    all.into_iter().find(|status| status.as_str() == word).ok_or_else(|| {
+        let words: Vec<_> = all.iter().map(|status| status.as_str()).collect();
+        let text = format!("status '{word}': it is one of {}", words.join(", "));
+        crate::error::raise("invalid", text)
+    })
+}
+
+pub(crate) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDict>> {
+    let functions = PyDict::new(py);
+    for function in &stats.counts.functions {
+        let counts = PyDict::new(py);
+        counts.set_item("queued", function.queued)?;
+        counts.set_item("running", function.running)?;
+        counts.set_item("executing", function.executing)?;
+        counts.set_item("parked", function.parked)?;
+        counts.set_item("completed", function.completed)?;
+        counts.set_item("failed", function.failed)?;
+        counts.set_item("cancelled", function.cancelled)?;
+        functions.set_item(&function.name, counts)?;
+    }
+    let commits = PyDict::new(py);
+    commits.set_item("count", stats.commits.count)?;
+    commits.set_item("turns", stats.commits.turns)?;
+    commits.set_item("bytes", stats.commits.bytes)?;
+    commits.set_item("size_p50", stats.commits.size_p50)?;
+    commits.set_item("size_p99", stats.commits.size_p99)?;
+    commits.set_item("time_p50_us", stats.commits.time_p50_us)?;
+    commits.set_item("time_p99_us", stats.commits.time_p99_us)?;
+    let all = PyDict::new(py);
+    all.set_item("functions", functions)?;
+    all.set_item("live", stats.counts.live_count)?;
+    all.set_item("executing", stats.counts.executing_count)?;
+    all.set_item("timers", stats.counts.timer_count)?;
+    all.set_item("stale_reports", stats.counts.stale_report_count)?;
+    all.set_item("mailbox", stats.mailbox_count)?;
+    all.set_item("outbox", stats.outbox_count)?;
+    all.set_item("staged_bytes", stats.staged_bytes)?;
+    all.set_item("now_ms", stats.now.as_millis())?;
+    all.set_item("commits", commits)?;
+    Ok(all)
+}
