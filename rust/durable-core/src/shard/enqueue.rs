@@ -66,7 +66,12 @@ impl Shard {
                 self.timers_loaded = key.clone();
             }
         }
-        turn.writes.push(Write::Insert { key, value: Bytes::from_static(&[RECORD_VERSION]) });
+        let value = Bytes::from_static(&[RECORD_VERSION]);
+        turn.writes.push(if super::expire::is_expiry(timer) {
+            Write::Put { key, value } // two runs of an event may end in one turn
+        } else {
+            Write::Insert { key, value }
+        });
     }
 
     /// The timer is forgotten on disk. In the wheel it stays until it is due and then finds nothing that

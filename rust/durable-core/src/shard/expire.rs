@@ -93,7 +93,7 @@ impl Shard {
         }
         self.expiry.is_asking = false;
         let reached = match records.last() {
-            Some((key, _)) if !is_complete => id_in_key(key),
+            Some((key, _)) if !is_complete => id_in_key(key).map(next_id),
             Some(_) | None => id_in_key(before),
         };
         let reached = reached.unwrap_or_else(|| super::broken("an id's key is cut short"));
@@ -147,6 +147,11 @@ impl Shard {
             turn.writes.push(Write::Delete { key: key.clone() });
         }
     }
+}
+
+/// The first id behind this one: what has been looked at is not looked at again.
+fn next_id(id: [u8; 16]) -> [u8; 16] {
+    u128::from_be_bytes(id).saturating_add(1).to_be_bytes()
 }
 
 fn read<T: serde::de::DeserializeOwned>(what: &'static str, bytes: &[u8]) -> T {
