@@ -22,7 +22,9 @@ use crate::shared::Shared;
 const MESSAGES_PER_TURN: usize = 4_096;
 /// However far the next deadline is, the wall clock is read this often.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// While turns follow each other, the counts are renewed this often.
+/// With at most so many functions the counts are renewed in every turn.
+const CHEAP_COUNTS: usize = 16;
+/// With more, while turns follow each other, this often.
 const COUNTS_EVERY: Duration = Duration::from_millis(20);
 
 /// See the file's first line.
@@ -93,13 +95,13 @@ impl ShardLoop {
         self.shard.dispatch(now, &mut turn);
         let batch = self.stage(turn.writes)?;
         self.resolve_effects(turn.effects)?;
+        if self.is_time_to_count() {
+            self.renew_counts();
+        }
         self.tell_of_idleness();
         let leaving = std::mem::take(&mut self.leaving);
         if batch.is_some() || !leaving.is_empty() {
             self.shared.pipeline.put(Sealed { batch, leaving });
-        }
-        if self.counted_at.elapsed() > COUNTS_EVERY {
-            self.renew_counts();
         }
         self.checkpoints.begin_if_due(&self.shared);
         Ok(())
@@ -168,6 +170,13 @@ impl ShardLoop {
         let batch = batch::encode(&changes);
         self.shared.view.stage(seq, &changes)?;
         Ok(Some((seq, batch)))
+    }
+
+    /// Who hears that all is done shall see it in the counts. With many functions they cost too much for
+    /// every turn.
+    fn is_time_to_count(&self) -> bool {
+        let is_cheap = self.shared.counts.lock().functions.len() <= CHEAP_COUNTS;
+        is_cheap || !self.joins.is_empty() || self.counted_at.elapsed() > COUNTS_EVERY
     }
 
     pub(crate) fn renew_counts(&mut self) {
