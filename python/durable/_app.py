@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
+from typing_extensions import override
+
 from ._errors import ConfigError, EngineClosed
 from ._events import Event, EventType, On
 from ._flow import DEFAULT_RETRIES, Retries
@@ -110,6 +112,7 @@ class App:
         """As `Engine.send`, once an engine is open on this application."""
         return await self.engine.send(*events)
 
+    @override
     def __repr__(self) -> str:
         return f"<durable app '{self.name}', {len(self.functions)} functions>"
 

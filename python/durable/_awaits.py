@@ -39,6 +39,78 @@ _UNSEEN: Final = frozenset(
 _MODULES: Final = ("asyncio.", "anyio.")
 
 
+#: How many passes code must stand still that cannot be seen through, before it counts as waiting.
+_PATIENCE: Final = 3
+
+
+class HandlerTasks:
+    """The tasks that one handler has made, as far as they have come to a step.
+
+    A handler that makes none has no such object.
+    """
+
+    __slots__ = ("_at_steps", "_driver", "_known", "_looks_at", "_stillness")
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+        self._at_steps: dict[Any, int] = {}  # how many steps each stands at
+        self._known: set[Any] = set()
+        self._stillness = 0  # for how many passes all seemed to wait
+        self._looks_at: asyncio.Future[Any] | None = None
+
+    def enter(self) -> asyncio.Task[Any] | None:
+        """The current task comes to a step."""
+        task = asyncio.current_task()
+        self._known.add(task)
+        self._at_steps[task] = self._at_steps.get(task, 0) + 1
+        self._stillness = 0
+        return task
+
+    def leave(self, task: object) -> None:
+        """It goes on."""
+        count = self._at_steps.pop(task, 1) - 1
+        if count > 0:
+            self._at_steps[task] = count
+        self._stillness = 0
+
+    def cancel(self, message: str) -> None:
+        """Call off those that stand at steps."""
+        for task in list(self._at_steps):
+            if isinstance(task, asyncio.Task):
+                task.cancel(message)
+
+    def stand_still(self, look_again: Callable[[], None]) -> bool:
+        """True where all of the handler waits for steps. Else `look_again` is called when that may be."""
+        standing = find_foreign(self._driver, self._is_at_step)
+        if standing is Standing.AT_STEPS:
+            return True
+        if standing is Standing.UNSURE:
+            standing = self._standing_of_known()
+            self._stillness += 1
+        if isinstance(standing, asyncio.Future):
+            if standing is not self._looks_at:
+                self._looks_at = standing
+                standing.add_done_callback(lambda _: look_again())
+        elif standing is Standing.UNSURE and self._stillness > _PATIENCE:
+            return True
+        else:
+            look_again()
+        return False
+
+    def _standing_of_known(self) -> Standing | asyncio.Future[Any]:
+        self._known = {task for task in self._known if not task.done()}
+        for task in self._known:
+            standing = find_foreign(task, self._is_at_step)
+            if standing is Standing.MOVING or isinstance(standing, asyncio.Future):
+                return standing
+        return Standing.UNSURE
+
+    def _is_at_step(self, task: object) -> bool:
+        if task is self._driver:
+            return bool(self._driver.is_at_step)
+        return task in self._at_steps
+
+
 class Standing(Enum):
     """How code stands that does not wait for something foreign."""
 
@@ -49,7 +121,7 @@ class Standing(Enum):
 
 def find_foreign(
     task: Any, at_steps: Callable[[Any], bool]
-) -> Standing | asyncio.Future[Any]:  # noqa: ANN401
+) -> Standing | asyncio.Future[Any]:
     """What `task`, or what stands in for one, waits for besides steps: a future, if anything.
 
     `at_steps` says whether a task stands at a step.
@@ -75,7 +147,7 @@ def find_foreign(
     return standing
 
 
-def _inner_tasks(task: Any, waits_for: Any) -> list[Any] | Standing | None:  # noqa: ANN401
+def _inner_tasks(task: Any, waits_for: Any) -> list[Any] | Standing | None:
     """The tasks that something waits for; `None` where it is no task it waits for."""
     if isinstance(waits_for, asyncio.Task):
         return [cast("object", waits_for)]
@@ -92,7 +164,7 @@ def _inner_tasks(task: Any, waits_for: Any) -> list[Any] | Standing | None:  # n
     return None if tasks_of is None else list(tasks_of(frame.f_locals))
 
 
-def _innermost_frame(task: Any) -> FrameType | None:  # noqa: ANN401
+def _innermost_frame(task: Any) -> FrameType | None:
     coroutine = task.get_coro() if hasattr(task, "get_coro") else None
     frame: FrameType | None = None
     while coroutine is not None:

@@ -28,6 +28,20 @@ from ._errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from durable._core import (
+        EventTuple as EventTuple,
+        Function as Function,
+        FunctionTuple as FunctionTuple,
+        Item as Item,
+        MemoTuple as MemoTuple,
+        NewEvent as NewEvent,
+        Op as Op,
+        Report as Report,
+        RunTuple as RunTuple,
+        StepTuple as StepTuple,
+        StoredEvent as StoredEvent,
+    )
+
 # What an item's first member says.
 ACCEPTED: Final = 0
 REFUSED: Final = 1

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, cast, overload
 
 from pydantic import ValidationError
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, override
 
 from ._codec import codec_of, read_plain
 from ._duration import ACCEPTED, Duration, DurationError, to_ms
@@ -39,6 +39,7 @@ class _RunLogger(logging.LoggerAdapter[logging.Logger]):
         super().__init__(_LOGGER, {"run_id": run.id, "function_id": run.function.id})
         self._run = run
 
+    @override
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's own name
         return not self._run.unmet and super().isEnabledFor(level)
 
@@ -176,7 +177,7 @@ class _StepMaker:
         if len(step_id) * 4 > _MAX_ID_BYTES and len(step_id.encode()) > _MAX_ID_BYTES:
             text = f"step '{step_id}': an id has at most {_MAX_ID_BYTES} bytes"
             raise UsageError(text)
-        return self._run.name_for(step_id)
+        return self._run.names.next(step_id)
 
     def _length(self, step_id: str, duration: Duration) -> tuple[int, int]:
         try:

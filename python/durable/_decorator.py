@@ -46,7 +46,7 @@ def _wrap(
     step_id = given or function.__name__
 
     @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def call(*args: Any, **kwargs: Any) -> Any:
         run = CURRENT_RUN.get()
         if run is None:
             return function(*args, **kwargs)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from ._step import PARK
 
 
@@ -108,7 +110,7 @@ class Driver:
             self.is_stepping = False
             _leave_task(self.loop, self)  # type: ignore[arg-type]  # as above
 
-    def _wait_for(self, yielded: Any) -> None:  # noqa: ANN401
+    def _wait_for(self, yielded: Any) -> None:
         if yielded is None or yielded is PARK:
             self._call_soon()
         elif getattr(yielded, "_asyncio_future_blocking", None):
@@ -154,7 +156,7 @@ class Driver:
             self._fut_waiter.cancel()
         try:
             self.context.run(self.coroutine.close)
-        except RuntimeError:
+        except (RuntimeError, asyncio.CancelledError):
             pass  # it awaits in a `finally`: it is told no more
         except Exception as error:  # noqa: BLE001  # a dropped run's last words change nothing
             self.loop.call_exception_handler(
@@ -241,6 +243,7 @@ class Driver:
         self._callbacks = kept
         return removed
 
+    @override
     def __repr__(self) -> str:
         return f"<handler of run {self.run.id} of function '{self.run.function.id}'>"
 

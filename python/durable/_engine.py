@@ -9,6 +9,8 @@ import weakref
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, cast, overload
 
+from typing_extensions import override
+
 from ._app import App
 from ._bridge import Core, public_errors
 from ._codec import write_object, write_plain
@@ -384,6 +386,7 @@ class Engine:
         """A function of this engine's apps."""
         return self._functions.get(function_id)
 
+    @override
     def __repr__(self) -> str:
         state = "closed" if self._session is None else "open"
         return f"<durable engine on {self.store}, {state}>"

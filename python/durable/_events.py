@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, override
 
 from ._setting import Place
 
@@ -46,7 +46,7 @@ class Event(BaseModel, Generic[DataT]):
     v: str | None = None
     user: dict[str, Any] | None = None
 
-    def __init__(  # noqa: PLR0913  # the envelope's own fields
+    def __init__(  # the envelope's own fields
         self,
         name: str,
         data: DataT | None = None,
@@ -81,7 +81,7 @@ class EventType(Generic[DataT]):
         self.model = model
         self._adapter: TypeAdapter[DataT] | None = None
 
-    def __call__(self, instance: DataT | None = None, /, **fields: Any) -> Event[DataT]:  # noqa: ANN401
+    def __call__(self, instance: DataT | None = None, /, **fields: Any) -> Event[DataT]:
         """An event with this data.
 
         Raises:
@@ -116,6 +116,7 @@ class EventType(Generic[DataT]):
             self._adapter = TypeAdapter(self.model)
         return self._adapter.validate_python(data)
 
+    @override
     def __repr__(self) -> str:
         model = "" if self.model is None else f", {self.model.__name__}"
         return f"EventType({self.name!r}{model})"
@@ -130,7 +131,7 @@ class On(Generic[DataT]):
         self.event = event
 
 
-def make_event(name: str, data: DataT, **envelope: Any) -> Event[DataT]:  # noqa: ANN401
+def make_event(name: str, data: DataT, **envelope: Any) -> Event[DataT]:
     """An `Event` of parts that are known to be right; pydantic is not asked again."""
     event: Event[DataT] = Event.__new__(Event)
     fields = {

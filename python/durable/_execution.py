@@ -9,15 +9,15 @@ run parks: it gives its slot back, and stays as it is until more work comes.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from ._awaits import Standing, find_foreign
-from ._bridge import NEVER, RUN_COMPLETE, RUN_ERROR, STEP_ERROR
+from ._awaits import HandlerTasks
+from ._bridge import NEVER, RUN_COMPLETE, RUN_ERROR, STEP_ERROR, STEP_RUN
 from ._context import Context, SyncContext
 from ._driver import Driver
 from ._errors import StepNotAwaitedError
 from ._failure import retry_of, write_error
-from ._step import CURRENT_RUN, GO, WAITING, StepCall
+from ._step import CURRENT_RUN, GO, WAITING, StepCall, StepNames
 
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from ._function import Function
     from ._worker import Worker
 
-#: How many passes code must stand still that cannot be seen through, before it counts as waiting.
-_PATIENCE: Final = 3
-
 
 class LiveRun:
     """A run whose handler has been called and has not ended."""
@@ -37,7 +34,6 @@ class LiveRun:
     __slots__ = (
         "attempt",
         "calls",
-        "counts",
         "driver",
         "ending",
         "epoch",
@@ -47,7 +43,6 @@ class LiveRun:
         "inline",
         "is_dropped",
         "is_marked",
-        "known_tasks",
         "late",
         "lost",
         "memos",
@@ -57,7 +52,6 @@ class LiveRun:
         "pending",
         "ready",
         "seen",
-        "stillness",
         "targets",
         "tasks",
         "unawaited",
@@ -79,41 +73,32 @@ class LiveRun:
         self.event_tuple = event
         self.is_dropped = False
         self.is_marked = False
-        # What the engine said.
-        self.epoch: int | None = None  # of the stretch; None: it has no slot
+        self.driver: Any = None
+        # What the engine said. The stretch's epoch is None while it has no slot; a memo is its place
+        # in the order of recording, whether it is an error, and JSON; a target is a step to execute
+        # with a slot of its own, with its epoch and attempt.
+        self.epoch: int | None = None
         self.number = 0
         self.attempt = 0
-        self.seen = 0  # memos taken in
-        self.memos: dict[
-            str, tuple[int, bool, bytes]
-        ] = {}  # not yet asked for: place, is_error, JSON
+        self.seen = 0
+        self.memos: dict[str, tuple[int, bool, bytes]] = {}
         self.pending: set[str] = set()
-        self.targets: dict[
-            str, tuple[int, int]
-        ] = {}  # steps to execute: epoch, attempt
-        # What the code said.
-        self.counts: dict[str, int] = {}
-        self.names: set[str] | None = None
+        self.targets: dict[str, tuple[int, int]] = {}
+        # What the code said. `calls` are awaited and neither answered nor given up, `lost` were given
+        # up, `late` are remembered, but others were recorded first, `unmet` are the names that are known
+        # and not yet asked for: while there are any, the code is being gone through again.
+        self.names = StepNames()
         self.unawaited: dict[str, StepCall[Any]] = {}
-        self.calls: dict[
-            str, StepCall[Any]
-        ] = {}  # awaited, neither answered nor given up
-        self.lost: set[str] = set()  # given up while they waited
-        self.late: dict[int, StepCall[Any]] = {}  # remembered, but others come first
+        self.calls: dict[str, StepCall[Any]] = {}
+        self.lost: set[str] = set()
+        self.late: dict[int, StepCall[Any]] = {}
         self.next_memo = 0
-        self.tasks: dict[
-            Any, int
-        ] = {}  # how many steps each task of the handler stands at
-        self.known_tasks: set[Any] = set()  # those that ever stood at one
-        self.stillness = 0  # for how many passes all seemed to wait
+        self.unmet: set[str] | None = None
+        self.tasks: HandlerTasks | None = None
         self.ready: list[StepCall[Any]] = []
         self.inline: StepCall[Any] | None = None
         self.unconfirmed: dict[int, StepCall[Any]] = {}
         self.ending: Op | None = None
-        self.unmet: set[str] | None = (
-            None  # remembered or pending, not yet asked for: replaying
-        )
-        self.driver: Any = None
 
     # --- the engine speaks
 
@@ -211,9 +196,9 @@ class LiveRun:
         if self.function.is_async:
             coroutine = self.function.handler(Context(self))
             self.driver = Driver(self, coroutine, context, self.worker.loop)
-            self.driver.step()
         else:
             self.driver = self.worker.thread_driver(self, SyncContext(self), context)
+        self.driver.step()
 
     def renewed(self) -> LiveRun:
         """The same run with its code not yet called: what is left after a restart of the process."""
@@ -224,21 +209,6 @@ class LiveRun:
         self.drop()
         return new
 
-    def name_for(self, step_id: str) -> str:
-        """The name of the next use of this id: `id`, `id:1`, `id:2`."""
-        count = self.counts.get(step_id, 0)
-        self.counts[step_id] = count + 1
-        if count == 0 and self.names is None:
-            return step_id
-        if self.names is None:
-            self.names = {*self.counts}
-        name = f"{step_id}:{count}" if count else step_id
-        while name in self.names and (count or name in self.counts):
-            count += 1
-            name = f"{step_id}:{count}"
-        self.names.add(name)
-        return name
-
     def begin(self, call: StepCall[Any]) -> None:
         """A step is awaited: answer it from what is remembered, or see to it."""
         name = call.name
@@ -246,7 +216,6 @@ class LiveRun:
         if self.unmet is not None:
             self.unmet.discard(name)
         call.state = WAITING
-        self.stillness = 0
         if self.is_dropped:
             raise asyncio.CancelledError
         self.calls[name] = call
@@ -287,6 +256,8 @@ class LiveRun:
             self.pending.add(call.name)
             self.mark()
             return
+        if op[0] == STEP_RUN:
+            self.attempt = 0
         self.inline = None
         self.unconfirmed[self.number] = call
         self._report([op], None)
@@ -311,9 +282,8 @@ class LiveRun:
         if self.is_dropped:
             return
         self.ending = op
-        for task in list(self.tasks):
-            if isinstance(task, asyncio.Task):
-                task.cancel("the handler has ended")
+        if self.tasks is not None:
+            self.tasks.cancel("the handler has ended")
         self.mark()
 
     # --- the end of a pass
@@ -346,7 +316,7 @@ class LiveRun:
         ):
             self.ready = []
             self.inline = call = ready[0]
-            call.attempt = 0
+            call.attempt = self.attempt
             call.state = GO
             call.wake()
             return
@@ -397,34 +367,11 @@ class LiveRun:
 
     def _stands_still(self) -> bool:
         """True where all of the handler waits for steps; where it does not, it is looked at again."""
-        if self.driver is None:
-            return False
-        standing = find_foreign(self.driver, self._is_at_step)
-        if standing is Standing.AT_STEPS:
-            return True
-        if standing is Standing.UNSURE:
-            standing = self._standing_of_tasks()
-            self.stillness += 1
-        if isinstance(standing, asyncio.Future):
-            standing.add_done_callback(self._look_again)
-        elif standing is Standing.UNSURE and self.stillness > _PATIENCE:
-            return True
-        else:
-            self.mark()
-        return False
-
-    def _standing_of_tasks(self) -> Standing | asyncio.Future[Any]:
-        """The same for all tasks that have come to a step before."""
-        self.known_tasks = {task for task in self.known_tasks if not task.done()}
-        for task in self.known_tasks:
-            standing = find_foreign(task, self._is_at_step)
-            if standing is Standing.MOVING or isinstance(standing, asyncio.Future):
-                return standing
-        return Standing.UNSURE
-
-    def _look_again(self, _: asyncio.Future[Any]) -> None:
-        if not self.is_dropped:
-            self.mark()
+        if self.driver is None or self.driver.is_at_step:
+            return self.driver is not None
+        if self.tasks is None:
+            self.tasks = HandlerTasks(self.driver)
+        return self.tasks.stand_still(self.mark)
 
     def _decide_without_slot(self) -> None:
         """The code was called again for one step only, or goes on by itself while it is parked."""
@@ -502,18 +449,13 @@ class LiveRun:
 
     def _enter(self, call: StepCall[Any]) -> None:
         if not call.is_driven_by_hand():
-            task = call.task = asyncio.current_task()
-            self.known_tasks.add(task)
-            self.tasks[task] = self.tasks.get(task, 0) + 1
+            if self.tasks is None:
+                self.tasks = HandlerTasks(self.driver)
+            call.task = self.tasks.enter()
 
     def _leave(self, call: StepCall[Any]) -> None:
-        if call.task is not None:
-            count = self.tasks.pop(call.task, 1) - 1
-            if count > 0:
-                self.tasks[call.task] = count
-
-    def _is_at_step(self, task: object) -> bool:
-        return self.driver.is_at_step if task is self.driver else task in self.tasks
+        if call.task is not None and self.tasks is not None:
+            self.tasks.leave(call.task)
 
     def _report(self, ops: list[Op], parked_at: int | None) -> None:
         if self.epoch is not None:
@@ -523,15 +465,8 @@ class LiveRun:
     def _report_lost(self, name: str, epoch: int) -> None:
         if epoch >= 0:
             error = asyncio.CancelledError("the code no longer awaits this step")
-            self.worker.report(
-                (
-                    self.id,
-                    epoch,
-                    0,
-                    [(STEP_ERROR, name, write_error(error), NEVER)],
-                    None,
-                )
-            )
+            op: Op = (STEP_ERROR, name, write_error(error), NEVER)
+            self.worker.report((self.id, epoch, 0, [op], None))
 
     def _unawaited_error(self) -> StepNotAwaitedError:
         places = ", ".join(
@@ -543,17 +478,12 @@ class LiveRun:
         )
         return StepNotAwaitedError(text)
 
-    def close_code(self) -> None:
-        """End the live code where it stands; nothing it still does counts."""
-        self.is_dropped = True
-        driver, tasks = self.driver, list(self.tasks)
-        if driver is not None:
-            driver.close()
-        for task in tasks:
-            if isinstance(task, asyncio.Task):
-                task.cancel("the run was put aside")
-
     def drop(self) -> None:
-        """Forget this run."""
-        if not self.is_dropped:
-            self.close_code()
+        """End the live code where it stands; nothing it still does counts."""
+        if self.is_dropped:
+            return
+        self.is_dropped = True
+        if self.driver is not None:
+            self.driver.close()
+        if self.tasks is not None:
+            self.tasks.cancel("the run was put aside")

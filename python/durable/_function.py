@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
+from typing_extensions import override
+
 from ._codec import Codec, codec_of
 from ._errors import ConfigError
 from ._events import EventType, read_triggers
@@ -66,6 +68,7 @@ class Function(Generic[HandlerT, ResultT]):
             return None
         return next(iter(self.triggers.values()))
 
+    @override
     def __repr__(self) -> str:
         return f"<durable function '{self.id}'>"
 

@@ -49,7 +49,7 @@ class _Reader:
         with public_errors():
             return await asyncio.get_running_loop().run_in_executor(None, read, core)
 
-    def _read_result(self, function_id: str, json: bytes) -> Any:  # noqa: ANN401
+    def _read_result(self, function_id: str, json: bytes) -> Any:
         known = self._engine.find_function(function_id)
         try:
             return read_plain(json) if known is None else known.codec.read(json)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Coroutine, Generator
 from types import CodeType, CoroutineType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from typing_extensions import override
+
 from ._bridge import SLEEP, SLEEP_UNTIL, STEP_ERROR, STEP_PLANNED, STEP_RUN
 from ._codec import Codec
 from ._errors import UsageError
@@ -100,6 +102,7 @@ class StepCall(Coroutine[Any, Any, T]):
         self.codec = codec
         self.is_blocking = is_blocking
 
+    @override
     def __await__(self) -> Generator[Any, Any, T]:
         run = self.run
         if self.state != NEW:
@@ -212,13 +215,15 @@ class StepCall(Coroutine[Any, Any, T]):
 
     # What makes asyncio take it for a coroutine.
 
-    def send(self, value: Any, /) -> Any:  # noqa: ANN401
+    @override
+    def send(self, value: Any, /) -> Any:
         """Go on."""
         if self._generator is None:
             self._generator = self.__await__()
         return self._generator.send(value)
 
-    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:  # noqa: ANN401
+    @override
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
         """Go on with an exception."""
         if self._generator is None:
             self._generator = self.__await__()
@@ -228,6 +233,7 @@ class StepCall(Coroutine[Any, Any, T]):
             return self._generator.throw(typ)
         return self._generator.throw(typ, val, tb)
 
+    @override
     def close(self) -> None:
         """Give up."""
         if self._generator is not None:
@@ -252,9 +258,11 @@ class SleepCall(StepCall[None]):
         super().__init__(run, name, line)
         self._moment = moment
 
+    @override
     def result(self) -> None:
         """Nothing."""
 
+    @override
     def plan(self) -> tuple[Any, ...]:
         """The op that asks for the wake-up."""
         kind, ms = self._moment
@@ -269,6 +277,31 @@ class SleepCall(StepCall[None]):
     def at(ms: int) -> tuple[int, int]:
         """This moment since the epoch."""
         return SLEEP_UNTIL, ms
+
+
+class StepNames:
+    """The names of a run's steps: an id used again gets a counter, in order of use."""
+
+    __slots__ = ("_counts", "_taken")
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._taken: set[str] | None = None  # made when an id is used again
+
+    def next(self, step_id: str) -> str:
+        """The name of the next use of this id: `id`, `id:1`, `id:2`."""
+        count = self._counts.get(step_id, 0)
+        self._counts[step_id] = count + 1
+        if self._taken is None:
+            if count == 0:
+                return step_id
+            self._taken = {*self._counts}
+        name = f"{step_id}:{count}" if count else step_id
+        while name in self._taken:
+            count += 1
+            name = f"{step_id}:{count}"
+        self._taken.add(name)
+        return name
 
 
 def _is_cancelled() -> bool:

@@ -136,9 +136,12 @@ class ThreadDriver:
         self._context = context
         self._call: StepCall[Any] | None = None
         self._signal = threading.Event()
-        threads.submit(self._execute)
 
     # --- on the loop
+
+    def step(self) -> None:
+        """Call the handler."""
+        self.threads.submit(self._execute)
 
     @property
     def is_at_step(self) -> bool:
@@ -166,7 +169,7 @@ class ThreadDriver:
         if call.state != WAITING:
             self._signal.set()
 
-    def _report(self, call: StepCall[Any], op: Any) -> None:  # noqa: ANN401
+    def _report(self, call: StepCall[Any], op: Any) -> None:
         if not self.is_done:
             self._call = call
             self.run.report_step(call, op)
@@ -174,7 +177,7 @@ class ThreadDriver:
             call.state = DROPPED
             self._signal.set()
 
-    def _settle(self, settle: Callable[[Any], None], value: Any) -> None:  # noqa: ANN401
+    def _settle(self, settle: Callable[[Any], None], value: Any) -> None:
         if not self.is_done:
             self.is_done = True
             settle(value)
@@ -228,7 +231,7 @@ class ThreadDriver:
         call.state = WAITING
         self.threads.post(lambda: self._report(call, op))
 
-    def _call_function(self, call: StepCall[Any]) -> Any:  # noqa: ANN401
+    def _call_function(self, call: StepCall[Any]) -> Any:
         function = cast("Callable[..., Any]", call.function)
         value = function(*call.args, **call.kwargs)
         if inspect.isawaitable(value):
@@ -242,5 +245,5 @@ class ThreadDriver:
         return False
 
 
-async def _await(value: Any) -> Any:  # noqa: ANN401
+async def _await(value: Any) -> Any:
     return await value

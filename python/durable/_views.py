@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from typing_extensions import override
+
 from ._codec import read_plain
 from ._events import Event, make_event
 from ._failure import read_error
@@ -34,6 +36,7 @@ class ErrorInfo:
     stack: str = ""
     code: str | None = None
 
+    @override
     def __str__(self) -> str:
         return f"{self.name}: {self.message}"
 

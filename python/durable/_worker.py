@@ -309,7 +309,7 @@ class Worker:
 
     # --- what the engine says
 
-    def _take_work(self, item: Any) -> None:  # noqa: ANN401
+    def _take_work(self, item: Any) -> None:
         _, run_id, epoch, number, step, attempt, seen, event, memos, pending = item
         run = self.runs.get(run_id)
         if event is not None:
@@ -326,53 +326,53 @@ class Worker:
             self._parked.pop(run_id, None)
         run.take_work(step, epoch, attempt, (seen, memos, pending))
 
-    def _take_memos(self, item: Any) -> None:  # noqa: ANN401
+    def _take_memos(self, item: Any) -> None:
         _, run_id, _epoch, seen, memos = item
         run = self.runs.get(run_id)
         if run is not None:
             run.take_memos(seen, memos)
 
-    def _take_confirmation(self, item: Any) -> None:  # noqa: ANN401
+    def _take_confirmation(self, item: Any) -> None:
         _, run_id, epoch, number, seen = item
         run = self.runs.get(run_id)
         if run is not None and run.epoch == epoch:
             run.take_confirmation(number, seen)
 
-    def _take_abandonment(self, item: Any) -> None:  # noqa: ANN401
+    def _take_abandonment(self, item: Any) -> None:
         _, run_id, epoch = item
         run = self.runs.get(run_id)
         if run is not None and run.take_abandonment(epoch):
             self.forget(run, is_live=True)
 
-    def _take_finish(self, item: Any) -> None:  # noqa: ANN401
+    def _take_finish(self, item: Any) -> None:
         run = self.runs.get(item[1])
         if run is not None:
             run.drop()
             self.forget(run, is_live=False)
 
-    def _take_answer(self, item: Any) -> None:  # noqa: ANN401
+    def _take_answer(self, item: Any) -> None:
         _settle(self._tickets.pop(item[1], None), item[2])
 
-    def _take_idle(self, item: Any) -> None:  # noqa: ANN401
+    def _take_idle(self, item: Any) -> None:
         _settle(self._tickets.pop(item[1], None), None)
 
-    def _take_refusal(self, item: Any) -> None:  # noqa: ANN401
+    def _take_refusal(self, item: Any) -> None:
         _, ticket, kind, text = item
         _refuse(self._tickets.pop(ticket, None), public_error(kind, text))
 
-    def _take_end(self, item: Any) -> None:  # noqa: ANN401
+    def _take_end(self, item: Any) -> None:
         _, run_id, status, data = item
         for future in self._watched.pop(run_id, ()):
             _settle(future, (status, data))
 
-    def _take_unknown(self, item: Any) -> None:  # noqa: ANN401
+    def _take_unknown(self, item: Any) -> None:
         for future in self._watched.pop(item[1], ()):
             _refuse(future, NotFoundError(f"there is no run {item[1]} in this store"))
 
-    def _take_room(self, _: Any) -> None:  # noqa: ANN401
+    def _take_room(self, _: Any) -> None:
         self._has_room = True
 
-    def _take_poison(self, item: Any) -> None:  # noqa: ANN401
+    def _take_poison(self, item: Any) -> None:
         _, kind, text = item
         if self._failure is None:
             self._failure = public_error(kind, text)

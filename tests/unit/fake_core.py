@@ -237,6 +237,7 @@ class FakeCore:
                     run.given = max(run.given, len(run.memos))
                 else:
                     run.stretch = "queued" if parked_at < len(run.memos) else "parked"
+                    run.starts = run.failures = 0
                     assert run.stretch == "queued" or run.pending, "waits for nothing"
             return
         for name, step in list(run.pending.items()):
@@ -310,7 +311,7 @@ class FakeCore:
             run.given = len(run.memos)
             self._say(MEMOS, run.id, run.epoch, len(run.memos), memos)
         elif run.stretch == "parked":
-            run.stretch = "queued"
+            run.stretch, run.starts, run.failures = "queued", 0, 0
 
     def _end(self, run: Run, status: str, data: bytes) -> None:
         run.stretch, run.outcome = "ended", (status, data)
