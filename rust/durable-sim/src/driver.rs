@@ -141,6 +141,7 @@ impl Driver {
         let (changes, ends) = self.resolve(turn.writes, chance)?;
         let seq = self.next_seq;
         if !changes.is_empty() {
+            check_news(self.storage.as_ref(), &changes)?;
             self.next_seq = seq.saturating_add(1);
             self.storage.stage(seq, &changes);
         }
@@ -293,6 +294,21 @@ impl Driver {
         };
         (0..count).map(one).collect()
     }
+}
+
+/// A record that is said to be new must be: the store leaves no trace of one that goes again at once.
+fn check_news(storage: &dyn Storage, changes: &[Change]) -> Result<(), String> {
+    for (place, change) in changes.iter().enumerate().filter(|(_, change)| change.is_new) {
+        let earlier = changes.iter().take(place).rev().find(|other| other.key == change.key);
+        let is_there = match earlier {
+            Some(other) => other.value.is_some(),
+            None => storage.get(&change.key).is_some(),
+        };
+        if is_there {
+            return Err(format!("{:?} is inserted and was there", change.key));
+        }
+    }
+    Ok(())
 }
 
 /// Timers are fetched before anything else happens; what may be too old can wait.

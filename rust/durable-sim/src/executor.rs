@@ -42,6 +42,8 @@ struct Live {
     epoch: Option<Epoch>,
     next_number: u32,
     memos: BTreeMap<String, Outcome>,
+    /// How many memos it was given, or made itself.
+    seen: u32,
     asked: BTreeSet<String>,
     passed: BTreeSet<u32>,
     inline: Option<Inline>,
@@ -94,6 +96,7 @@ impl Executor {
 
     /// A piece of work comes, with all memos of its run.
     pub fn offer(&mut self, work: &Work, memos: &[Memo], outside: &mut Outside, now: Timestamp) {
+        let seen = count_of(memos);
         let memos: BTreeMap<String, Outcome> =
             memos.iter().map(|memo| (memo.name.clone(), memo.outcome.clone())).collect();
         if let Some(name) = &work.step {
@@ -109,6 +112,7 @@ impl Executor {
             function: work.function.0,
             epoch: Some(work.epoch),
             memos,
+            seen,
             asked: work.pending.iter().cloned().collect(),
             passed,
             ..Live::default()
@@ -143,7 +147,7 @@ impl Executor {
                 },
                 Standing::Done | Standing::Waiting | Standing::Raised(_) => {
                     self.complaint = Some(format!("run {run}: offered '{name}', not come upon"));
-                    return;
+                    break None;
                 }
             }
         };
@@ -163,6 +167,7 @@ impl Executor {
         let Some(live) = self.live.get_mut(&run).filter(|live| live.epoch == Some(epoch)) else {
             return;
         };
+        live.seen = live.seen.max(count_of(memos));
         live.memos.extend(memos.iter().map(|memo| (memo.name.clone(), memo.outcome.clone())));
         self.go_on(run, outside, now);
     }
@@ -178,6 +183,7 @@ impl Executor {
         let Some(live) = self.live.get_mut(&run).filter(|live| live.epoch == Some(epoch)) else {
             return;
         };
+        live.seen = live.seen.max(count_of(memos));
         live.memos.extend(memos.iter().map(|memo| (memo.name.clone(), memo.outcome.clone())));
         let Some(Inline::Reported { name, number: reported }) = live.inline.clone() else { return };
         if reported != number {
@@ -227,6 +233,7 @@ impl Executor {
             Op::StepRun { data, .. } if held_back < self.buffer => {
                 live.inline = None;
                 live.memos.insert(name, Outcome::Data(data.clone()));
+                live.seen = live.seen.saturating_add(1);
                 live.unsent.push(op);
                 self.go_on(run, outside, now);
             }
@@ -332,7 +339,7 @@ impl Executor {
     fn park(&mut self, run: RunId, epoch: Epoch) {
         let Some(live) = self.live.get(&run) else { return };
         // A result said in this very report counts: the shard has it before it looks.
-        let seen = u32::try_from(live.memos.len()).unwrap_or(u32::MAX);
+        let seen = live.seen;
         self.say(run, epoch, Some(seen));
         if self.chance.happens(self.drops_parked) {
             self.live.remove(&run);
@@ -361,6 +368,10 @@ fn waits(live: &Live, name: &str, outside: &mut Outside, run: RunId) -> bool {
     let (standing, asked) = outside.program(run).go(&live.memos, &live.passed);
     let is_known = |asked: &Asked| asked.name() == name || live.asked.contains(asked.name());
     standing == Standing::Waiting && asked.iter().all(is_known)
+}
+
+fn count_of(memos: &[Memo]) -> u32 {
+    u32::try_from(memos.len()).unwrap_or(u32::MAX)
 }
 
 fn result_of(outside: &Outside, call: usize) -> Option<Op> {

@@ -92,7 +92,7 @@ impl Mix {
             capacity: chance.small(1, 12),
             buffer: if chance.happens(300) { chance.small(1, 4) } else { 0 },
             drops_parked: if chance.happens(500) { chance.small(0, 1_000) } else { 0 },
-            page: if chance.happens(500) { chance.size(1, 5) } else { 8_192 },
+            page: if chance.happens(500) { chance.size(2, 5) } else { 8_192 },
             has_disk: chance.happens(250),
             is_hostile: chance.happens(120),
             kill,

@@ -103,7 +103,9 @@ pub struct World {
     is_safe: bool,
     is_poisoned: bool,
     is_drained: bool,
+    is_connected: bool,
     turns: u64,
+    idle_turns: u32,
     digest: Digest,
     tally: Tally,
     /// Says what happens, for a reader.
@@ -115,6 +117,9 @@ pub fn run(seed: u64, mistake: Option<Mistake>, is_loud: bool) -> Result<Outcome
     let all = || {
         let mut world = World::new(seed, mistake)?;
         world.is_loud = is_loud;
+        if is_loud {
+            world.tell_mix();
+        }
         world.live()
     };
     std::panic::catch_unwind(all).unwrap_or_else(|panic| {
@@ -165,7 +170,9 @@ impl World {
             is_safe: false,
             is_poisoned: false,
             is_drained: false,
+            is_connected: false,
             turns: 0,
+            idle_turns: 0,
             digest: Digest::default(),
             tally: Tally::default(),
             is_loud: false,
@@ -229,6 +236,7 @@ impl World {
         let is_deadline = deadline.is_some_and(|deadline| next.is_none_or(|next| deadline < next));
         if is_deadline || next.is_none() {
             let at = deadline.unwrap_or_else(|| self.clock.steady());
+            let at = self.oversleep(at, next);
             self.clock.reach(at);
             return self.turn();
         }
@@ -239,6 +247,15 @@ impl World {
         }
         self.happen(happening)?;
         if self.is_safe { Ok(()) } else { self.draw_faults() }
+    }
+
+    /// Where nothing but the shard's own housekeeping happens, the machine sleeps for a while.
+    fn oversleep(&mut self, at: Timestamp, next: Option<Timestamp>) -> Timestamp {
+        if self.idle_turns < 20 {
+            return at;
+        }
+        let later = at.plus(self.chance.length(Duration::from_hours(12)));
+        next.map_or(later, |next| later.min(next).max(at))
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), String> {
@@ -291,6 +308,11 @@ impl World {
             self.tell_turn(&sealed);
         }
         self.watch(&sealed)?;
+        let is_reading = |command: &Command| {
+            matches!(command, Command::LoadTimers { .. } | Command::Expire { .. })
+        };
+        let is_idle = sealed.changes.is_empty() && sealed.commands.iter().all(is_reading);
+        self.idle_turns = if is_idle { self.idle_turns.saturating_add(1) } else { 0 };
         if !self.driver.mailbox.is_empty() || !self.driver.asked.is_empty() {
             self.plan(Duration::ZERO, Happening::Turn);
         }
@@ -319,6 +341,11 @@ impl World {
         let live: Vec<String> =
             self.model.live().map(|(id, life)| format!("{id}: {:?}", life.record)).collect();
         format!("{} agenda {:?}", live.join("\n"), self.agenda)
+    }
+
+    #[expect(clippy::print_stderr, reason = "only for a reader who asked for it")]
+    fn tell_mix(&self) {
+        eprintln!("{:#?}", self.mix);
     }
 
     #[expect(clippy::print_stderr, reason = "only for a reader who asked for it")]

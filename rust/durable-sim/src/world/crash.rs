@@ -85,6 +85,7 @@ impl World {
         self.driver = Driver::open(storage, settings, self.clock.wall(), how)?;
         self.driver.examine(&self.mix.settings)?;
         self.leaving.clear();
+        self.is_connected = false;
         (self.is_poisoned, self.is_drained) = (false, false);
         self.executor = Executor::new(self.chance.fork(), &self.mix);
         self.lose_messages();
@@ -176,11 +177,9 @@ impl World {
             matches!(happening, Happening::CallEnds { .. } | Happening::ExecutorDies)
         };
         self.agenda.retain(|_, happening| !is_call(happening));
-        self.is_drained = false;
+        (self.is_drained, self.is_connected) = (false, false);
         let command = self.connect_command();
-        // Nothing that leaves for the one before may come to the new one once it is known to the shard:
-        // the runtime clears its outbox. So what is on its way goes first.
-        self.driver.mailbox.push_front(command);
+        self.driver.mailbox.push_back(command);
         self.plan(Duration::ZERO, Happening::Turn);
     }
 
@@ -190,8 +189,12 @@ impl World {
         if self.is_poisoned {
             self.fall(Cut::Kill)?;
         }
+        let is_drain = |happening: &Happening| {
+            matches!(happening, Happening::Mail(Command::DrainExecutor))
+        };
+        self.agenda.retain(|_, happening| !is_drain(happening));
         let is_dying = self.is_planned(&Happening::ExecutorDies);
-        if is_dying || self.is_drained || self.mix.is_hostile {
+        if is_dying || self.mix.drain > 0 || self.mix.is_hostile {
             self.replace_executor();
         }
         self.specs.iter_mut().zip(0..).for_each(|(spec, number)| {

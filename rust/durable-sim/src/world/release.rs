@@ -7,7 +7,7 @@ use durable_core::{Answer, Command, Effect, Memo, Report};
 
 use super::{Happening, World};
 use crate::driver::Sealed;
-use crate::executor::Doing;
+use crate::executor::{Doing, Executor};
 use crate::mistake::Mistake;
 use crate::tally::Tally;
 
@@ -52,6 +52,12 @@ impl World {
 
     /// Effects go, in order. `early`: the turn is not durable, and only a mistake lets them go.
     pub(super) fn let_out(&mut self, turn: &Rc<Sealed>, early: bool) -> Result<(), String> {
+        if turn.commands.iter().any(|command| matches!(command, Command::ConnectExecutor { .. })) {
+            // From here on what leaves is for the new executor, which has nothing yet.
+            self.is_connected = true;
+            self.losses = self.losses.saturating_add(1);
+            self.executor = Executor::new(self.chance.fork(), &self.mix);
+        }
         let is_reversed = self.mistake == Some(Mistake::ReversesEffects);
         let count = turn.effects.len();
         for place in 0..count {
@@ -73,6 +79,10 @@ impl World {
     fn let_one_out(&mut self, effect: &Effect, memos: &[Memo]) {
         let now = self.clock.wall();
         let outside = &mut self.outside;
+        let is_for_caller = matches!(effect, Effect::Answer { .. } | Effect::AnnounceEnd { .. });
+        if !self.is_connected && !is_for_caller {
+            return; // it was for the executor before
+        }
         match effect {
             Effect::Answer { ticket, answer } => {
                 self.questions.remove(&ticket.0);
@@ -112,10 +122,14 @@ impl World {
                 }
             }
         }
-        if let Some(complaint) = self.executor.complaint.take() {
+        self.check_calls()?;
+        let complaint = self.executor.complaint.take();
+        if self.mix.is_hostile {
+            return Ok(());
+        }
+        if let Some(complaint) = complaint {
             return Err(complaint);
         }
-        self.check_calls()?;
         self.check_slots()
     }
 
