@@ -102,7 +102,10 @@ class EventType(Generic[DataT]):
         user: dict[str, Any] | None = None,
     ) -> Event[DataT]:
         """An event with this data and these fields of the envelope."""
-        return Event(self.name, self.read(data), id=id, ts=ts, v=v, user=user)
+        envelope = Event[Any](self.name, {}, id=id, ts=ts, v=v, user=user)
+        return make_event(
+            self.name, self.read(data), id=id, ts=envelope.ts, v=v, user=user
+        )
 
     def read(self, data: object) -> DataT:
         """`data` as the declared model.
