@@ -1,4 +1,7 @@
-"""One command for every campaign: `python tests/durability/campaign.py NAME --count N [--seed S]`."""
+"""One command for every campaign: `python tests/durability/campaign.py NAME --count N [--seed S]`.
+
+`table` puts the kept results into docs/reliability.md.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from crash import (
     controls,
     corruption,
     disk_full,
+    engine_faults,
     ext4_cut,
     io_errors,
     kill_loop,
@@ -22,13 +26,21 @@ from crash import (
     power_cut,
     sharing,
 )
+from crash.report import result_rows
 
+
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "reliability.md"
+HEAD = """| campaign | trials | broken promises | what came of them | time | command |
+|---|---|---|---|---|---|
+"""
 
 CAMPAIGNS = {
     "controls": controls.run,
     "corruption": corruption.run,
     "disk-full": disk_full.run,
     "ext4-cut": ext4_cut.run,
+    "engine-errors": engine_faults.errors,
+    "engine-power-cut": engine_faults.power_cuts,
     "exits": leaving.exits,
     "forks": sharing.forks,
     "io-errors": io_errors.run,
@@ -40,16 +52,27 @@ CAMPAIGNS = {
 }
 
 
+def table() -> None:
+    """Write the table of the last runs."""
+    before, rest = DOCUMENT.read_text().split("<!-- table -->\n")
+    _, after = rest.split("<!-- /table -->\n")
+    rows = "".join(result_rows())
+    DOCUMENT.write_text(f"{before}<!-- table -->\n{HEAD}{rows}<!-- /table -->\n{after}")
+
+
 def main() -> int:
     """Run one campaign; the exit status says whether a promise was broken."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(CAMPAIGNS))
+    parser.add_argument("name", choices=[*sorted(CAMPAIGNS), "table"])
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument(
         "--save", action="store_true", help="keep for docs/reliability.md"
     )
     chosen = parser.parse_args()
+    if chosen.name == "table":
+        table()
+        return 0
     seed = random.randrange(2**32) if chosen.seed is None else chosen.seed
     print(f"{chosen.name}: seed {seed}", file=sys.stderr)
     report = CAMPAIGNS[chosen.name](chosen.count, seed)

@@ -197,9 +197,12 @@ def _apply(names: dict[str, Node], changes: dict[str, Node | None]) -> None:
 class Disk:
     """A folder that is about to lose its power."""
 
-    def __init__(self, root: Path) -> None:
-        """Start from what lies in the folder: all of that counts as durable."""
-        self._root = str(root.resolve())
+    def __init__(self, root: Path, *, seen_as: Path | None = None) -> None:
+        """Start from what lies in the folder: all of that counts as durable.
+
+        `seen_as`: the folder that the record speaks of, where it is another.
+        """
+        self._root = str((seen_as or root).resolve())
         self._top = _loaded(root)
         self._inodes: dict[int, Node] = {}
 

@@ -40,8 +40,8 @@ def example(name: str) -> Path:
     built = os.environ.get("DURABLE_EXAMPLES")
     if built:
         return Path(built) / name
-    command = ["cargo", "build", "-q", "-p", "durable-sim", "--example", name]
-    command += ["--message-format=json"]
+    command = ["cargo", "build", "-q", "--profile", "ci", "-p", "durable-sim"]
+    command += ["--example", name, "--message-format=json"]
     done = subprocess.run(command, cwd=TOP, check=True, stdout=subprocess.PIPE)
     for line in reversed(done.stdout.splitlines()):
         executable = json.loads(line).get("executable")

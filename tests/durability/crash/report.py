@@ -7,7 +7,11 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TOLD_LIMIT = 10
 RESULTS = Path(__file__).parent.parent / "results"
@@ -71,3 +75,15 @@ class Report:
         }
         path = RESULTS / f"{self.campaign}.json"
         path.write_text(json.dumps(kept, indent=2) + "\n")
+
+
+def result_rows() -> Iterator[str]:
+    """A row of the table for each campaign that was kept."""
+    for path in sorted(RESULTS.glob("*.json")):
+        kept = json.loads(path.read_text())
+        tally = "; ".join(f"{what} {n:,}" for what, n in kept["tally"].items())
+        told = f"SKIPPED: {kept['skipped']}" if kept["skipped"] else tally
+        yield (
+            f"| {path.stem} | {kept['trials']:,} | {kept['violation_count']:,} | {told} "
+            f"| {kept['seconds']:,} s | `{kept['command']}` |\n"
+        )

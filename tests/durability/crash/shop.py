@@ -11,7 +11,7 @@ from .journal import FUNCTIONS, Journal
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from .report import Report
@@ -29,12 +29,17 @@ class Shop:
         self.journal = Journal(folder / "journal", report)
 
     def start(
-        self, *more: str, program: str = "shop.py", events: int = 6
+        self,
+        *more: str,
+        program: str = "shop.py",
+        events: int = 6,
+        under: Sequence[str] = (),
     ) -> subprocess.Popen[bytes]:
         """The next process; what was not acknowledged to the last one is sent again."""
         again = sorted(self.journal.unsure)
         first = max([0, *self.journal.sent, *again]) + 1
-        command = [programs.PYTHON, str(programs.SUBJECTS / program), str(self.store)]
+        command = [*under, programs.PYTHON, str(programs.SUBJECTS / program)]
+        command += [str(self.store)]
         command += [str(self.journal.path), "--first", str(first)]
         command += ["--events", str(events), "--resend", ",".join(map(str, again))]
         with (self.folder / "stderr").open("wb") as errors:

@@ -32,8 +32,11 @@ _journal = -1
 
 
 def open_journal(path: Path) -> None:
-    """Once for each process."""
+    """Once for each process; `-` is the standard output."""
     global _journal  # noqa: PLW0603  # every step writes to it
+    if str(path) == "-":
+        _journal = 1
+        return
     _journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
