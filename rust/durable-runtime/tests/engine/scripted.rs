@@ -1,0 +1,160 @@
+//! An executor for tests: handlers are functions from what is remembered to what happens next.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use durable_core::{Epoch, EventId, NewEvent, Op, Outcome, Report, RunId};
+use durable_runtime::{Config, Engine, Item, Kind, Submission};
+
+/// What is remembered, by step, and what a handler does then: ops, and whether it waits after them.
+pub type Handler = fn(&BTreeMap<String, Outcome>) -> (Vec<Op>, bool);
+
+/// So long a test waits for something that must come, before it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+struct Live {
+    memos: BTreeMap<String, Outcome>,
+    memo_count: u32,
+    epoch: Epoch,
+    number: u32,
+    inline: Vec<(String, Outcome)>,
+}
+
+/// See the file's first line.
+pub struct Scripted<'a> {
+    pub engine: &'a Engine,
+    handler: Handler,
+    live: BTreeMap<RunId, Live>,
+    pub step_calls: Vec<String>,
+    pub items: Vec<Item>,
+}
+
+impl<'a> Scripted<'a> {
+    pub fn connect(engine: &'a Engine, handler: Handler) -> Self {
+        engine.connect(vec!["f".to_owned()]).unwrap();
+        Self { engine, handler, live: BTreeMap::new(), step_calls: Vec::new(), items: Vec::new() }
+    }
+
+    /// Works until an item of interest has come.
+    pub fn until(&mut self, mut is_it: impl FnMut(&Item) -> bool) {
+        loop {
+            let items = self.engine.receive(PATIENCE);
+            assert!(!items.is_empty(), "nothing came; before that: {:?}", self.items);
+            let mut reports = Vec::new();
+            let mut is_found = false;
+            for item in items {
+                is_found |= is_it(&item);
+                reports.extend(self.take(&item));
+                self.items.push(item);
+            }
+            self.engine.submit(Submission { reports, ..Submission::default() }).unwrap();
+            if is_found {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, item: &Item) -> Option<Report> {
+        match item {
+            Item::Work(offer) => {
+                let live = self.live.entry(offer.run).or_default();
+                if offer.event.is_some() {
+                    *live = Live::default();
+                }
+                live.memos.extend(offer.memos.iter().map(|m| (m.name.clone(), m.outcome.clone())));
+                (live.memo_count, live.epoch, live.number) = (offer.memo_count, offer.epoch, 0);
+                match &offer.step {
+                    None => Some(self.go_on(offer.run)),
+                    Some(name) => {
+                        self.step_calls.push(name.clone());
+                        let ops = vec![Op::StepRun { name: name.clone(), data: json("1") }];
+                        let (run, epoch) = (offer.run, offer.epoch);
+                        Some(Report { run, epoch, number: 0, ops, parked_at: None })
+                    }
+                }
+            }
+            Item::Memos { run, memos, memo_count, .. } => {
+                let live = self.live.get_mut(run)?;
+                live.memos.extend(memos.iter().map(|m| (m.name.clone(), m.outcome.clone())));
+                live.memo_count = *memo_count;
+                None
+            }
+            Item::Confirm { run, epoch, memo_count, .. } => {
+                let live = self.live.get_mut(run).filter(|live| live.epoch == *epoch)?;
+                live.memo_count = *memo_count;
+                live.memos.extend(std::mem::take(&mut live.inline));
+                Some(self.go_on(*run))
+            }
+            Item::Finished(run) => {
+                self.live.remove(run);
+                None
+            }
+            Item::Answer { .. }
+            | Item::Abandon { .. }
+            | Item::Ended { .. }
+            | Item::Unknown(_)
+            | Item::Poisoned(_)
+            | Item::Room
+            | Item::Idle(_) => None,
+        }
+    }
+
+    fn go_on(&mut self, run: RunId) -> Report {
+        let live = self.live.get_mut(&run).unwrap();
+        let (ops, waits) = (self.handler)(&live.memos);
+        for op in &ops {
+            if let Op::StepRun { name, data } = op {
+                self.step_calls.push(name.clone());
+                live.inline.push((name.clone(), Outcome::Data(data.clone())));
+            }
+        }
+        let number = live.number;
+        live.number += 1;
+        let parked_at = waits.then_some(live.memo_count);
+        Report { run, epoch: live.epoch, number, ops, parked_at }
+    }
+}
+
+/// One function `f` that events of the name `go` start.
+pub fn open(config: &Config) -> Engine {
+    let engine = Engine::open(config).unwrap();
+    register(&engine);
+    engine
+}
+
+pub fn register(engine: &Engine) {
+    let mut spec = durable_core::FunctionSpec::new("app", "f");
+    spec.triggers = vec!["go".to_owned()];
+    engine.register("app", vec![spec]).unwrap();
+}
+
+pub fn go(user_id: Option<&str>) -> NewEvent {
+    NewEvent {
+        name: "go".to_owned(),
+        data: json("{}"),
+        user_id: user_id.map(str::to_owned),
+        ..NewEvent::default()
+    }
+}
+
+pub fn send(engine: &Engine, count: usize) -> Vec<EventId> {
+    engine.send_wait(vec![go(None); count], None).unwrap()
+}
+
+pub fn json(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+pub fn complete() -> (Vec<Op>, bool) {
+    (vec![Op::RunComplete { data: json("\"done\"") }], false)
+}
+
+pub fn is_idle(item: &Item) -> bool {
+    matches!(item, Item::Idle(_))
+}
+
+pub fn is_poisoned(item: &Item) -> bool {
+    matches!(item, Item::Poisoned(error) if error.kind != Kind::Closed)
+}
