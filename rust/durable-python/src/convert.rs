@@ -40,7 +40,10 @@ pub(crate) fn run_ids(texts: &[String]) -> PyResult<Vec<RunId>> {
 
 pub(crate) fn event_id(text: &str) -> PyResult<EventId> {
     EventId::parse(text).ok_or_else(|| {
-        crate::error::raise("invalid", format!("'{text}' is not an id that the engine gave an event"))
+        crate::error::raise(
+            "invalid",
+            format!("'{text}' is not an id that the engine gave an event"),
+        )
     })
 }
 

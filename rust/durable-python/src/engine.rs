@@ -1,4 +1,5 @@
 //! The one object: an open engine. See `_core.pyi` for what each call promises.
+#![expect(clippy::needless_pass_by_value, reason = "what comes from Python is made for the call")]
 
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
@@ -65,7 +66,6 @@ impl Drop for Core {
 impl Core {
     #[staticmethod]
     #[pyo3(signature = (store, *, sync="always", clock="system", capacity=1000, retention_ms=None, max_mailbox=65_536, seed=None))]
-    #[expect(clippy::too_many_arguments, reason = "keyword arguments, in Python")]
     fn open(
         py: Python<'_>,
         store: &str,
@@ -145,10 +145,8 @@ impl Core {
     ) -> PyResult<usize> {
         let engine = self.engine()?;
         let reports: PyResult<Vec<_>> = reports.into_iter().map(convert::report).collect();
-        let reloads: PyResult<Vec<_>> = reloads
-            .iter()
-            .map(|(run, epoch)| Ok((convert::run_id(run)?, Epoch(*epoch))))
-            .collect();
+        let reloads: PyResult<Vec<_>> =
+            reloads.iter().map(|(run, epoch)| Ok((convert::run_id(run)?, Epoch(*epoch)))).collect();
         let sends = sends.into_iter().map(convert::send);
         let submission = Submission {
             reports: reports?,

@@ -90,14 +90,8 @@ pub(crate) fn stored_event(
 
 pub(crate) fn function(py: Python<'_>, record: FunctionRecord) -> PyResult<Bound<'_, PyTuple>> {
     let spec = record.spec;
-    let fields = (
-        spec.name,
-        spec.app,
-        spec.triggers,
-        spec.retries,
-        spec.concurrency,
-        record.is_archived,
-    );
+    let fields =
+        (spec.name, spec.app, spec.triggers, spec.retries, spec.concurrency, record.is_archived);
     fields.into_pyobject(py)
 }
 

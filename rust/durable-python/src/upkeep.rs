@@ -1,6 +1,6 @@
 //! Care of a store that nobody has open, each answer a JSON object.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use pyo3::prelude::*;
 
@@ -21,14 +21,15 @@ pub(crate) fn store_check(py: Python<'_>, store: &str) -> PyResult<String> {
 
 /// Writes a copy.
 #[pyfunction]
-pub(crate) fn store_backup(py: Python<'_>, store: &str, to: PathBuf) -> PyResult<String> {
-    let upto = py.detach(|| durable_runtime::store_backup(store, &to)).map_err(to_py)?;
+pub(crate) fn store_backup(py: Python<'_>, store: &str, to: &str) -> PyResult<String> {
+    let upto = py.detach(|| durable_runtime::store_backup(store, Path::new(to))).map_err(to_py)?;
     Ok(serde_json::json!({ "upto": upto }).to_string())
 }
 
 /// Makes a store out of a copy.
 #[pyfunction]
-pub(crate) fn store_restore(py: Python<'_>, source: PathBuf, store: &str) -> PyResult<String> {
-    let upto = py.detach(|| durable_runtime::store_restore(&source, store)).map_err(to_py)?;
+pub(crate) fn store_restore(py: Python<'_>, source: &str, store: &str) -> PyResult<String> {
+    let upto =
+        py.detach(|| durable_runtime::store_restore(Path::new(source), store)).map_err(to_py)?;
     Ok(serde_json::json!({ "upto": upto }).to_string())
 }

@@ -115,7 +115,8 @@ impl Checkpoints {
         if !shared.busy.begin() {
             return;
         }
-        let sent = shared.view.freeze().is_some_and(|layer| self.tasks.send(Task::Apply(layer)).is_ok());
+        let sent =
+            shared.view.freeze().is_some_and(|layer| self.tasks.send(Task::Apply(layer)).is_ok());
         if !sent {
             shared.busy.end();
         }

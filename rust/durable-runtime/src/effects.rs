@@ -1,9 +1,7 @@
 //! What a turn's effects become: items for the executor's side, answers, and reads answered at once.
 
 use bytes::Bytes;
-use durable_core::{
-    Command, Effect, Ending, History, Outcome, Record, RunId, write,
-};
+use durable_core::{Command, Effect, Ending, History, Outcome, Record, RunId, write};
 use durable_store::KeyRange;
 use rustc_hash::FxHashSet;
 
@@ -114,7 +112,8 @@ impl ShardLoop {
 
     /// Those who wait for the end of all runs hear of it with the turn that brought it.
     pub(crate) fn tell_of_idleness(&mut self) {
-        if !self.joins.is_empty() && self.shard.counts().live_count == 0 && self.backlog.is_empty() {
+        if !self.joins.is_empty() && self.shard.counts().live_count == 0 && self.backlog.is_empty()
+        {
             for ticket in std::mem::take(&mut self.joins) {
                 self.leave(Item::Idle(ticket));
             }

@@ -123,7 +123,8 @@ impl Engine {
     /// What of it a user should know, in words.
     pub fn notices(&self) -> Vec<String> {
         let report = &self.report;
-        let rebuilt = report.rebuilt.as_ref().map(|why| format!("the image was built again: {why}"));
+        let rebuilt =
+            report.rebuilt.as_ref().map(|why| format!("the image was built again: {why}"));
         let cut = (report.cut_bytes > 0).then(|| {
             let bytes = report.cut_bytes;
             format!("{bytes} bytes at the log's end had never been acknowledged and are gone")
@@ -231,7 +232,11 @@ impl Engine {
 
     /// Waits for items up to `at_most`; empty where none came, or none will.
     pub fn receive(&self, at_most: Duration) -> Vec<crate::outbox::Item> {
-        if self.park() { self.shared.outbox.receive(at_most) } else { self.shared.outbox.drain(usize::MAX) }
+        if self.park() {
+            self.shared.outbox.receive(at_most)
+        } else {
+            self.shared.outbox.drain(usize::MAX)
+        }
     }
 
     /// The engine's time.
@@ -348,8 +353,7 @@ pub(crate) fn location(store: &str) -> Result<Options> {
 
 fn load(config: &Config, view: &View) -> Result<Shard> {
     let seed = config.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-    let settings =
-        Settings { seed, retention: config.retention, limits: config.limits.clone() };
+    let settings = Settings { seed, retention: config.retention, limits: config.limits.clone() };
     let mut failure = None;
     let records = write::LOADED_PREFIXES
         .iter()

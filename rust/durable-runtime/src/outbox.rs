@@ -6,9 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use durable_core::{
-    Answer, Ending, Epoch, EventId, EventRecord, FunctionId, Memo, Outcome, RunId,
-};
+use durable_core::{Answer, Ending, Epoch, EventId, EventRecord, FunctionId, Memo, Outcome, RunId};
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, Kind, Result};

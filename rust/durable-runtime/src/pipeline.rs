@@ -60,13 +60,12 @@ impl Pipeline {
         let mut state = self.state.lock();
         state.is_committing = false;
         while state.turns.is_empty() && !state.is_closed {
-            match at_most {
-                None => self.changed.wait(&mut state),
-                Some(at_most) => {
-                    if self.changed.wait_for(&mut state, at_most).timed_out() {
-                        return Some(Vec::new());
-                    }
-                }
+            let Some(at_most) = at_most else {
+                self.changed.wait(&mut state);
+                continue;
+            };
+            if self.changed.wait_for(&mut state, at_most).timed_out() {
+                return Some(Vec::new());
             }
         }
         let turns = std::mem::take(&mut state.turns);

@@ -97,13 +97,7 @@ impl Engine {
                 limit: filter.limit,
             };
             newest(view, &prefixes, &place, |key, value| {
-                let run = if key.first() == Some(&write::RUN) {
-                    RunView::of_live(write::decode("a live run", value)?, Vec::new())
-                } else {
-                    let mut history = write::read_history(value)?;
-                    history.memos.clear();
-                    RunView::of_ended(history)
-                };
+                let run = run_without_steps(key, value)?;
                 Ok(wanted(&run).then_some(run))
             })
         })
@@ -145,6 +139,15 @@ impl Engine {
             None => Ok(None),
         })
     }
+}
+
+fn run_without_steps(key: &[u8], value: &[u8]) -> Result<RunView> {
+    if key.first() == Some(&write::RUN) {
+        return Ok(RunView::of_live(write::decode("a live run", value)?, Vec::new()));
+    }
+    let mut history = write::read_history(value)?;
+    history.memos.clear();
+    Ok(RunView::of_ended(history))
 }
 
 fn functions(view: &View) -> Result<Vec<FunctionRecord>> {

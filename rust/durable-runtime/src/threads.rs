@@ -35,8 +35,7 @@ impl Threads {
         let (checkpoints, checkpointing) =
             checkpoint::start(Arc::clone(shared), checkpointer, config.checkpoint_bytes);
         let next_seq = log.next_seq();
-        let committer =
-            Committer::new(Arc::clone(shared), log, config.sync, checkpoints.tasks());
+        let committer = Committer::new(Arc::clone(shared), log, config.sync, checkpoints.tasks());
         let shard_loop = ShardLoop {
             shared: Arc::clone(shared),
             shard,

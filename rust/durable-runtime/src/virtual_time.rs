@@ -14,13 +14,12 @@ impl ShardLoop {
         }
         let next = self.shard.next_deadline();
         if let Some((ticket, target)) = self.advances.front().copied() {
-            match next.filter(|next| *next <= target) {
-                Some(next) => clock.jump(next),
-                None => {
-                    clock.jump(target);
-                    self.advances.pop_front();
-                    self.shared.outbox.put([Item::Idle(ticket)]);
-                }
+            if let Some(next) = next.filter(|next| *next <= target) {
+                clock.jump(next);
+            } else {
+                clock.jump(target);
+                self.advances.pop_front();
+                self.shared.outbox.put([Item::Idle(ticket)]);
             }
             return true;
         }

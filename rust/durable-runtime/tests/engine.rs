@@ -218,8 +218,7 @@ fn a_failed_sync_poisons_and_nothing_is_acknowledged_after_it() {
 #[test]
 fn a_full_mailbox_takes_reports_and_makes_requests_wait() {
     let engine = open(&Config { max_mailbox: 10, ..memory() });
-    let request =
-        |ticket| Request::Send { ticket, events: vec![go(None)], source: None };
+    let request = |ticket| Request::Send { ticket, events: vec![go(None)], source: None };
     let mut next = 0;
     let mut answered = 0;
     let mut was_refused = false;
@@ -230,12 +229,11 @@ fn a_full_mailbox_takes_reports_and_makes_requests_wait() {
         next += u64::try_from(taken).unwrap();
         was_refused |= taken < offered;
         for item in engine.receive(Duration::from_secs(30)) {
-            match item {
-                Item::Answer { ticket, answer: Answer::Accepted(_) } => {
-                    assert_eq!(ticket, answered, "answers come in order");
-                    answered += 1;
-                }
-                other => assert_eq!(other, Item::Room),
+            if let Item::Answer { ticket, answer: Answer::Accepted(_) } = item {
+                assert_eq!(ticket, answered, "answers come in order");
+                answered += 1;
+            } else {
+                assert_eq!(item, Item::Room);
             }
         }
     }
@@ -289,10 +287,9 @@ fn work_for_a_live_run_brings_only_what_is_new_and_a_reload_brings_all() {
     let work = loop {
         let items = engine.receive(Duration::from_secs(30));
         assert!(!items.is_empty());
-        let work = items.into_iter().find_map(|item| match item {
-            Item::Work(offer) => Some(offer),
-            _ => None,
-        });
+        let work = items
+            .into_iter()
+            .find_map(|item| if let Item::Work(offer) = item { Some(offer) } else { None });
         if let Some(work) = work {
             break work;
         }

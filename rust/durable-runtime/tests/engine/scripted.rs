@@ -1,4 +1,5 @@
 //! An executor for tests: handlers are functions from what is remembered to what happens next.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use durable_core::{Epoch, EventId, NewEvent, Op, Outcome, Report, RunId};
 use durable_runtime::{Config, Engine, Item, Kind, Submission};
 
 /// What is remembered, by step, and what a handler does then: ops, and whether it waits after them.
-pub type Handler = fn(&BTreeMap<String, Outcome>) -> (Vec<Op>, bool);
+pub(crate) type Handler = fn(&BTreeMap<String, Outcome>) -> (Vec<Op>, bool);
 
 /// So long a test waits for something that must come, before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,22 +24,22 @@ struct Live {
 }
 
 /// See the file's first line.
-pub struct Scripted<'a> {
-    pub engine: &'a Engine,
+pub(crate) struct Scripted<'a> {
+    pub(crate) engine: &'a Engine,
     handler: Handler,
     live: BTreeMap<RunId, Live>,
-    pub step_calls: Vec<String>,
-    pub items: Vec<Item>,
+    pub(crate) step_calls: Vec<String>,
+    pub(crate) items: Vec<Item>,
 }
 
 impl<'a> Scripted<'a> {
-    pub fn connect(engine: &'a Engine, handler: Handler) -> Self {
+    pub(crate) fn connect(engine: &'a Engine, handler: Handler) -> Self {
         engine.connect(vec!["f".to_owned()]).unwrap();
         Self { engine, handler, live: BTreeMap::new(), step_calls: Vec::new(), items: Vec::new() }
     }
 
     /// Works until an item of interest has come.
-    pub fn until(&mut self, mut is_it: impl FnMut(&Item) -> bool) {
+    pub(crate) fn until(&mut self, mut is_it: impl FnMut(&Item) -> bool) {
         loop {
             let items = self.engine.receive(PATIENCE);
             assert!(!items.is_empty(), "nothing came; before that: {:?}", self.items);
@@ -118,19 +119,19 @@ impl<'a> Scripted<'a> {
 }
 
 /// One function `f` that events of the name `go` start.
-pub fn open(config: &Config) -> Engine {
+pub(crate) fn open(config: &Config) -> Engine {
     let engine = Engine::open(config).unwrap();
     register(&engine);
     engine
 }
 
-pub fn register(engine: &Engine) {
+pub(crate) fn register(engine: &Engine) {
     let mut spec = durable_core::FunctionSpec::new("app", "f");
     spec.triggers = vec!["go".to_owned()];
     engine.register("app", vec![spec]).unwrap();
 }
 
-pub fn go(user_id: Option<&str>) -> NewEvent {
+pub(crate) fn go(user_id: Option<&str>) -> NewEvent {
     NewEvent {
         name: "go".to_owned(),
         data: json("{}"),
@@ -139,22 +140,22 @@ pub fn go(user_id: Option<&str>) -> NewEvent {
     }
 }
 
-pub fn send(engine: &Engine, count: usize) -> Vec<EventId> {
+pub(crate) fn send(engine: &Engine, count: usize) -> Vec<EventId> {
     engine.send_wait(vec![go(None); count], None).unwrap()
 }
 
-pub fn json(text: &'static str) -> Bytes {
+pub(crate) fn json(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
 }
 
-pub fn complete() -> (Vec<Op>, bool) {
+pub(crate) fn complete() -> (Vec<Op>, bool) {
     (vec![Op::RunComplete { data: json("\"done\"") }], false)
 }
 
-pub fn is_idle(item: &Item) -> bool {
+pub(crate) fn is_idle(item: &Item) -> bool {
     matches!(item, Item::Idle(_))
 }
 
-pub fn is_poisoned(item: &Item) -> bool {
+pub(crate) fn is_poisoned(item: &Item) -> bool {
     matches!(item, Item::Poisoned(error) if error.kind != Kind::Closed)
 }
