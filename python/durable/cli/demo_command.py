@@ -76,11 +76,21 @@ def demo(
     if progress.is_stopped:
         raise stopped(progress, store)
     if not as_json:
-        results().print(
-            f"Look closer: durable runs list --store {shlex.quote(store)}",
-            style="dim",
-            soft_wrap=True,
+        results().print(_more(progress, store), style="dim", soft_wrap=True)
+
+
+def _more(progress: Progress, store: str) -> str:
+    """What to do next."""
+    if folder_of(store) is None:
+        return (
+            "The store was in memory and is gone; with --store PATH it would be kept."
         )
+    again = (
+        ""
+        if progress.event_count
+        else "All of it was done before; --fresh begins again.\n"
+    )
+    return f"{again}Look closer: durable runs list --store {shlex.quote(store)}"
 
 
 def _feed(git: Path | None, events: Path | None, limit: int) -> CommitFeed:

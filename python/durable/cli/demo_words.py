@@ -63,17 +63,13 @@ def greeting(
     for name, meaning in functions:
         table.add_row(Text(name, style="bold cyan"), Text(meaning))
     return Group(
-        Text.assemble(
-            ("durable demo", "bold"), f": {title}, through four durable functions"
-        ),
+        Text.assemble(("durable demo", "bold"), f": {title}"),
         table,
+        Text("An hour passes in five seconds: sleeps and retries are real, but quick."),
         Text(
-            "An hour of theirs passes in five seconds: sleeps and retries are real, but quick."
+            f"Kill it at any moment (Ctrl-C, kill -9 {pid}), start it again: it goes on."
         ),
-        Text(
-            f"Kill it at any moment (Ctrl-C, or kill -9 {pid}) and start it again: it goes on."
-        ),
-        Text(f"Store: {store}\n"),
+        Text(f"The store: {store}\n"),
     )
 
 

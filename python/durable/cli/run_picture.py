@@ -78,9 +78,8 @@ def _times(run: Run, now_ms: int) -> Text:
     ended = to_ms(run.ended_at)
     lasted = length((now_ms if ended is None else ended) - created)
     so_far = " so far" if ended is None else ""
-    events = ", ".join(run.event_ids)
-    line = f"created {moment(run.created_at, with_ms=True)}, {lasted}{so_far}, started by event {events}"
-    return Text(line, style="dim")
+    line = f"created {moment(run.created_at, with_ms=True)}, lasted {lasted}{so_far}"
+    return Text(f"{line}\nstarted by event {', '.join(run.event_ids)}", style="dim")
 
 
 def _outcome(run: Run) -> Text:

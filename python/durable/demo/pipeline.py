@@ -47,7 +47,7 @@ hour_opened = durable.EventType("repo/hour.opened", AuthorHour)
 
 @app.function(on=commit_pushed)
 async def classify(ctx: durable.Context[Commit]) -> str:
-    """Names a commit's kind, enters it in the ledger, and opens its author's hour."""
+    """Names a commit's kind and enters it in a ledger."""
     commit, hour = ctx.event.data, (ctx.event.ts or 0) // 3_600_000
     kind = await ctx.step.run("name its kind", kind_of, commit)
     await ctx.step.run(
@@ -70,7 +70,7 @@ async def classify(ctx: durable.Context[Commit]) -> str:
 
 @app.function(on=commit_pushed)
 async def score(ctx: durable.Context[Commit]) -> float:
-    """Scores a commit's risk: three steps in parallel, each remembered on its own."""
+    """Scores a commit's risk in three parallel steps."""
     commit = ctx.event.data
     risks = await asyncio.gather(
         ctx.step.run("size", risk_of_size, commit),
@@ -84,7 +84,7 @@ async def score(ctx: durable.Context[Commit]) -> float:
 
 @app.function(on=commit_pushed, retries=4)
 async def review(ctx: durable.Context[Commit]) -> str:
-    """Asks for a review of large commits, of a service that is away for the first two tries."""
+    """Asks for a review; the service fails twice, then answers."""
     commit = ctx.event.data
     if commit.lines < 100:  # noqa: PLR2004  # a hundred lines
         return "too small to need one"
@@ -96,19 +96,19 @@ async def review(ctx: durable.Context[Commit]) -> str:
         return f"asked on try {ctx.attempt + 1}"
 
     asked = await ctx.step.run("ask for a review", ask)
-    ctx.logger.info("review of %s lines by %s: %s", commit.lines, commit.author, asked)
+    ctx.logger.info("review: %s, %s lines: %s", commit.author, commit.lines, asked)
     return asked
 
 
 @app.function(on=hour_opened)
 async def digest(ctx: durable.Context[AuthorHour]) -> str:
-    """Sleeps for an hour, which costs nothing, and then sums up what an author did in theirs."""
+    """Sleeps for an hour, then sums up what an author did in it."""
     author, hour = ctx.event.data.author, ctx.event.data.hour
     await ctx.step.sleep("until the hour is over", "1h")
     commits, lines = await ctx.step.run("sum it up", ledger.hour_of, author, hour)
-    text = f"{author}: {commits} commits, {lines} lines in the hour of {clock_of(hour)}"
+    text = f"{author} at {clock_of(hour)}: {commits} commits, {lines} lines"
     await ctx.step.run("send it", ledger.send_digest, author, hour, text)
-    ctx.logger.info("digest for %s", text)
+    ctx.logger.info("digest: %s", text)
     return text
 
 
