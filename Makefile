@@ -18,7 +18,7 @@ export PYO3_PYTHON := $(abspath $(PY))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test test-rust test-python develop lint format wheel bench bench-quick bench-pieces bench-rust \
-        bench-peers bench-report simulate kill kill-points power-cut corrupt campaign doc clean
+        bench-peers bench-report campaign doc clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,8 +38,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 $(VENV)/.built-$(PROFILE): $(READY) $(SOURCES) pyproject.toml
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet --locked --profile $(PROFILE) --skip-install 2>/dev/null \
-	  || VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --locked --profile $(PROFILE)
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --locked --profile $(PROFILE)
 	@rm -f $(VENV)/.built-*; touch $@
 
 develop: $(VENV)/.built-$(PROFILE) ## Build the native module into .venv (PROFILE=release for the wheel's speed)
@@ -79,7 +78,7 @@ doc: ## The Rust documentation
 	$(CARGO) doc --workspace --no-deps --locked
 
 wheel: $(READY) ## The wheel, as it is shipped
-	$(BIN)/maturin build --release --locked --out dist
+	$(BIN)/maturin build --release --strip --locked --out dist
 	@ls -l dist
 
 # --- speed: see bench/README.md ---------------------------------------------------------------------------
