@@ -3,9 +3,10 @@
 //! Two marks move through the store in the order of ids, which is the order of time. What a mark passes
 //! and must stay (an event whose run lives, a run that ended late) gets a timer, and is not met again.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
-use super::enqueue::key_of;
 use super::tick::after;
 use super::{Shard, Turn};
 use crate::effect::Effect;
@@ -25,26 +26,29 @@ const EXPIRE_RUN: u32 = u32::MAX - 1;
 /// As many records are looked at in one turn.
 const PAGE: usize = 512;
 
-/// Where the search for old records stands.
-#[derive(Debug)]
+/// Where the search for old records stands. What is only here is asked for again after a restart: the
+/// marks move, and timers go, in the turn in which the last record that they were about is dealt with.
+#[derive(Debug, Default)]
 pub(super) struct Expiry {
     pub(super) next_at: Timestamp,
-    pub(super) is_asking: bool,
+    is_asking: bool,
+    /// The end of the page that was looked at, while senders' ids of it are still asked for.
+    reached: Option<Reached>,
+    /// Old events, under the key of their sender's id, which is looked at before they go.
+    waiting: BTreeMap<Bytes, Vec<Bytes>>,
+    /// Timers that fired, under the key of the record they are about.
+    fired: BTreeMap<Bytes, Timer>,
+}
+
+/// How far a mark is to move.
+#[derive(Clone, Copy, Debug)]
+enum Reached {
+    Event(EventId),
+    Run(RunId),
 }
 
 pub(super) fn is_expiry(timer: Timer) -> bool {
     timer.number >= EXPIRE_RUN
-}
-
-/// The moment has come for one record: it is read and looked at.
-pub(super) fn fire(timer: Timer, turn: &mut Turn) {
-    turn.writes.push(Write::Delete { key: key_of(timer) });
-    let key = if timer.number == EXPIRE_EVENT {
-        event_key(EventId::from_bytes(timer.id))
-    } else {
-        history_key(RunId::from_bytes(timer.id))
-    };
-    ask_for_one(key, turn);
 }
 
 fn ask_for_one(key: Bytes, turn: &mut Turn) {
@@ -53,6 +57,20 @@ fn ask_for_one(key: Bytes, turn: &mut Turn) {
 }
 
 impl Shard {
+    /// The moment has come for one record: it is read and looked at.
+    pub(super) fn fire_expiry(&mut self, timer: Timer, turn: &mut Turn) {
+        let key = if timer.number == EXPIRE_EVENT {
+            event_key(EventId::from_bytes(timer.id))
+        } else {
+            history_key(RunId::from_bytes(timer.id))
+        };
+        let known = self.expiry.fired.insert(key.clone(), timer);
+        if let Some(other) = known.filter(|other| *other != timer) {
+            Self::stop_timer(other, turn); // another run of the same event set it
+        }
+        ask_for_one(key, turn);
+    }
+
     /// Asks for the next page of what may be too old, where it is time to look.
     pub(super) fn look_for_expired(&mut self, turn: &mut Turn) {
         let now = self.now();
@@ -88,22 +106,50 @@ impl Shard {
                 Some(_) | None => super::broken("a record that never expires came back as expired"),
             }
         }
-        if from.len() != before.len() {
-            return; // it was about one record
+        if from.len() == before.len() {
+            let reached = match records.last() {
+                Some((key, _)) if !is_complete => id_in_key(key).map(next_id),
+                Some(_) | None => id_in_key(before),
+            };
+            let reached = reached.unwrap_or_else(|| super::broken("an id's key is cut short"));
+            self.expiry.reached = Some(if from.first() == Some(&EVENT) {
+                Reached::Event(EventId::from_bytes(reached))
+            } else {
+                Reached::Run(RunId::from_bytes(reached))
+            });
+        } else if from.first() == Some(&DEDUP) {
+            for event in self.expiry.waiting.remove(from).unwrap_or_default() {
+                self.forget_record(event, turn);
+            }
+        } else if !self.expiry.waiting.values().flatten().any(|event| event == from) {
+            self.settle_timer(from, turn); // it went, stays for its runs, or was there no more
+        }
+        if self.expiry.waiting.is_empty() {
+            self.move_mark(turn);
+        }
+    }
+
+    /// All of a page is dealt with: it is not looked at again.
+    fn move_mark(&mut self, turn: &mut Turn) {
+        match self.expiry.reached.take() {
+            Some(Reached::Event(id)) => self.meta.events_expired = id,
+            Some(Reached::Run(id)) => self.meta.runs_expired = id,
+            None => return,
         }
         self.expiry.is_asking = false;
-        let reached = match records.last() {
-            Some((key, _)) if !is_complete => id_in_key(key).map(next_id),
-            Some(_) | None => id_in_key(before),
-        };
-        let reached = reached.unwrap_or_else(|| super::broken("an id's key is cut short"));
-        if from.first() == Some(&EVENT) {
-            self.meta.events_expired = EventId::from_bytes(reached);
-        } else {
-            self.meta.runs_expired = RunId::from_bytes(reached);
-        }
         let key = Bytes::from_static(META_KEY);
         turn.writes.push(Write::Put { key, value: encode(&self.meta) });
+    }
+
+    fn forget_record(&mut self, key: Bytes, turn: &mut Turn) {
+        self.settle_timer(&key, turn);
+        turn.writes.push(Write::Delete { key });
+    }
+
+    fn settle_timer(&mut self, key: &Bytes, turn: &mut Turn) {
+        if let Some(timer) = self.expiry.fired.remove(key) {
+            Self::stop_timer(timer, turn);
+        }
     }
 
     /// A run has ended whose event, or which itself, is older than what has been looked at.
@@ -123,17 +169,23 @@ impl Shard {
         if event.runs.iter().any(|(_, run)| self.runs.contains(*run)) {
             return;
         }
-        turn.writes.push(Write::Delete { key: key.clone() });
-        if let Some(name) = event.user_id {
-            ask_for_one(dedup_key(&name), turn);
+        let Some(name) = event.user_id else {
+            self.forget_record(key.clone(), turn);
+            return;
+        };
+        let sender = dedup_key(&name);
+        let events = self.expiry.waiting.entry(sender.clone()).or_default();
+        if events.is_empty() {
+            ask_for_one(sender, turn);
         }
+        events.push(key.clone());
     }
 
     fn expire_run(&mut self, key: &Bytes, value: &[u8], turn: &mut Turn) {
         let history = read_history(value).unwrap_or_else(|why| super::broken(&why.to_string()));
         let due = history.end.ended_at.plus(self.settings.retention);
         if due <= self.now() {
-            turn.writes.push(Write::Delete { key: key.clone() });
+            self.forget_record(key.clone(), turn);
         } else if let Some(id) = id_in_key(key) {
             self.start_timer(Timer { due, id, number: EXPIRE_RUN }, turn);
         }

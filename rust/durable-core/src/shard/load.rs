@@ -44,7 +44,7 @@ impl Shard {
             wheel: TimerWheel::new(now),
             timers_loaded: Bytes::from_static(NO_TIMERS),
             timers_asked: None,
-            expiry: Expiry { next_at: Timestamp::default(), is_asking: false },
+            expiry: Expiry::default(),
             stale_report_count: 0,
             turn: TurnState::default(),
         };

@@ -66,7 +66,7 @@ impl Shard {
 
     fn fire(&mut self, timer: Timer, turn: &mut Turn) {
         if super::expire::is_expiry(timer) {
-            super::expire::fire(timer, turn);
+            self.fire_expiry(timer, turn);
             return;
         }
         let id = RunId::from_bytes(timer.id);
