@@ -44,11 +44,20 @@ impl Campaign {
         let findings: Vec<String> = self
             .findings
             .iter()
-            .map(|f| format!("    {{\"seed\": {}, \"turn\": {}, \"what\": {:?}}}", f.seed, f.turns, f.what))
+            .map(|f| {
+                format!(
+                    "    {{\"seed\": {}, \"turn\": {}, \"what\": {:?}}}",
+                    f.seed, f.turns, f.what
+                )
+            })
             .collect();
         let list = |open: char, items: &[String], close: char| {
             let inside = items.join(",\n");
-            if items.is_empty() { format!("{open}{close}") } else { format!("{open}\n{inside}\n  {close}") }
+            if items.is_empty() {
+                format!("{open}{close}")
+            } else {
+                format!("{open}\n{inside}\n  {close}")
+            }
         };
         format!(
             "{{\n  \"seeds\": {},\n  \"turns\": {},\n  \"happened\": {},\n  \"findings\": {}\n}}",

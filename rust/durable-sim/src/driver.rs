@@ -12,7 +12,6 @@ use durable_core::{
     Command, Effect, Memo, Record, RunEnd, RunId, Settings, Shard, Timestamp, Turn, Write,
 };
 
-
 use crate::chance::Chance;
 use crate::mistake::Mistake;
 use crate::storage::{Change, Seq, Storage};
@@ -94,9 +93,9 @@ impl Driver {
     ) -> Result<Rc<Sealed>, String> {
         let mut turn = Turn::default();
         let mut commands = Vec::new();
-        while let Some(place) = self.asked.iter().position(|ask| is_urgent(ask) || chance.happens(500)) {
+        while let Some(place) = self.next_asked(chance) {
             let Some(ask) = self.asked.remove(place) else { break };
-            if let Some(answer) = self.read(&ask, chance) {
+            if let Some(answer) = self.read(&ask) {
                 commands.push(answer);
             }
         }
@@ -116,17 +115,23 @@ impl Driver {
         let now = if is_hasty { now.plus(std::time::Duration::from_millis(700)) } else { now };
         self.shard.tick(now, &mut turn);
         if self.mistake == Some(Mistake::ReadsTimersBeforeStaging) {
-            self.answer_early(now, &mut turn, chance);
+            self.answer_early(now, &mut turn);
         }
         self.shard.dispatch(now, &mut turn);
         self.seal((commands, latest), turn, chance)
     }
 
-    fn answer_early(&mut self, now: Timestamp, turn: &mut Turn, chance: &mut Chance) {
+    /// Timers are fetched before anything else happens; what may be too old can wait.
+    fn next_asked(&self, chance: &mut Chance) -> Option<usize> {
+        let urgent = self.asked.iter().position(|ask| matches!(ask, Effect::LoadTimers { .. }));
+        urgent.or_else(|| (!self.asked.is_empty() && chance.happens(500)).then_some(0))
+    }
+
+    fn answer_early(&mut self, now: Timestamp, turn: &mut Turn) {
         let is_ask = |effect: &Effect| matches!(effect, Effect::LoadTimers { .. });
         while let Some(place) = turn.effects.iter().position(is_ask) {
             let ask = turn.effects.remove(place);
-            if let Some(answer) = self.read(&ask, chance) {
+            if let Some(answer) = self.read(&ask) {
                 self.shard.handle(now, answer, turn);
             }
         }
@@ -194,15 +199,15 @@ impl Driver {
         }
     }
 
-    fn read(&self, ask: &Effect, chance: &mut Chance) -> Option<Command> {
+    fn read(&self, ask: &Effect) -> Option<Command> {
         let page = |limit: usize| limit.min(self.page);
         match ask {
             Effect::LoadTimers { from, before, limit } => {
-                let (timers, is_complete) = self.some(from, before, page(*limit), chance);
+                let (timers, is_complete) = self.some(from, before, page(*limit));
                 Some(Command::LoadTimers { timers, is_complete })
             }
             Effect::FindExpired { from, before, limit } => {
-                let (records, is_complete) = self.some(from, before, page(*limit), chance);
+                let (records, is_complete) = self.some(from, before, page(*limit));
                 let (from, before) = (from.clone(), before.clone());
                 Some(Command::Expire { from, before, records, is_complete })
             }
@@ -215,13 +220,7 @@ impl Driver {
         }
     }
 
-    fn some(
-        &self,
-        from: &Bytes,
-        before: &Bytes,
-        limit: usize,
-        _chance: &mut Chance,
-    ) -> (Vec<Record>, bool) {
+    fn some(&self, from: &Bytes, before: &Bytes, limit: usize) -> (Vec<Record>, bool) {
         let mut records = self.storage.scan(from, before, limit.saturating_add(1));
         let is_complete = records.len() <= limit;
         records.truncate(limit);
@@ -309,11 +308,6 @@ fn check_news(storage: &dyn Storage, changes: &[Change]) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Timers are fetched before anything else happens; what may be too old can wait.
-fn is_urgent(ask: &Effect) -> bool {
-    matches!(ask, Effect::LoadTimers { .. })
 }
 
 fn delete(key: Bytes) -> Change {

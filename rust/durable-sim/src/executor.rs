@@ -245,7 +245,8 @@ impl Executor {
             | Op::RunError { .. } => {
                 let is_error = matches!(op, Op::StepError { .. });
                 live.unsent.push(op);
-                let parks = is_error && self.chance.happens(300) && waits(live, &name, outside, run);
+                let parks =
+                    is_error && self.chance.happens(300) && waits(live, &name, outside, run);
                 if parks {
                     live.inline = None;
                     self.park(run, epoch);
@@ -302,11 +303,14 @@ impl Executor {
     ) {
         let Some(live) = self.live.get_mut(&run) else { return };
         let busy = match &live.inline {
-            Some(Inline::Calling { name, .. } | Inline::Reported { name, .. }) => Some(name.clone()),
+            Some(Inline::Calling { name, .. } | Inline::Reported { name, .. }) => {
+                Some(name.clone())
+            }
             None => None,
         };
-        let is_new =
-            |asked: &Asked| !live.asked.contains(asked.name()) && busy.as_deref() != Some(asked.name());
+        let is_new = |asked: &Asked| {
+            !live.asked.contains(asked.name()) && busy.as_deref() != Some(asked.name())
+        };
         let news: Vec<Asked> = asked.into_iter().filter(is_new).collect();
         if let ([Asked::Step(step)], None) = (news.as_slice(), &busy) {
             let call = outside.call_step(run, &step.name, epoch, now);

@@ -12,6 +12,7 @@ pub(crate) use progress::holds;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::storage::Change;
 use durable_core::write::{
     DEDUP, EVENT, FUNCTION, HISTORY, INBOX, MEMO, META, RUN, TIMER, decode, id_in_key, read_history,
 };
@@ -19,7 +20,6 @@ use durable_core::{
     Effect, EventId, EventRecord, FunctionId, FunctionRecord, FunctionSpec, Memo, RunEnd, RunId,
     RunRecord, Settings, Timestamp,
 };
-use crate::storage::Change;
 
 use crate::driver::Sealed;
 use crate::outside::Outside;
@@ -111,8 +111,7 @@ impl Model {
         self.check_offers(turn, tally)?;
         for (place, (spec, is_archived)) in self.specs.iter().enumerate() {
             let written = self.functions.get(place);
-            let is_same =
-                written.is_some_and(|f| f.spec == *spec && f.is_archived == *is_archived);
+            let is_same = written.is_some_and(|f| f.spec == *spec && f.is_archived == *is_archived);
             if !is_same {
                 return Err(format!("function '{}' is kept as {written:?}", spec.name));
             }
@@ -150,7 +149,8 @@ impl Model {
             (Some(&EVENT), None) => self.expire_event(turn, EventId::from_bytes(id()?), tally),
             (Some(&DEDUP), None) => self.expire_sender(turn, key),
             (Some(&FUNCTION), Some(value)) => {
-                let number: [u8; 4] = key.get(1..5).and_then(|b| b.try_into().ok()).unwrap_or([0; 4]);
+                let number: [u8; 4] =
+                    key.get(1..5).and_then(|b| b.try_into().ok()).unwrap_or([0; 4]);
                 let place = FunctionId(u32::from_be_bytes(number)).index();
                 let record: FunctionRecord = read("a function", value)?;
                 if place == self.functions.len() {

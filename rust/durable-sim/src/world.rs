@@ -141,8 +141,7 @@ impl World {
         };
         let storage: Box<dyn Storage> = Box::new(MapStorage::new(flaws));
         let clock = Clock::new();
-        let driver =
-            Driver::open(storage, mix.settings.clone(), clock.wall(), (mix.page, mistake));
+        let driver = Driver::open(storage, mix.settings.clone(), clock.wall(), (mix.page, mistake));
         let driver = driver.map_err(|what| Finding { seed, turns: 0, what })?;
         let model = Model::new(mix.settings.clone(), !mix.is_hostile);
         let executor = Executor::new(chance.fork(), &mix);

@@ -161,13 +161,8 @@ impl Model {
     fn keep(&mut self, event: &NewEvent, id: EventId, record: EventRecord, first: Option<EventId>) {
         let starts_at = event.ts.unwrap_or_default();
         for (function, run) in &record.runs {
-            let life = Life {
-                function: *function,
-                starts_at,
-                record: None,
-                memos: Vec::new(),
-                end: None,
-            };
+            let life =
+                Life { function: *function, starts_at, record: None, memos: Vec::new(), end: None };
             self.runs.insert(*run, life);
         }
         if let Some(name) = &event.user_id {

@@ -44,9 +44,10 @@ impl Model {
         let is_renewed = turn.changes.iter().any(|c| c.key == *key && c.value.is_some());
         let Some(sender) = self.senders.get(name).filter(|_| !is_renewed) else { return Ok(()) };
         let counts = is_fresh(sender.first.made_at(), turn.now)
-            || sender.runs.iter().any(|(_, run)| {
-                is_fresh(run.made_at(), turn.now) || self.is_live(*run)
-            });
+            || sender
+                .runs
+                .iter()
+                .any(|(_, run)| is_fresh(run.made_at(), turn.now) || self.is_live(*run));
         require(!counts, || format!("the sender's id '{name}' goes while it counts"))?;
         self.senders.remove(name);
         Ok(())

@@ -59,7 +59,8 @@ impl Model {
         outside: &Outside,
     ) -> Result<(), String> {
         let is_honest = self.is_honest;
-        let is_live_before = |life: &Life| life.end.is_none() || turn.ends.iter().any(|e| e.0 == id);
+        let is_live_before =
+            |life: &Life| life.end.is_none() || turn.ends.iter().any(|e| e.0 == id);
         let life = self.runs.get_mut(&id).filter(|life| is_live_before(life));
         let life = life.ok_or_else(|| format!("a memo for run {id}, which is not live"))?;
         let number = u32::try_from(life.memos.len()).unwrap_or(u32::MAX);
@@ -111,7 +112,8 @@ impl Model {
                 if memos.values().any(|memo| matches!(memo, Outcome::Error(_))) {
                     tally.note("error caught");
                 }
-                let call = outside.call_of(data).filter(|call| call.run == id && call.step.is_none());
+                let call =
+                    outside.call_of(data).filter(|call| call.run == id && call.step.is_none());
                 let counted = call.is_some_and(|call| holds(life.record.as_ref(), call.epoch));
                 let is_right = counted && standing == Standing::Done;
                 require(is_right || !is_honest, || {
@@ -129,11 +131,12 @@ impl Model {
                 tally.note(if is_step { "ended: a step's error" } else { "ended: code raised" });
                 let is_right = match standing {
                     Standing::Raised(_) if is_step => true,
-                    Standing::Raised(_) | Standing::Done | Standing::Waiting | Standing::AtCode(_) => {
-                        call.is_some_and(|call| {
-                            call.step.is_none() && holds(life.record.as_ref(), call.epoch)
-                        })
-                    }
+                    Standing::Raised(_)
+                    | Standing::Done
+                    | Standing::Waiting
+                    | Standing::AtCode(_) => call.is_some_and(|call| {
+                        call.step.is_none() && holds(life.record.as_ref(), call.epoch)
+                    }),
                 };
                 require(is_right || !is_honest, || {
                     format!("run {id} failed at {standing:?} with {error:?} in {:?}", turn.now)
@@ -209,7 +212,8 @@ fn check_waits(
     backoff: &Backoff,
 ) -> Result<(), String> {
     let known = |step: &Pending| {
-        before.is_some_and(|b| b.pending.iter().any(|o| o.name == step.name && o.state == step.state))
+        before
+            .is_some_and(|b| b.pending.iter().any(|o| o.name == step.name && o.state == step.state))
     };
     for step in after.pending.iter().filter(|step| !known(step)) {
         let PendingState::BackingOff(due) = step.state else { continue };

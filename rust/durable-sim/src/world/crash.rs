@@ -116,9 +116,8 @@ impl World {
     fn check_promises(&self) -> Result<(), String> {
         let model: &Model = &self.model;
         let latest = self.clock.latest();
-        let is_old = |made_at: durable_core::Timestamp| {
-            made_at.plus(self.mix.settings.retention) <= latest
-        };
+        let is_old =
+            |made_at: durable_core::Timestamp| made_at.plus(self.mix.settings.retention) <= latest;
         for id in &self.acknowledged {
             if !model.events.contains_key(id) && !is_old(id.made_at()) {
                 return Err(format!("event {id} was acknowledged and is lost"));
@@ -189,9 +188,8 @@ impl World {
         if self.is_poisoned {
             self.fall(Cut::Kill)?;
         }
-        let is_drain = |happening: &Happening| {
-            matches!(happening, Happening::Mail(Command::DrainExecutor))
-        };
+        let is_drain =
+            |happening: &Happening| matches!(happening, Happening::Mail(Command::DrainExecutor));
         self.agenda.retain(|_, happening| !is_drain(happening));
         let is_dying = self.is_planned(&Happening::ExecutorDies);
         if is_dying || self.mix.drain > 0 || self.mix.is_hostile {

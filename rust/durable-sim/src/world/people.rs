@@ -149,8 +149,11 @@ impl World {
         } else {
             epoch
         };
-        let number =
-            if self.chance.happens(200) { number.wrapping_add(self.chance.small(0, 2)) } else { number };
+        let number = if self.chance.happens(200) {
+            number.wrapping_add(self.chance.small(0, 2))
+        } else {
+            number
+        };
         let ops = (0..self.chance.small(0, 4)).map(|_| self.draw_op(run)).collect();
         let parked_at = self.chance.happens(500).then(|| self.chance.small(0, 6));
         self.tally.note("garbage said");
@@ -160,7 +163,8 @@ impl World {
 
     fn draw_op(&mut self, run: RunId) -> Op {
         let program = self.outside.program(run);
-        let names: Vec<String> = program.steps.keys().chain(program.sleeps.keys()).cloned().collect();
+        let names: Vec<String> =
+            program.steps.keys().chain(program.sleeps.keys()).cloned().collect();
         let known = self.chance.pick(&names).cloned();
         let is_long = self.chance.happens(20);
         let odd = if is_long { "n".repeat(300) } else { "odd".to_owned() };

@@ -22,10 +22,13 @@ impl World {
         self.driver.examine(&self.mix.settings)?;
         let counts = self.driver.shard.counts();
         let live = self.model.live();
-        let expected = live.fold((0, 0), |(runs, memos), (_, life)| (runs + 1, memos + life.memos.len()));
+        let expected =
+            live.fold((0, 0), |(runs, memos), (_, life)| (runs + 1, memos + life.memos.len()));
         let found = live_keys(self.driver.storage.as_ref());
         if found != expected || counts.live_count != expected.0 {
-            return Err(format!("{found:?} runs and memos are stored, {expected:?} live: {counts:?}"));
+            return Err(format!(
+                "{found:?} runs and memos are stored, {expected:?} live: {counts:?}"
+            ));
         }
         let stored = self.driver.storage.scan(&[TIMER], &[TIMER + 1], usize::MAX).len();
         if stored > counts.timer_count {
@@ -37,7 +40,9 @@ impl World {
     fn note_command(&mut self, command: &Command) {
         match command {
             Command::Report(report) => self.note_report(report),
-            Command::LoadTimers { is_complete: false, .. } => self.tally.note("timers read in parts"),
+            Command::LoadTimers { is_complete: false, .. } => {
+                self.tally.note("timers read in parts")
+            }
             Command::Expire { records, is_complete, .. } => {
                 if !is_complete {
                     self.tally.note("records expire in parts");
@@ -131,7 +136,10 @@ impl World {
         }
         for (effect, memos) in &turn.effects {
             let offers = matches!(effect, Effect::OfferWork(_));
-            eprintln!("    > {effect:?}{}", if offers { format!(" {memos:?}") } else { String::new() });
+            eprintln!(
+                "    > {effect:?}{}",
+                if offers { format!(" {memos:?}") } else { String::new() }
+            );
         }
     }
 }
