@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from typing_extensions import override
@@ -15,8 +14,9 @@ from ._function import Function
 
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
     from ._context import Context, SyncContext
-    from ._engine import Engine
 
 DataT = TypeVar("DataT")
 ResultT = TypeVar("ResultT")
@@ -37,6 +37,14 @@ class _Decorator(Protocol):
     ) -> Function[Callable[[SyncContext[DataT]], ResultT], ResultT]: ...
 
 
+class Sender(Protocol):
+    """The engine, as an application sees it."""
+
+    async def send(self, *events: Event[Any] | Iterable[Event[Any]]) -> list[str]:
+        """Have events accepted."""
+        ...
+
+
 class App:
     """The functions that belong together. Its name must be unique in a store."""
 
@@ -46,11 +54,11 @@ class App:
             raise ConfigError(text)
         self.name = name
         self.functions: dict[str, Function[Any, Any]] = {}
-        self._engine: Engine | None = None
+        self._engine: Sender | None = None
 
     def function(
         self,
-        id: str | None = None,  # noqa: A002  # the word users know
+        id: str | None = None,  # the word users know  # noqa: A002  # the word users know
         *,
         on: Trigger | list[Trigger] | None = None,
         retries: int | Retries = DEFAULT_RETRIES,
@@ -75,7 +83,7 @@ class App:
             self._add(made)
             return made
 
-        return decorate  # type: ignore[return-value]  # the overloads say it more narrowly
+        return decorate
 
     def _add(self, function: Function[Any, Any]) -> None:
         known = self.functions.get(function.id)
@@ -88,29 +96,20 @@ class App:
         self.functions[function.id] = function
 
     @property
-    def engine(self) -> Engine:
-        """The engine that is open on this application.
-
-        Raises:
-            EngineClosed: there is none.
-        """
-        if self._engine is None:
-            text = f"app '{self.name}' has no open engine: use it inside `async with durable.Engine(app)`"
-            raise EngineClosed(text)
-        return self._engine
-
-    @property
     def has_engine(self) -> bool:
         """True while an engine is open on this application."""
         return self._engine is not None
 
-    def use_engine(self, engine: Engine | None) -> None:
+    def use_engine(self, engine: Sender | None) -> None:
         """For the engine: it is open now, or no longer."""
         self._engine = engine
 
     async def send(self, *events: Event[Any] | Iterable[Event[Any]]) -> list[str]:
         """As `Engine.send`, once an engine is open on this application."""
-        return await self.engine.send(*events)
+        if self._engine is None:
+            text = f"app '{self.name}' has no open engine: use it inside `async with durable.Engine(app)`"
+            raise EngineClosed(text)
+        return await self._engine.send(*events)
 
     @override
     def __repr__(self) -> str:

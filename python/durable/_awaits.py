@@ -8,12 +8,12 @@ that executes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, cast
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
 #: Names of functions that wait for tasks, and where in their frames these are.
@@ -105,10 +105,8 @@ class HandlerTasks:
                 return standing
         return Standing.UNSURE
 
-    def _is_at_step(self, task: object) -> bool:
-        if task is self._driver:
-            return bool(self._driver.is_at_step)
-        return task in self._at_steps
+    def _is_at_step(self, task: Any) -> bool:
+        return bool(task.is_at_step) if task is self._driver else task in self._at_steps
 
 
 class Standing(Enum):
@@ -119,7 +117,7 @@ class Standing(Enum):
     MOVING = auto()  # it does not wait
 
 
-def find_foreign(
+def find_foreign(  # noqa: C901, PLR0911  # one table of cases
     task: Any, at_steps: Callable[[Any], bool]
 ) -> Standing | asyncio.Future[Any]:
     """What `task`, or what stands in for one, waits for besides steps: a future, if anything.
@@ -147,7 +145,7 @@ def find_foreign(
     return standing
 
 
-def _inner_tasks(task: Any, waits_for: Any) -> list[Any] | Standing | None:
+def _inner_tasks(task: Any, waits_for: Any) -> list[Any] | Standing | None:  # noqa: PLR0911  # one answer for each case
     """The tasks that something waits for; `None` where it is no task it waits for."""
     if isinstance(waits_for, asyncio.Task):
         return [cast("object", waits_for)]

@@ -26,7 +26,7 @@ from ._errors import (
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from durable._core import (
         EventTuple as EventTuple,
@@ -92,7 +92,7 @@ def public_error(kind: str, text: str) -> DurableError:
 
 
 @contextmanager
-def public_errors() -> "Iterator[None]":
+def public_errors() -> "Generator[None]":
     """Raise the public exception for a `CoreError` raised inside."""
     try:
         yield

@@ -25,8 +25,8 @@ from ._errors import NonDeterminismError, SerializationError
 T = TypeVar("T")
 
 MAX_DEPTH: Final = 64
-MISSING: Final = object()
-_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+MISSING: Final[object] = object()
+_PLAIN: Final[frozenset[object]] = frozenset({str, int, float, bool, type(None)})
 _FIX: Final = (
     "return plain data (dict, list, str, numbers), a pydantic model or a dataclass"
 )
@@ -38,8 +38,10 @@ class Codec(Generic[T]):
     __slots__ = ("_adapter", "_hint", "_untyped")
 
     def __init__(self, hint: object) -> None:
-        self._hint = hint
-        self._untyped = hint in {MISSING, Any, object} or isinstance(hint, TypeVar)
+        self._hint: Any = hint
+        self._untyped = any(
+            hint is one for one in (MISSING, Any, object)
+        ) or isinstance(hint, TypeVar)
         self._adapter: TypeAdapter[T] | None = None
 
     def is_same_after(self, value: object) -> bool:
@@ -56,7 +58,7 @@ class Codec(Generic[T]):
             SerializationError: some part of it has no JSON; the message has the path to it.
         """
         try:
-            if type(value) is float and not math.isfinite(value):
+            if isinstance(value, float) and not math.isfinite(value):
                 text = f"{path} is {value}, which has no JSON form"
                 raise SerializationError(text, path=path)
             if self._untyped or type(value) in _PLAIN:
@@ -195,9 +197,7 @@ def _fix_for(culprit: object) -> str:
     return _FIX
 
 
-def _find_culprit(
-    value: object, path: str, depth: int
-) -> tuple[str, object, str] | None:
+def _find_culprit(value: Any, path: str, depth: int) -> tuple[str, Any, str] | None:  # noqa: PLR0911  # one answer for each case
     """The first part of `value` that has no JSON, with the path to it and why."""
     if depth > MAX_DEPTH:
         return path, value, f"nests deeper than {MAX_DEPTH}, or contains itself"
@@ -208,7 +208,7 @@ def _find_culprit(
     else:
         return None
     for part, inner in _parts(value):
-        if isinstance(value, Mapping) and not isinstance(part, str):
+        if _is_mapping(value) and not isinstance(part, str):
             return path, value, f"has the key {part!r}; keys of JSON objects are texts"
         name = _part(part) if not _has_fields(value) else f".{part}"
         if (found := _find_culprit(inner, path + name, depth + 1)) is not None:
@@ -216,7 +216,7 @@ def _find_culprit(
     return path, value, _why(value)
 
 
-def _why(value: object) -> str:
+def _why(value: Any) -> str:
     if inspect.isawaitable(value):
         return f"is a {type(value).__name__} that was not awaited"
     if isinstance(value, int):
@@ -224,11 +224,15 @@ def _why(value: object) -> str:
     return f"is a {type(value).__module__}.{type(value).__qualname__}, which has no JSON form"
 
 
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
 def _has_fields(value: object) -> bool:
     return isinstance(value, BaseModel) or dataclasses.is_dataclass(value)
 
 
-def _parts(value: object) -> Sequence[tuple[object, object]]:
+def _parts(value: object) -> Sequence[tuple[object, object]]:  # noqa: PLR0911  # one answer for each case
     match value:
         case Mapping():
             return list(cast("Mapping[object, object]", value).items())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, cast, overload
 
@@ -15,13 +14,13 @@ from ._codec import codec_of, read_plain
 from ._duration import ACCEPTED, Duration, DurationError, to_ms
 from ._errors import NestedStepError, SerializationError, UsageError
 from ._events import Event, make_event
-from ._step import CURRENT_STEP, SleepCall, StepCall
+from ._step import CURRENT_STEP, SleepCall, StepCall, StepOwner
 
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
     from types import FrameType
 
-    from ._execution import LiveRun
 
 DataT = TypeVar("DataT", default=dict[str, Any])
 T = TypeVar("T")
@@ -29,18 +28,20 @@ P = ParamSpec("P")
 
 _LOGGER: Final = logging.getLogger("durable.run")
 _MAX_ID_BYTES: Final = 256
+#: The frame so many calls up: which line asks for a step.
+caller: Final = sys._getframe  # noqa: SLF001  # the quick way, without a whole stack
 INVOKED: Final = "durable/function.invoked"
 
 
 class _RunLogger(logging.LoggerAdapter[logging.Logger]):
     """Logs with the run's id, and not at all while remembered steps are gone through again."""
 
-    def __init__(self, run: LiveRun) -> None:
+    def __init__(self, run: StepOwner) -> None:
         super().__init__(_LOGGER, {"run_id": run.id, "function_id": run.function.id})
         self._run = run
 
     @override
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's own name
+    def isEnabledFor(self, level: int) -> bool:  # logging's own name
         return not self._run.unmet and super().isEnabledFor(level)
 
 
@@ -49,7 +50,7 @@ class _Given(Generic[DataT]):
 
     __slots__ = ("_event", "_logger", "_run")
 
-    def __init__(self, run: LiveRun) -> None:
+    def __init__(self, run: StepOwner) -> None:
         self._run = run
         self._event: Event[DataT] | None = None
         self._logger: _RunLogger | None = None
@@ -94,7 +95,7 @@ class Context(_Given[DataT]):
 
     __slots__ = ("step",)
 
-    def __init__(self, run: LiveRun) -> None:
+    def __init__(self, run: StepOwner) -> None:
         super().__init__(run)
         self.step = Steps(run)
 
@@ -104,7 +105,7 @@ class SyncContext(_Given[DataT]):
 
     __slots__ = ("step",)
 
-    def __init__(self, run: LiveRun) -> None:
+    def __init__(self, run: StepOwner) -> None:
         super().__init__(run)
         self.step = SyncSteps(run)
 
@@ -114,7 +115,7 @@ class _StepMaker:
 
     __slots__ = ("_is_blocking", "_run")
 
-    def __init__(self, run: LiveRun, *, is_blocking: bool = False) -> None:
+    def __init__(self, run: StepOwner, *, is_blocking: bool = False) -> None:
         self._run = run
         self._is_blocking = is_blocking
 
@@ -131,7 +132,7 @@ class _StepMaker:
             raise UsageError(text)
         return f"{call.run.id}:{call.name}"
 
-    def make(
+    def make(  # noqa: PLR0917  # each is one thing the caller has at hand
         self,
         step_id: str,
         function: Callable[..., Any],
@@ -139,7 +140,7 @@ class _StepMaker:
         frame: FrameType,
     ) -> StepCall[Any]:
         """One use of a step that calls `function`; `frame` is where it is written."""
-        if not callable(function):
+        if not callable(cast("object", function)):
             text = (
                 f"step '{step_id}': {function!r} is no function; give the function and its arguments "
                 "apart, as in ctx.step.run('charge', charge_card, order_id)"
@@ -229,7 +230,7 @@ class Steps(_StepMaker):
     ) -> StepCall[T]: ...
     def run(
         self,
-        id: str,
+        id: str,  # noqa: A002  # the word users know
         fn: Callable[..., Any],
         /,
         *args: Any,
@@ -240,19 +241,23 @@ class Steps(_StepMaker):
         Raises, when awaited:
             StepError: it has used up its tries.
         """
-        return self.make(id, fn, (args, kwargs), sys._getframe(1))
+        return self.make(id, fn, (args, kwargs), caller(1))
 
     def options(self, *, blocking: bool = False) -> Steps:
         """The same steps with other settings: `blocking=True` calls plain functions on a thread."""
         return Steps(self._run, is_blocking=blocking)
 
-    def sleep(self, id: str, duration: Duration) -> StepCall[None]:  # noqa: A002  # the word users know
+    def sleep(
+        self,
+        id: str,
+        duration: Duration,  # noqa: A002  # the word users know
+    ) -> StepCall[None]:  # the word users know
         """Go on after so long, at no cost, whatever happens to the process meanwhile."""
-        return self._make_sleep(id, self._length(id, duration), sys._getframe(1))
+        return self._make_sleep(id, self._length(id, duration), caller(1))
 
-    def sleep_until(self, id: str, when: datetime | int) -> StepCall[None]:  # noqa: A002  # as above
+    def sleep_until(self, id: str, when: datetime | int) -> StepCall[None]:  # as above  # noqa: A002  # the word users know
         """Go on at this moment (a datetime with a time zone, or ms since the epoch)."""
-        return self._make_sleep(id, self._moment(id, when), sys._getframe(1))
+        return self._make_sleep(id, self._moment(id, when), caller(1))
 
 
 class SyncSteps(_StepMaker):
@@ -275,7 +280,7 @@ class SyncSteps(_StepMaker):
     ) -> T: ...
     def run(
         self,
-        id: str,
+        id: str,  # noqa: A002  # the word users know
         fn: Callable[..., Any],
         /,
         *args: Any,
@@ -286,21 +291,21 @@ class SyncSteps(_StepMaker):
         Raises:
             StepError: it has used up its tries.
         """
-        call = self.make(id, fn, (args, kwargs), sys._getframe(1))
+        call = self.make(id, fn, (args, kwargs), caller(1))
         return self._run.driver.wait_for(call)
 
-    def sleep(self, id: str, duration: Duration) -> None:  # noqa: A002  # the word users know
+    def sleep(self, id: str, duration: Duration) -> None:  # the word users know  # noqa: A002  # the word users know
         """Go on after so long, at no cost, whatever happens to the process meanwhile."""
-        call = self._make_sleep(id, self._length(id, duration), sys._getframe(1))
+        call = self._make_sleep(id, self._length(id, duration), caller(1))
         self._run.driver.wait_for(call)
 
-    def sleep_until(self, id: str, when: datetime | int) -> None:  # noqa: A002  # as above
+    def sleep_until(self, id: str, when: datetime | int) -> None:  # as above  # noqa: A002  # the word users know
         """Go on at this moment (a datetime with a time zone, or ms since the epoch)."""
-        call = self._make_sleep(id, self._moment(id, when), sys._getframe(1))
+        call = self._make_sleep(id, self._moment(id, when), caller(1))
         self._run.driver.wait_for(call)
 
 
-def read_event(run: LiveRun) -> Event[Any]:
+def read_event(run: StepOwner) -> Event[Any]:
     """The event of a run, its data as the type that its function declares.
 
     Raises:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
-import sys
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from ._context import Steps, SyncSteps
+from ._context import Steps, SyncSteps, caller
 from ._step import CURRENT_RUN
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 P = ParamSpec("P")
@@ -27,7 +29,7 @@ def step(
     function: Callable[..., Any] | None = None,
     /,
     *,
-    id: str | None = None,  # noqa: A002  # the word users know
+    id: str | None = None,  # the word users know  # noqa: A002  # the word users know
     blocking: bool = False,
 ) -> Callable[..., Any]:
     """Makes a step of a function: inside a run, calling it is `ctx.step.run` with its name as the id.
@@ -36,7 +38,11 @@ def step(
     kind of function it is.
     """
     if function is None:
-        return lambda it: _wrap(it, id, is_blocking=blocking)
+
+        def decorate(it: Callable[..., Any]) -> Callable[..., Any]:
+            return _wrap(it, id, is_blocking=blocking)
+
+        return decorate
     return _wrap(function, id, is_blocking=blocking)
 
 
@@ -52,8 +58,8 @@ def _wrap(
             return function(*args, **kwargs)
         if run.function.is_async:
             steps = Steps(run, is_blocking=is_blocking)
-            return steps.make(step_id, function, (args, kwargs), sys._getframe(1))
-        made = SyncSteps(run).make(step_id, function, (args, kwargs), sys._getframe(1))
+            return steps.make(step_id, function, (args, kwargs), caller(1))
+        made = SyncSteps(run).make(step_id, function, (args, kwargs), caller(1))
         return run.driver.wait_for(made)
 
     call.__durable_step__ = function  # type: ignore[attr-defined]  # found again by ctx.step.run

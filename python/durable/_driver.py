@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task
-from collections.abc import Callable, Coroutine
-from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from ._step import PARK
+from ._step import PARK, StepOwner
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from contextvars import Context
     from types import FrameType
-
-    from ._execution import LiveRun
 
 
 class Driver:
@@ -46,9 +44,9 @@ class Driver:
         "run",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # each is one thing the caller has at hand
         self,
-        run: LiveRun,
+        run: StepOwner,
         coroutine: Coroutine[Any, Any, Any],
         context: Context,
         loop: asyncio.AbstractEventLoop,
@@ -75,7 +73,7 @@ class Driver:
         if self.is_at_step:
             self.step()
 
-    def step(self, error: BaseException | None = None) -> None:
+    def step(self, error: BaseException | None = None) -> None:  # noqa: C901, PLR0912, PLR0915  # one table of cases
         """Run the code to where it waits next, or to its end."""
         if self.is_done:
             return
@@ -98,7 +96,7 @@ class Driver:
             self._end()
             self.run.drop()
             raise
-        except BaseException as raised:  # noqa: BLE001  # how a handler fails is its own business
+        except BaseException as raised:  # how a handler fails is its own business  # noqa: BLE001
             self._end()
             self.run.fail(raised)
         else:
@@ -114,7 +112,9 @@ class Driver:
         if yielded is None or yielded is PARK:
             self._call_soon()
         elif getattr(yielded, "_asyncio_future_blocking", None):
-            yielded._asyncio_future_blocking = False  # noqa: SLF001  # how asyncio says "awaited by a task"
+            yielded._asyncio_future_blocking = (  # noqa: SLF001
+                False  # how asyncio says "awaited by a task"
+            )
             yielded.add_done_callback(self._wakeup)
             self._fut_waiter = yielded
             if self._must_cancel and yielded.cancel(msg=self._cancel_message):
@@ -135,7 +135,7 @@ class Driver:
     def _wakeup(self, future: asyncio.Future[Any]) -> None:
         try:
             future.result()
-        except BaseException as error:  # noqa: BLE001  # it is the handler's to see
+        except BaseException as error:  # it is the handler's to see  # noqa: BLE001
             self.step(error)
         else:
             self.step()
@@ -158,7 +158,7 @@ class Driver:
             self.context.run(self.coroutine.close)
         except (RuntimeError, asyncio.CancelledError):
             pass  # it awaits in a `finally`: it is told no more
-        except Exception as error:  # noqa: BLE001  # a dropped run's last words change nothing
+        except Exception as error:  # a dropped run's last words change nothing  # noqa: BLE001
             self.loop.call_exception_handler(
                 {
                     "message": f"while run {self.run.id} was put aside",

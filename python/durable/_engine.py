@@ -6,8 +6,18 @@ import asyncio
 import contextlib
 import os
 import weakref
-from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, cast, overload
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    Self,
+    TypeGuard,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from typing_extensions import override
 
@@ -25,7 +35,7 @@ from ._errors import (
     RunCancelled,
     UsageError,
 )
-from ._events import Event
+from ._events import Event, is_event
 from ._failure import read_error
 from ._function import Function
 from ._reading import Events, Functions, Runs
@@ -82,7 +92,7 @@ class Engine:
         ConfigError: a setting is wrong.
     """
 
-    def __init__(  # noqa: PLR0913  # settings, all by name
+    def __init__(  # settings, all by name  # noqa: PLR0913
         self,
         *apps: App,
         store: str | os.PathLike[str] | None = None,
@@ -213,7 +223,7 @@ class Engine:
                 self._closing.detach()
 
     @contextlib.asynccontextmanager
-    async def lifespan(self, _app: object = None) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(self, _app: object = None) -> AsyncGenerator[dict[str, Any]]:
         """Open while a FastAPI or Starlette application runs: `FastAPI(lifespan=engine.lifespan)`."""
         async with self:
             yield {}
@@ -299,18 +309,22 @@ class Engine:
         function: Function[Any, T],
         data: object = None,
         *,
-        timeout: Duration | None = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109  # what is waited for goes on
     ) -> T: ...
     @overload
     async def invoke(
-        self, function: str, data: object = None, *, timeout: Duration | None = None
+        self,
+        function: str,
+        data: object = None,
+        *,
+        timeout: Duration | None = None,  # noqa: ASYNC109  # what is waited for goes on
     ) -> Any: ...
     async def invoke(
         self,
         function: Function[Any, Any] | str,
         data: object = None,
         *,
-        timeout: Duration | None = None,  # noqa: ASYNC109  # the run outlives the wait
+        timeout: Duration | None = None,  # the run outlives the wait  # noqa: ASYNC109  # what is waited for goes on
     ) -> Any:
         """Start a run of one function and wait for its result.
 
@@ -337,7 +351,7 @@ class Engine:
             raise InvokeTimeoutError(text, run_id=run_id) from None
         return self._outcome(name, run_id, status, json)
 
-    def _outcome(self, name: str, run_id: str, status: str, json: bytes) -> object:
+    def _outcome(self, name: str, run_id: str, status: str, json: bytes) -> object:  # noqa: PLR0917  # each is one thing the caller has at hand
         if status == "completed":
             known = self.find_function(name)
             if known is None:
@@ -351,7 +365,7 @@ class Engine:
 
     # --- out
 
-    async def join(self, timeout: Duration | None = None) -> None:  # noqa: ASYNC109  # the work goes on
+    async def join(self, timeout: Duration | None = None) -> None:  # the work goes on  # noqa: ASYNC109  # what is waited for goes on
         """Wait until no run is queued, running, or parked on a timer or a retry.
 
         Raises:
@@ -403,14 +417,18 @@ def encode_events(
     """
     encoded: list[NewEvent] = []
     for one in events:
-        if isinstance(one, Event):
-            encoded.append(_encode(cast("Event[Any]", one)))
-        elif isinstance(one, Iterable) and not isinstance(one, str | bytes | Mapping):
+        if is_event(one):
+            encoded.append(_encode(one))
+        elif _is_batch(one):
             encoded.extend(encode_events(one))
         else:
             text = f"{one!r} is no event: send durable.Event(name, data) or what an EventType gives"
             raise EventRefused(text)
     return encoded
+
+
+def _is_batch(given: object) -> TypeGuard[Iterable[Event[Any]]]:
+    return isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
 
 
 def _encode(event: Event[Any]) -> NewEvent:
@@ -436,14 +454,18 @@ def _describe(function: Function[Any, Any]) -> FunctionTuple:
 
 
 def _read_store(place: Place, store: str | os.PathLike[str] | None) -> str:
-    given = (
-        store if store is not None else os.environ.get("DURABLE_STORE", DEFAULT_STORE)
+    given: object = (
+        os.environ.get("DURABLE_STORE", DEFAULT_STORE) if store is None else store
     )
-    text = os.fspath(cast("str", given)) if isinstance(given, str | os.PathLike) else ""
+    text = os.fspath(cast("str", given)) if _is_path(given) else ""
     if not text:
         accepted = "a path, 'sled:PATH', 'redb:PATH' or 'memory:'"
         raise place.error(given, "names no store", accepted)
     return text
+
+
+def _is_path(given: object) -> bool:
+    return isinstance(given, str | os.PathLike)
 
 
 def _read_sync(place: Place, sync: str) -> str:

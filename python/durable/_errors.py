@@ -23,6 +23,8 @@ DurableError
     └── StoreLocked             another process has it open
 """
 
+# ruff: noqa: N818  # the names are those of the API page
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
@@ -128,7 +130,7 @@ class StepError(DurableError):
 
     code = "DUR-0402"
 
-    def __init__(self, step_id: str, name: str, message: str, stack: str = "") -> None:
+    def __init__(self, step_id: str, name: str, message: str, stack: str = "") -> None:  # noqa: PLR0917  # each is one thing the caller has at hand
         super().__init__(f"step '{step_id}' failed: {name}: {message}")
         self.step_id = step_id
         self.name = name

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Generic, cast
+from typing import Any, Final, Generic, TypeGuard, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 from typing_extensions import TypeVar, override
 
 from ._setting import Place
-
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 DataT = TypeVar("DataT", default=dict[str, Any])
@@ -51,12 +47,12 @@ class Event(BaseModel, Generic[DataT]):
         name: str,
         data: DataT | None = None,
         *,
-        id: str | None = None,  # noqa: A002  # the name is the envelope's
+        id: str | None = None,  # the name is the envelope's  # noqa: A002  # the word users know
         ts: datetime | int | None = None,
         v: str | None = None,
         user: dict[str, Any] | None = None,
     ) -> None:
-        filled = {} if data is None else data
+        filled: object = {} if data is None else data
         super().__init__(name=name, data=filled, id=id, ts=ts, v=v, user=user)
 
     @field_validator("ts", mode="before")
@@ -96,7 +92,7 @@ class EventType(Generic[DataT]):
         self,
         data: DataT,
         *,
-        id: str | None = None,  # noqa: A002  # the name is the envelope's
+        id: str | None = None,  # the name is the envelope's  # noqa: A002  # the word users know
         ts: datetime | int | None = None,
         v: str | None = None,
         user: dict[str, Any] | None = None,
@@ -136,7 +132,7 @@ class On(Generic[DataT]):
 
 def make_event(name: str, data: DataT, **envelope: Any) -> Event[DataT]:
     """An `Event` of parts that are known to be right; pydantic is not asked again."""
-    event: Event[DataT] = Event.__new__(Event)
+    event = cast("Event[DataT]", Event.__new__(Event))
     fields = {
         "name": name,
         "data": data,
@@ -182,14 +178,7 @@ def read_triggers(place: Place, given: object) -> dict[str, EventType[Any] | Non
     Raises:
         ConfigError: something in it is no trigger, or there are more than ten, or one twice.
     """
-    listed: Iterable[object]
-    listed = (
-        []
-        if given is None
-        else cast("list[object]", given)
-        if isinstance(given, list)
-        else [given]
-    )
+    listed = [] if given is None else given if _is_list(given) else [given]
     triggers: dict[str, EventType[Any] | None] = {}
     for one in listed:
         name, kind = _read_trigger(place, one)
@@ -200,7 +189,7 @@ def read_triggers(place: Place, given: object) -> dict[str, EventType[Any] | Non
     if len(triggers) > MAX_TRIGGERS:
         reason = f"has {len(triggers)} triggers"
         raise place.error(given, reason, f"1 to {MAX_TRIGGERS} triggers")
-    if isinstance(given, list) and not triggers:
+    if _is_list(given) and not triggers:
         reason = "has no trigger"
         raise place.error(
             given,
@@ -210,11 +199,23 @@ def read_triggers(place: Place, given: object) -> dict[str, EventType[Any] | Non
     return triggers
 
 
+def _is_list(given: object) -> TypeGuard[list[object]]:
+    return isinstance(given, list)
+
+
+def _is_on(given: object) -> TypeGuard[On[Any]]:
+    return isinstance(given, On)
+
+
+def is_event(given: object) -> TypeGuard[Event[Any]]:
+    """True for an event of any data."""
+    return isinstance(given, Event)
+
+
 def _read_trigger(place: Place, given: object) -> tuple[str, EventType[Any] | None]:
-    event = cast("On[Any]", given).event if isinstance(given, On) else given
-    if isinstance(event, EventType):
-        typed = cast("EventType[Any]", event)
-        return typed.name, typed
+    event: Any = given.event if _is_on(given) else given
+    if type(event) is EventType:
+        return event.name, event
     if not isinstance(event, str):
         reason = f"is of type {type(event).__name__}"
         accepted = (

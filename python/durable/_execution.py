@@ -9,7 +9,7 @@ run parks: it gives its slot back, and stays as it is until more work comes.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ._awaits import HandlerTasks
 from ._bridge import NEVER, RUN_COMPLETE, RUN_ERROR, STEP_ERROR, STEP_RUN
@@ -17,15 +17,53 @@ from ._context import Context, SyncContext
 from ._driver import Driver
 from ._errors import StepNotAwaitedError
 from ._failure import retry_of, write_error
-from ._step import CURRENT_RUN, GO, WAITING, StepCall, StepNames
+from ._step import CURRENT_RUN, GO, WAITING, StepCall, StepHome, StepNames
 
 
 if TYPE_CHECKING:
+    import contextvars
     from collections.abc import Iterable
 
-    from ._bridge import EventTuple, MemoTuple, Op
+    from ._bridge import EventTuple, MemoTuple, Op, Report
     from ._function import Function
-    from ._worker import Worker
+
+
+class Home(StepHome, Protocol):
+    """What a live run needs of its worker."""
+
+    context: contextvars.Context
+    forgets: bool
+    is_draining: bool
+
+    def mark(self, run: LiveRun) -> None:
+        """Have it decide at the end of the pass."""
+        ...
+
+    def report(self, report: Report) -> None:
+        """Hand this over at the end of the pass."""
+        ...
+
+    def park(self, run: LiveRun) -> None:
+        """It waits."""
+        ...
+
+    def want_slot(self, run: LiveRun) -> None:
+        """It would go on, but has no slot."""
+        ...
+
+    def renew(self, run: LiveRun) -> LiveRun:
+        """Put its live code aside, and keep the rest."""
+        ...
+
+    def forget(self, run: LiveRun, *, is_live: bool) -> None:
+        """It has ended, or its handler has."""
+        ...
+
+    def thread_driver(
+        self, run: LiveRun, given: SyncContext[Any], context: contextvars.Context
+    ) -> Any:  # what drives it
+        """Call a plain handler on a thread."""
+        ...
 
 
 class LiveRun:
@@ -60,9 +98,9 @@ class LiveRun:
         "worker",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # each is one thing the caller has at hand
         self,
-        worker: Worker,
+        worker: Home,
         run_id: str,
         function: Function[Any, Any],
         event: EventTuple,
@@ -102,7 +140,7 @@ class LiveRun:
 
     # --- the engine speaks
 
-    def take_work(
+    def take_work(  # noqa: PLR0917  # each is one thing the caller has at hand
         self,
         step: str | None,
         epoch: int,
@@ -269,7 +307,7 @@ class LiveRun:
             return
         try:
             data = self.function.codec.write(value, "result")
-        except Exception as error:  # noqa: BLE001  # a model's serializer may raise anything
+        except Exception as error:  # a model's serializer may raise anything  # noqa: BLE001
             self.fail(error)
             return
         self._end_with((RUN_COMPLETE, data))
@@ -294,7 +332,7 @@ class LiveRun:
             self.is_marked = True
             self.worker.mark(self)
 
-    def decide(self) -> None:
+    def decide(self) -> None:  # noqa: PLR0911  # one answer for each case
         """See to what became ready in this pass: execute it here, plan it, end, or park."""
         self.is_marked = False
         if self.is_dropped:

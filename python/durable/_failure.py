@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 
@@ -71,22 +71,22 @@ def retry_of(error: BaseException) -> int | None:
         return round(error.retry_after * 1000)
     if isinstance(error, _HOPELESS):
         return NEVER
-    if isinstance(error, BaseExceptionGroup) and all(
-        retry_of(inner) == NEVER for inner in error.exceptions
-    ):
-        return NEVER
-    return None
+    inner = _members(error)
+    return NEVER if inner and all(retry_of(one) == NEVER for one in inner) else None
+
+
+def _members(error: BaseException) -> tuple[BaseException, ...]:
+    if not isinstance(error, BaseExceptionGroup):
+        return ()
+    return cast("BaseExceptionGroup[BaseException]", error).exceptions
 
 
 def _message_of(error: BaseException) -> str:
-    if isinstance(error, BaseExceptionGroup):
-        inner = "; ".join(
-            f"{type(one).__name__}: {_message_of(one)}" for one in error.exceptions
-        )
-        return f"{error.message} ({inner})"
+    if inner := _members(error):
+        return "; ".join(f"{type(one).__name__}: {_message_of(one)}" for one in inner)
     try:
         return str(error)
-    except Exception as broken:  # noqa: BLE001  # a user's __str__ may raise anything
+    except Exception as broken:  # a user's __str__ may raise anything  # noqa: BLE001
         return f"<its __str__ raised {type(broken).__name__}>"
 
 
@@ -95,7 +95,7 @@ def _stack_of(error: BaseException) -> str:
         lines = traceback.format_exception(
             type(error), error, error.__traceback__, limit=-_MAX_FRAMES
         )
-    except Exception:  # noqa: BLE001  # as above
+    except Exception:  # as above  # noqa: BLE001
         return ""
     text = "".join(lines)
     return text if len(text) <= MAX_STACK_CHARS else "...\n" + text[-MAX_STACK_CHARS:]

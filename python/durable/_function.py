@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from typing_extensions import override
@@ -16,11 +15,8 @@ from ._setting import Place
 
 
 if TYPE_CHECKING:
-    from ._context import Context, SyncContext
+    from collections.abc import Callable
 
-    Handler = (
-        Callable[[Context[Any]], Awaitable[Any]] | Callable[[SyncContext[Any]], Any]
-    )
 
 ResultT = TypeVar("ResultT")
 HandlerT = TypeVar("HandlerT", bound="Callable[..., Any]")
@@ -42,7 +38,7 @@ class Function(Generic[HandlerT, ResultT]):
     def __init__(
         self,
         handler: HandlerT,
-        id: str | None,  # noqa: A002  # the word users know
+        id: str | None,  # the word users know  # noqa: A002  # the word users know
         *,
         on: object,
         retries: int | Retries,
@@ -88,7 +84,7 @@ def _check_id(handler: object, given: object) -> str:
     return name
 
 
-def _check_handler(place: Place, handler: Callable[..., Any]) -> bool:
+def _check_handler(place: Place, handler: Any) -> bool:
     """True for an `async def`, false for a plain function.
 
     Raises:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from ._bridge import Core, public_errors
 from ._codec import read_plain
@@ -26,9 +25,10 @@ from ._views import (
 
 if TYPE_CHECKING:
     import builtins
+    from collections.abc import Callable, Sequence
 
-    from ._engine import Engine
     from ._function import Function
+    from ._worker import Worker
 
 T = TypeVar("T")
 
@@ -36,12 +36,37 @@ _MAX_LIMIT = 1000
 _STATUSES = ("queued", "running", "parked", *sorted(ENDED))
 
 
+class OpenParts(Protocol):
+    """What an open engine has."""
+
+    core: Core
+    worker: Worker
+
+
+class Opened(Protocol):
+    """The engine, as those who read for it see it."""
+
+    @property
+    def session(self) -> OpenParts:
+        """Its store and its worker."""
+        ...
+
+    @property
+    def runs(self) -> Runs:
+        """Its runs."""
+        ...
+
+    def find_function(self, function_id: str) -> Function[Any, Any] | None:
+        """A function of its apps."""
+        ...
+
+
 class _Reader:
     """Reads for one engine, away from the loop."""
 
     __slots__ = ("_engine",)
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Opened) -> None:
         self._engine = engine
 
     async def _read(self, read: Callable[[Core], T]) -> T:
@@ -99,7 +124,7 @@ class Runs(_Reader):
         )
         return Page((read_run(row, self._read_result) for row in rows), following)
 
-    async def wait(self, run_id: str, *, timeout: Duration | None = None) -> Run:  # noqa: ASYNC109
+    async def wait(self, run_id: str, *, timeout: Duration | None = None) -> Run:  # noqa: ASYNC109  # what is waited for goes on
         """The run, once it has ended.
 
         Raises:

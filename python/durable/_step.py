@@ -8,7 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from types import CodeType, CoroutineType
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from typing_extensions import override
 
@@ -19,19 +19,20 @@ from ._failure import read_step_error, retry_of, write_error
 
 
 if TYPE_CHECKING:
-    from ._execution import LiveRun
+    from ._bridge import EventTuple, Op
+    from ._function import Function
 
 T = TypeVar("T")
 
 # Where a call stands.
-NEW: Final = 0  # made, not awaited
-WAITING: Final = (
+NEW: int = 0  # made, not awaited
+WAITING: int = (
     1  # awaited: for a place to execute, for its confirmation, or for its moment
 )
-GO: Final = 2  # to be executed now, by whoever awaits it
-DONE: Final = 3  # remembered with a result
-FAILED: Final = 4  # remembered with an error
-DROPPED: Final = 5  # nobody waits for it any more
+GO: int = 2  # to be executed now, by whoever awaits it
+DONE: int = 3  # remembered with a result
+FAILED: int = 4  # remembered with an error
+DROPPED: int = 5  # nobody waits for it any more
 
 #: What a handler that is driven by hand yields while it waits for a step.
 PARK: Final = object()
@@ -41,11 +42,69 @@ CURRENT_STEP: contextvars.ContextVar[StepCall[Any] | None] = contextvars.Context
     "durable_step", default=None
 )
 #: The run whose code executes here, if one does.
-CURRENT_RUN: contextvars.ContextVar[LiveRun | None] = contextvars.ContextVar(
+CURRENT_RUN: contextvars.ContextVar[StepOwner | None] = contextvars.ContextVar(
     "durable_run", default=None
 )
 
 _HAS_EAGER_TASKS: Final = sys.version_info >= (3, 12)
+
+
+class StepOwner(Protocol):
+    """The run that a step belongs to, as its code sees it."""
+
+    id: str
+    function: Function[Any, Any]
+    event_tuple: EventTuple
+    attempt: int
+    is_dropped: bool
+    names: StepNames
+    unawaited: dict[str, StepCall[Any]]
+    unmet: set[str] | None
+    driver: Any
+
+    @property
+    def worker(self) -> StepHome:
+        """Where it executes."""
+        ...
+
+    def begin(self, call: StepCall[Any]) -> None:
+        """A step is awaited."""
+        ...
+
+    def lose(self, call: StepCall[Any]) -> None:
+        """Nobody awaits it any more."""
+        ...
+
+    def report_step(self, call: StepCall[Any], op: Op) -> None:
+        """Its function has returned or raised."""
+        ...
+
+    def complete(self, value: object) -> None:
+        """The handler returned."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """The handler raised."""
+        ...
+
+    def drop(self) -> None:
+        """Forget the live code."""
+        ...
+
+
+class StepHome(Protocol):
+    """What a step needs of the worker that executes it."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def on_thread(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> asyncio.Future[Any]:
+        """Call this on a thread."""
+        ...
 
 
 class StepCall(Coroutine[Any, Any, T]):
@@ -75,11 +134,11 @@ class StepCall(Coroutine[Any, Any, T]):
         "waiter",
     )
 
-    def __init__(self, run: LiveRun, name: str, line: tuple[CodeType, int]) -> None:
+    def __init__(self, run: StepOwner, name: str, line: tuple[CodeType, int]) -> None:
         self.run = run
         self.name = name
         self.line = line
-        self.state = NEW
+        self.state: int = NEW
         self.attempt = 0
         self.epoch: int | None = None  # its own, where it has a slot of its own
         self.waiter: asyncio.Future[None] | None = None
@@ -103,7 +162,7 @@ class StepCall(Coroutine[Any, Any, T]):
         self.is_blocking = is_blocking
 
     @override
-    def __await__(self) -> Generator[Any, Any, T]:
+    def __await__(self) -> Generator[Any, Any, T]:  # noqa: PLR0912  # one table of cases
         run = self.run
         if self.state != NEW:
             text = f"step '{self.name}' is awaited twice: await it once and keep its result"
@@ -149,7 +208,7 @@ class StepCall(Coroutine[Any, Any, T]):
             if run.is_dropped or _is_cancelled():
                 raise  # whoever awaits the step was called off
             run.report_step(self, (STEP_ERROR, self.name, write_error(error), None))
-        except BaseException as error:  # noqa: BLE001  # every error of a step is kept
+        except BaseException as error:  # every error of a step is kept  # noqa: BLE001
             run.report_step(
                 self, (STEP_ERROR, self.name, self._explain(error), retry_of(error))
             )
@@ -188,7 +247,7 @@ class StepCall(Coroutine[Any, Any, T]):
             return self.value
         return self.codec.read(data, f"step '{self.name}'")
 
-    def plan(self) -> tuple[Any, ...]:
+    def plan(self) -> Op:
         """The op that asks for a slot of its own."""
         return (STEP_PLANNED, self.name)
 
@@ -248,9 +307,9 @@ class SleepCall(StepCall[None]):
 
     __slots__ = ("_moment",)
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # each is one thing the caller has at hand
         self,
-        run: LiveRun,
+        run: StepOwner,
         name: str,
         line: tuple[CodeType, int],
         moment: tuple[int, int],
@@ -263,10 +322,10 @@ class SleepCall(StepCall[None]):
         """Nothing."""
 
     @override
-    def plan(self) -> tuple[Any, ...]:
+    def plan(self) -> Op:
         """The op that asks for the wake-up."""
         kind, ms = self._moment
-        return (kind, self.name, ms)
+        return cast("Op", (kind, self.name, ms))
 
     @staticmethod
     def after(ms: int) -> tuple[int, int]:

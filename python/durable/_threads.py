@@ -12,18 +12,28 @@ import contextvars
 import inspect
 import threading
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ._bridge import STEP_ERROR, STEP_RUN
 from ._context import SyncContext
 from ._failure import read_step_error, retry_of, write_error
-from ._step import CURRENT_STEP, DONE, DROPPED, FAILED, GO, NEW, WAITING, StepCall
+from ._step import (
+    CURRENT_STEP,
+    DONE,
+    DROPPED,
+    FAILED,
+    GO,
+    NEW,
+    WAITING,
+    StepCall,
+    StepOwner,
+)
 
 
 if TYPE_CHECKING:
-    from ._execution import LiveRun
+    from collections.abc import Callable
+
 
 T = TypeVar("T")
 
@@ -65,11 +75,11 @@ class Threads:
         def execute() -> None:
             try:
                 value = context.run(function, *args, **kwargs)
-            except BaseException as error:  # noqa: BLE001  # it is the step's to explain
+            except BaseException as error:  # it is the step's to explain  # noqa: BLE001
                 raised = _portable(error)
-                self.post(lambda: future.done() or future.set_exception(raised))
+                self.post(lambda: _fail(future, raised))
             else:
-                self.post(lambda: future.done() or future.set_result(value))
+                self.post(lambda: _settle(future, value))
 
         self.submit(execute)
         return future
@@ -98,6 +108,16 @@ class Threads:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _settle(future: asyncio.Future[Any], value: object) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
 def _portable(error: BaseException) -> BaseException:
     """What a step on a thread raised, as the loop may see it: only the main thread ends a process."""
     if isinstance(error, Exception):
@@ -121,9 +141,9 @@ class ThreadDriver:
         "threads",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # each is one thing the caller has at hand
         self,
-        run: LiveRun,
+        run: StepOwner,
         threads: Threads,
         given: SyncContext[Any],
         context: contextvars.Context,
@@ -190,7 +210,7 @@ class ThreadDriver:
             value = self._context.run(run.function.handler, self._given)
         except _Unwind:
             pass
-        except BaseException as error:  # noqa: BLE001  # how a handler fails is its own business
+        except BaseException as error:  # how a handler fails is its own business  # noqa: BLE001
             failed = error
             post(lambda: self._settle(run.fail, failed))
         else:
@@ -221,7 +241,7 @@ class ThreadDriver:
         try:
             value = self._call_function(call)
             call.data = call.codec.write(value, "result")
-        except BaseException as error:  # noqa: BLE001  # every error of a step is kept
+        except BaseException as error:  # every error of a step is kept  # noqa: BLE001
             op = (STEP_ERROR, call.name, write_error(error), retry_of(error))
         else:
             call.value = value

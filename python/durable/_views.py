@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
@@ -15,6 +14,8 @@ from ._failure import read_error
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from ._bridge import EventTuple, FunctionTuple, RunTuple, StepTuple, StoredEvent
 
 T = TypeVar("T")

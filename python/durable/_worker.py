@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import contextvars
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ._bridge import (
@@ -37,6 +36,8 @@ from ._threads import ThreadDriver, Threads
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from ._bridge import Report
     from ._context import SyncContext
     from ._function import Function

@@ -1,0 +1,95 @@
+"""What type checkers see of the API: checked by mypy and pyright, never executed beyond its import."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, assert_type
+
+from pydantic import BaseModel
+
+import durable
+
+
+class Order(BaseModel):
+    """An order."""
+
+    order_id: str
+    total_cents: int
+
+
+@dataclass
+class Charge:
+    """A payment."""
+
+    cents: int
+
+
+order_placed = durable.EventType("shop/order.placed", Order)
+untyped = durable.EventType("shop/untyped")
+app = durable.App("shop")
+
+
+async def charge(order_id: str, *, cents: int = 0) -> Charge:
+    return Charge(len(order_id) + cents)
+
+
+def count(word: str) -> int:
+    return len(word)
+
+
+@durable.step
+async def decorated(n: int) -> str:
+    return str(n)
+
+
+@app.function(on=order_placed, retries=3, concurrency=10)
+async def fulfil(ctx: durable.Context[Order]) -> str:
+    assert_type(ctx.event, durable.Event[Order])
+    assert_type(ctx.event.data.total_cents, int)
+    assert_type(await ctx.step.run("charge", charge, "o1", cents=3), Charge)
+    assert_type(await ctx.step.run("count", count, "o1"), int)
+    assert_type(await ctx.step.options(blocking=True).run("count", count, "o1"), int)
+    await ctx.step.sleep("rest", "1h")
+    both = await asyncio.gather(
+        ctx.step.run("a", charge, "o1"), ctx.step.run("b", count, "o1")
+    )
+    assert_type(both, tuple[Charge, int])
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(ctx.step.run("c", count, "o1"))
+    assert_type(task.result(), int)
+    return await decorated(3)
+
+
+@app.function("plain")
+def plain(ctx: durable.SyncContext) -> int:
+    assert_type(ctx.event.data, dict[str, Any])
+    ctx.step.sleep("rest", 5)
+    return ctx.step.run("count", count, "word")
+
+
+def events() -> None:
+    assert_type(order_placed(order_id="o1", total_cents=1), durable.Event[Order])
+    assert_type(
+        order_placed.event(Order(order_id="o", total_cents=1)), durable.Event[Order]
+    )
+    assert_type(untyped({"a": 1}), durable.Event[dict[str, Any]])
+
+
+def functions() -> None:
+    assert_type(
+        fulfil,
+        durable.Function[Callable[[durable.Context[Order]], Awaitable[str]], str],
+    )
+
+
+async def engines() -> None:
+    async with durable.Engine(app, store="memory:") as engine:
+        assert_type(await engine.invoke(fulfil, {}), str)
+        assert_type(await engine.invoke(plain), int)
+        assert_type(
+            await engine.send(order_placed(order_id="o1", total_cents=1)), list[str]
+        )
+        run = await engine.runs.get("id")
+        assert_type(run.steps["charge"].attempts, int)
