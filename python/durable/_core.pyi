@@ -16,7 +16,7 @@ While parked, the first item that comes makes `fileno()` readable. While not par
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal, final
+from typing import Final, Literal, TypeAlias, final
 
 __all__ = [
     "Core",
@@ -46,15 +46,17 @@ class CoreError(Exception):
 # --- what Python hands in -------------------------------------------------------------------------
 
 #: name, data (a JSON object), sender's id, moment, version, user (JSON)
-type NewEvent = tuple[str, bytes, str | None, int | None, str | None, bytes | None]
+NewEvent: TypeAlias = tuple[
+    str, bytes, str | None, int | None, str | None, bytes | None
+]
 #: ticket, events (all or none), (source, position) of a batch that must count only once
-type Send = tuple[int, Sequence[NewEvent], tuple[str, int] | None]
+Send: TypeAlias = tuple[int, Sequence[NewEvent], tuple[str, int] | None]
 #: ticket, function, data (a JSON object)
-type Invoke = tuple[int, str, bytes]
+Invoke: TypeAlias = tuple[int, str, bytes]
 
 #: When a failed try is repeated. None: as the back-off says; n: after n ms; negative: not at all.
-type Retry = int | None
-type Op = (
+Retry: TypeAlias = int | None
+Op: TypeAlias = (
     tuple[Literal[0], str, bytes]  # STEP_RUN: name, result
     | tuple[Literal[1], str, bytes, Retry]  # STEP_ERROR: name, error
     | tuple[Literal[2], str]  # STEP_PLANNED: name
@@ -65,24 +67,24 @@ type Op = (
 )
 #: run, epoch, number (0, 1, 2.. within the epoch), ops, parked_at (the last `memo_count` seen, when all
 #: of the handler waits and the slot is given back)
-type Report = tuple[str, int, int, Sequence[Op], int | None]
+Report: TypeAlias = tuple[str, int, int, Sequence[Op], int | None]
 
 #: name, trigger event names, retries, delays, jitter, concurrency
-type Function = tuple[str, Sequence[str], int, Sequence[int], int, int | None]
+Function: TypeAlias = tuple[str, Sequence[str], int, Sequence[int], int, int | None]
 
 # --- what Python gets: items, told apart by their first member ------------------------------------
 
 #: id, name, data, ts, received_at, sender's id, version, user
-type EventTuple = tuple[
+EventTuple: TypeAlias = tuple[
     str, str, bytes, int, int, str | None, str | None, bytes | None
 ]
 #: name, kind ("run" or "sleep"), True where the JSON is an error, JSON
-type MemoTuple = tuple[str, str, bool, bytes]
+MemoTuple: TypeAlias = tuple[str, str, bool, bytes]
 
-type Accepted = tuple[Literal[0], int, list[str]]  # ticket, event ids
-type Refused = tuple[Literal[1], int, str, str]  # ticket, kind, text
-type Started = tuple[Literal[2], int, str]  # ticket, run
-type Work = tuple[
+Accepted: TypeAlias = tuple[Literal[0], int, list[str]]  # ticket, event ids
+Refused: TypeAlias = tuple[Literal[1], int, str, str]  # ticket, kind, text
+Started: TypeAlias = tuple[Literal[2], int, str]  # ticket, run
+Work: TypeAlias = tuple[
     Literal[3],
     str,  # run
     int,  # epoch
@@ -90,24 +92,33 @@ type Work = tuple[
     str | None,  # step to execute; None: the code between steps
     int,  # attempt, from 0
     int,  # memo_count: what is seen once these memos are taken in
-    EventTuple | None,  # None: the run is live here, the memos are those it has not seen
+    EventTuple
+    | None,  # None: the run is live here, the memos are those it has not seen
     list[MemoTuple],
     list[str],  # names of steps that are pending: wait, do not ask again
 ]
-type Memos = tuple[Literal[4], str, int, int, list[MemoTuple]]  # run, epoch, memo_count
-type Confirm = tuple[Literal[5], str, int, int, int]  # run, epoch, number, memo_count
-type Abandon = tuple[Literal[6], str, int]  # run, epoch: drop what executes under it
+Memos: TypeAlias = tuple[
+    Literal[4], str, int, int, list[MemoTuple]
+]  # run, epoch, memo_count
+Confirm: TypeAlias = tuple[
+    Literal[5], str, int, int, int
+]  # run, epoch, number, memo_count
+Abandon: TypeAlias = tuple[
+    Literal[6], str, int
+]  # run, epoch: drop what executes under it
 #: A watched run ended: run, status, result or error
-type Ended = tuple[Literal[7], str, Literal["completed", "failed", "cancelled"], bytes]
+Ended: TypeAlias = tuple[
+    Literal[7], str, Literal["completed", "failed", "cancelled"], bytes
+]
 #: The engine has stopped: tell every waiting caller, nothing else will come. kind (as in `CoreError`), text
-type Poisoned = tuple[Literal[8], str, str]
-type Room = tuple[Literal[9]]  # after a submit that did not take all: try again
-type Idle = tuple[Literal[10], int]  # ticket of `join` or `advance`
-type Unknown = tuple[Literal[11], str]  # a watched run that does not exist
+Poisoned: TypeAlias = tuple[Literal[8], str, str]
+Room: TypeAlias = tuple[Literal[9]]  # after a submit that did not take all: try again
+Idle: TypeAlias = tuple[Literal[10], int]  # ticket of `join` or `advance`
+Unknown: TypeAlias = tuple[Literal[11], str]  # a watched run that does not exist
 #: A run that is live here has ended: forget it. Comes for each run that executed here. run
-type Finished = tuple[Literal[12], str]
+Finished: TypeAlias = tuple[Literal[12], str]
 
-type Item = (
+Item: TypeAlias = (
     Accepted
     | Refused
     | Started
@@ -127,12 +138,12 @@ type Item = (
 
 #: name, kind, status ("completed", "failed", "queued", "running", "backing_off", "sleeping"), JSON (result
 #: or error) once it has ended, attempts started, asked_at, ended_at, the moment it goes on where it waits
-type StepTuple = tuple[
+StepTuple: TypeAlias = tuple[
     str, str, str, bytes | None, int, int, int | None, int | None
 ]
 #: id, function (its name), event id, status, created_at, started_at, ended_at, result, error, moment of
 #: the next try, steps (empty in lists)
-type RunTuple = tuple[
+RunTuple: TypeAlias = tuple[
     str,
     str,
     str,
@@ -146,9 +157,9 @@ type RunTuple = tuple[
     list[StepTuple],
 ]
 #: event, ids of the runs it started, the event it repeats
-type StoredEvent = tuple[EventTuple, list[str], str | None]
+StoredEvent: TypeAlias = tuple[EventTuple, list[str], str | None]
 #: name, app, triggers, retries, concurrency, is_archived
-type FunctionTuple = tuple[str, str, list[str], int, int | None, bool]
+FunctionTuple: TypeAlias = tuple[str, str, list[str], int, int | None, bool]
 
 @final
 class Core:
