@@ -1,11 +1,32 @@
 //! Moving what is durable into the image, and letting the log forget it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::{Frozen, Result, Seq};
+use crate::disk::Disk;
+use crate::log::Shelf;
+use crate::marker::Marker;
+use crate::poison::Poison;
+use crate::snapshot::{self, Summary};
+use crate::{Frozen, Image, Item, KeyRange, Result, Seq, StoreError, View};
 
 /// Applies frozen layers, takes snapshots, trims the log. Lives on a thread of its own.
-pub struct Checkpointer {}
+#[derive(Debug)]
+pub struct Checkpointer {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) view: Arc<View>,
+    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) marker: Arc<Marker>,
+    /// Where snapshots are kept.
+    pub(crate) snapshots: PathBuf,
+    /// A snapshot is due when the log has grown by this much,
+    pub(crate) snapshot_bytes: u64,
+    /// and by the size of the last one.
+    pub(crate) last_snapshot_bytes: u64,
+    /// The last snapshot is lost: take one however little the log has grown.
+    pub(crate) is_snapshot_missing: bool,
+    pub(crate) poison: Poison,
+}
 
 /// What a run of the checkpointer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +38,98 @@ pub struct Checkpointed {
 }
 
 impl Checkpointer {
-    /// Applies a layer; the log must be durable up to its end. Takes a snapshot where one is due.
-    pub fn run(&mut self, _frozen: Frozen) -> Result<Checkpointed> {
-        todo!()
+    /// Applies a layer; the log must be durable up to its end. Takes a snapshot where one is due. After a
+    /// failure the layer stays readable, and no run is accepted any more.
+    #[expect(clippy::needless_pass_by_value, reason = "a layer is applied once")]
+    pub fn run(&mut self, frozen: Frozen) -> Result<Checkpointed> {
+        let mut poison = std::mem::take(&mut self.poison);
+        let done = poison.guard(|| self.run_once(&frozen));
+        self.poison = poison;
+        done.inspect_err(|error| self.view.distrust(error))
     }
+
+    fn run_once(&mut self, frozen: &Frozen) -> Result<Checkpointed> {
+        self.apply(frozen)?;
+        let snapshot = if self.is_snapshot_due() { Some(self.take_snapshot()?) } else { None };
+        self.prepare()?;
+        Ok(Checkpointed { applied: frozen.upto, snapshot })
+    }
+
+    /// Brings a layer into the image.
+    pub(crate) fn apply(&self, frozen: &Frozen) -> Result<()> {
+        self.image().apply(frozen.upto, &mut frozen.changes().map(Ok))?;
+        self.marker.update(|recorded| recorded.applied = frozen.upto)?;
+        self.view.thaw();
+        Ok(())
+    }
+
+    fn is_snapshot_due(&self) -> bool {
+        let due = self.snapshot_bytes.max(self.last_snapshot_bytes);
+        self.is_snapshot_missing || self.shelf.grown() >= due
+    }
+
+    fn take_snapshot(&mut self) -> Result<Seq> {
+        let grown = self.shelf.grown();
+        let seq = self.image().applied();
+        let path = snapshot_path(&self.snapshots, seq);
+        let summary = self.dump(&path)?;
+        self.marker.update(|recorded| recorded.snapshot = seq)?;
+        self.shelf.restart_growth(grown);
+        self.last_snapshot_bytes = summary.file_bytes;
+        self.is_snapshot_missing = false;
+        remove_other_snapshots(&*self.disk, &self.snapshots, seq)?;
+        self.shelf.trim(seq.saturating_add(1))?;
+        Ok(seq)
+    }
+
     /// Makes room in the log ahead of its writer; cheap where there is enough.
     pub fn prepare(&mut self) -> Result<()> {
-        todo!()
+        self.shelf.prepare()
     }
-    /// Writes the state up to the last run into one file, which is verified and can be restored.
-    pub fn backup(&mut self, _to: &Path) -> Result<Seq> {
-        todo!()
+
+    /// Writes the state up to the last run into one file, which is verified and can be restored; the batch
+    /// whose state it is.
+    pub fn backup(&mut self, to: &Path) -> Result<Seq> {
+        Ok(self.dump(to)?.seq)
     }
+
+    /// Nobody else applies meanwhile, so that the scan shows one state.
+    fn dump(&self, path: &Path) -> Result<Summary> {
+        let store = self.marker.read().store;
+        let mut items = in_order(self.image().scan(KeyRange::all()));
+        snapshot::take(&*self.disk, path, (store, self.image().applied()), &mut items)
+    }
+
+    fn image(&self) -> &dyn Image {
+        self.view.image()
+    }
+}
+
+/// Records that must come in the order of their keys: an engine that mixes them up is damaged.
+fn in_order(items: impl Iterator<Item = Result<Item>>) -> impl Iterator<Item = Result<Item>> {
+    let mut last = None;
+    items.map(move |item| {
+        let (key, value) = item?;
+        if last.as_ref().is_some_and(|last| *last >= key) {
+            let why = format!("the image's records are out of order at key {}", key.escape_ascii());
+            return Err(StoreError::corrupt(Path::new("image"), 0, why));
+        }
+        last = Some(key.clone());
+        Ok((key, value))
+    })
+}
+
+/// The path of the snapshot of a state.
+pub(crate) fn snapshot_path(folder: &Path, seq: Seq) -> PathBuf {
+    folder.join(format!("{seq:020}.snapshot"))
+}
+
+/// Removes drafts, and all snapshots but one.
+pub(crate) fn remove_other_snapshots(disk: &dyn Disk, folder: &Path, seq: Seq) -> Result<()> {
+    let kept = snapshot_path(folder, seq);
+    let names = disk.list(folder).map_err(|error| StoreError::io("readdir", folder, error))?;
+    for path in names.iter().map(|name| folder.join(name)).filter(|path| *path != kept) {
+        disk.remove(&path).map_err(|error| StoreError::io("unlink", &path, error))?;
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! The only door to the file system, so that tests can stand behind it.
 
+mod handle;
 mod real;
 
 use std::fmt::Debug;
@@ -7,6 +8,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use handle::{Handle, bytes_u64, bytes_usize};
 pub use real::RealDisk;
 
 /// How a file is opened.
@@ -47,6 +49,8 @@ pub trait Disk: Debug + Send + Sync {
     fn network_file_system(&self, path: &Path) -> io::Result<Option<String>>;
     /// Bytes that may still be written.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// A number that no other store has.
+    fn draw_id(&self) -> io::Result<u64>;
     /// Whether other code finds the same files under the same paths (sled opens its own).
     fn is_real(&self) -> bool;
 }

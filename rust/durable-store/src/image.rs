@@ -1,9 +1,12 @@
 //! What is readable: the sorted state of all batches up to a number.
 
-mod chunk;
 mod memory;
 mod redb;
+mod seal;
 mod sled;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use bytes::Bytes;
 
@@ -11,7 +14,7 @@ pub use memory::MemoryImage;
 pub use redb::RedbImage;
 pub use sled::SledImage;
 
-use crate::{KeyRange, Result, Seq};
+use crate::{KeyRange, Result, Seq, StoreError};
 
 /// A record: its key and its value.
 pub type Item = (Bytes, Bytes);
@@ -36,4 +39,13 @@ pub trait Image: Send + Sync {
 
     /// The records of a stretch of keys. What is applied meanwhile may or may not be seen.
     fn scan(&self, range: KeyRange) -> Items<'_>;
+}
+
+/// Calls into an engine that may panic on damage; its panic becomes an error that names the file.
+fn shielded<T>(path: &Path, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Err(StoreError::corrupt(path, 0, format!("the image's engine panicked: {text}")))
+    })
 }

@@ -1,14 +1,22 @@
 //! What is durable: batches in order, each under its number.
 
 mod file;
+mod frame;
 mod memory;
+mod recover;
+mod replay;
+mod segment;
+mod shelf;
 
 use bytes::Bytes;
 
 pub use file::FileLog;
+pub(crate) use file::Layout;
 pub use memory::MemoryLog;
+pub(crate) use recover::{inspect, inventory};
+pub(crate) use shelf::Shelf;
 
-use crate::{Result, Seq};
+use crate::{MAX_BATCH_BYTES, Result, Seq, StoreError};
 
 /// The batches of a log, in order.
 pub type Replay<'a> = Box<dyn Iterator<Item = Result<(Seq, Bytes)>> + 'a>;
@@ -42,4 +50,25 @@ pub trait Log: Send {
 
     /// Syncs, and writes down that all of it is there: the next open then knows of any that is not.
     fn close(&mut self) -> Result<()>;
+}
+
+/// Refuses batches that are out of order or too large.
+fn check_order(next: Seq, batches: &[(Seq, Bytes)]) -> Result<()> {
+    let mut expected = next;
+    let mut length: usize = 0;
+    for (seq, batch) in batches {
+        if *seq != expected {
+            return Err(StoreError::refused(format!(
+                "the log's next batch is {expected}, so it does not take {seq}"
+            )));
+        }
+        expected = expected.saturating_add(1);
+        length = length.saturating_add(batch.len()).saturating_add(4);
+    }
+    if length > MAX_BATCH_BYTES {
+        return Err(StoreError::refused(format!(
+            "{length} bytes in one append are over the limit of {MAX_BATCH_BYTES}"
+        )));
+    }
+    Ok(())
 }

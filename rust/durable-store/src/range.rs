@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 /// The keys from `start` on, up to but without `end` (`None`: all that follow).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,4 +46,12 @@ impl From<Range<Bytes>> for KeyRange {
     fn from(range: Range<Bytes>) -> Self {
         Self { start: range.start, end: Some(range.end) }
     }
+}
+
+/// The first key after this one.
+pub(crate) fn successor(key: &[u8]) -> Bytes {
+    let mut next = BytesMut::with_capacity(key.len().saturating_add(1));
+    next.put_slice(key);
+    next.put_u8(0);
+    next.freeze()
 }

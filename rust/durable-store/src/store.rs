@@ -1,11 +1,21 @@
 //! Putting log, image and snapshot together again, whatever state they were left in.
 
-use std::path::{Path, PathBuf};
+mod check;
+mod home;
+mod recover;
+mod transfer;
+
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
+
+pub use check::{CheckReport, check};
+pub use transfer::{backup, restore};
 
 use crate::disk::{Disk, RealDisk};
 use crate::fault::FaultDisk;
-use crate::{Checkpointer, Log, Result, Seq, View};
+use crate::{Checkpointer, Log, Result, View};
+use recover::recover;
 
 /// Which engine keeps the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +96,12 @@ pub struct Opened {
     pub report: OpenReport,
 }
 
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("report", &self.report).finish_non_exhaustive()
+    }
+}
+
 /// What opening a store found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenReport {
@@ -104,41 +120,13 @@ pub struct OpenReport {
 }
 
 /// Opens stores.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Store;
 
 impl Store {
-    /// Opens the store, repairs what a crash may leave, and refuses damage.
-    pub fn open(_options: Options) -> Result<Opened> {
-        todo!()
+    /// Opens the store, or makes it; repairs what a crash may leave, and refuses damage.
+    #[expect(clippy::needless_pass_by_value, reason = "the options of an open store are its own")]
+    pub fn open(options: Options) -> Result<Opened> {
+        recover(&options)
     }
-}
-
-/// What [`check`] found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CheckReport {
-    /// Batches in the log.
-    pub batches: u64,
-    /// Records in the image.
-    pub records: u64,
-    /// The state that the last snapshot holds.
-    pub snapshot: Option<Seq>,
-    /// What is wrong, one sentence each; empty: all is well.
-    pub faults: Vec<String>,
-}
-
-/// Verifies a store that nobody has open: the log's chain, the snapshots' checksums, and the image
-/// against them.
-pub fn check(_options: Options) -> Result<CheckReport> {
-    todo!()
-}
-
-/// Writes the whole state of a store that nobody has open into one file.
-pub fn backup(_options: Options, _to: &Path) -> Result<Seq> {
-    todo!()
-}
-
-/// Makes a store out of a backup; there must be none at `options.folder`.
-pub fn restore(_from: &Path, _options: Options) -> Result<Seq> {
-    todo!()
 }

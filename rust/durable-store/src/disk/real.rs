@@ -1,4 +1,9 @@
 //! The disk of this machine.
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the one door to `std::fs`"
+)]
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -7,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{Advice, fadvise, statfs};
+use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::{Disk, DiskFile, DiskLock, OpenMode};
 
@@ -93,13 +99,22 @@ impl Disk for RealDisk {
 
     fn network_file_system(&self, path: &Path) -> io::Result<Option<String>> {
         let magic = statfs(path)?.f_type;
-        Ok(NETWORK.iter().find(|(number, _)| i128::from(magic) == *number).map(|(_, name)| (*name).to_owned()))
+        Ok(NETWORK
+            .iter()
+            .find(|(number, _)| i128::from(magic) == *number)
+            .map(|(_, name)| (*name).to_owned()))
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         let found = statfs(path)?;
         let block_bytes = u64::try_from(found.f_bsize).unwrap_or(0);
         Ok(found.f_bavail.saturating_mul(block_bytes))
+    }
+
+    fn draw_id(&self) -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        getrandom(&mut bytes, GetRandomFlags::empty())?;
+        Ok(u64::from_le_bytes(bytes))
     }
 
     fn is_real(&self) -> bool {
