@@ -27,7 +27,8 @@ _FIELDS: Final = frozenset({"id", "name", "data", "ts", "v", "user"})
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _FORM: Final = (
     'A line is one JSON object: {"name": "shop/order.placed", "data": {...}}, '
-    'and "id", "ts" (ms since the epoch), "v" and "user" where wanted.'
+    'and "id", "ts" (ms since the epoch), "v" and "user" where wanted.\n'
+    "Correct it and start again: what was accepted before stays accepted."
 )
 
 
@@ -75,13 +76,26 @@ class EventFile:
                 if not passed:
                     raise _shrunk(self.path, position, skip)
             while lines := _next_lines(text, size, (self.path, position)):
-                events = [
-                    self._read(line, position + number)
-                    for number, line in enumerate(lines, 1)
-                    if line.strip()
-                ]
-                position += len(lines)
-                yield Batch(events, position, raw.tell())
+                events, good_count, fault = self._read_all(lines, position)
+                position += good_count
+                if good_count:
+                    yield Batch(events, position, raw.tell())
+                if fault is not None:
+                    raise fault
+
+    def _read_all(
+        self, lines: list[bytes], before: int
+    ) -> tuple[list[Event[Any]], int, CommandError | None]:
+        """The events of these lines, how many lines are good, and what is wrong with the next."""
+        events: list[Event[Any]] = []
+        for count, line in enumerate(lines):
+            if not line.strip():
+                continue
+            try:
+                events.append(self._read(line, before + count + 1))
+            except CommandError as fault:
+                return events, count, fault
+        return events, len(lines), None
 
     def _read(self, line: bytes, number: int) -> Event[Any]:
         where = f"{self.path}, line {number}"

@@ -62,7 +62,7 @@ class SessionScreen:
         self._size_is_bytes = size_is_bytes
         self._event_rate = Rate()
         self._run_rate = Rate()
-        self._line_at = 0.0
+        self._line_at = _LINE_EVERY_S
         self._live: Live | None = None
 
     def __enter__(self) -> Self:

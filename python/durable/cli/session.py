@@ -9,7 +9,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from durable._errors import EventRefused, PayloadTooLarge
+
 from .counts import Counts, counts_of
+from .failure import CommandError
 
 
 if TYPE_CHECKING:
@@ -120,12 +123,27 @@ class Session:
     async def _take(self, batch: Batch) -> None:
         progress = self.progress
         if batch.events:
-            await self._engine.send_from(
-                self._feed.source, batch.position, batch.events
-            )
+            await self._send(batch)
         progress.position = batch.position
         progress.bytes_read = batch.bytes_read
         progress.event_count += len(batch.events)
+
+    async def _send(self, batch: Batch) -> None:
+        """Have a batch accepted; all of it or nothing.
+
+        Raises:
+            CommandError: the engine refuses one of its events.
+        """
+        source = self._feed.source
+        try:
+            await self._engine.send_from(source, batch.position, batch.events)
+        except (EventRefused, PayloadTooLarge) as error:
+            first = self.progress.position + 1
+            text = f"lines {first} to {batch.position} are not accepted: {error}"
+            hint = (
+                "Correct it and start again: what was accepted before stays accepted."
+            )
+            raise CommandError(text, hint, error_code=error.code) from None
 
     def _show(self) -> None:
         self.progress.counts = counts_of(self._engine.stats())

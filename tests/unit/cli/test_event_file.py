@@ -73,8 +73,11 @@ def test_a_line_that_is_no_event_is_named_with_its_number(
     tmp_path: Path, line: bytes, told: str
 ) -> None:
     path = written(tmp_path, lines_of(2) + line + b"\n")
+    batches = EventFile(path).batches(0, 100)
+    good = next(batches)
+    assert (good.position, len(good.events)) == (2, 2)
     with pytest.raises(CommandError) as caught:
-        list(EventFile(path).batches(0, 100))
+        next(batches)
     assert f"{path}, line 3" in caught.value.text
     assert told in caught.value.text
     assert "one JSON object" in caught.value.hint

@@ -38,9 +38,9 @@ def test_a_log_gets_a_line_now_and_then() -> None:
         for tenth in range(50):
             screen.show(progress(tenth / 10, tenth, tenth))
     lines = text.getvalue().splitlines()
-    assert len(lines) == 3
-    assert "20 events sent, 10/s" in lines[1]
-    assert "6 to go" in lines[1]
+    assert len(lines) == 2
+    assert "20 events sent, 10/s" in lines[0]
+    assert "6 to go" in lines[0]
 
 
 def test_a_terminal_gets_bars_and_a_table() -> None:

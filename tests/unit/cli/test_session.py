@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from durable import Event
+from durable import Event, EventRefused
 from durable.cli.event_file import Batch
+from durable.cli.failure import CommandError, ExitCode
 from durable.cli.session import Progress, Session
 
 
@@ -115,3 +116,19 @@ async def test_what_the_engine_raises_reaches_the_caller() -> None:
     engine.join = refuse  # type: ignore[method-assign]
     with pytest.raises(RuntimeError):
         await session(engine, screen).run()
+
+
+@pytest.mark.asyncio
+async def test_events_that_are_refused_are_told_with_their_lines() -> None:
+    engine, screen = FakeEngine(2), Seen()
+
+    async def refuse(*_: object) -> list[str]:
+        text = "event 'durable/own' is the engine's"
+        raise EventRefused(text)
+
+    engine.send_from = refuse  # type: ignore[method-assign]
+    with pytest.raises(CommandError) as caught:
+        await session(engine, screen).run()
+    assert "lines 3 to 3" in caught.value.text
+    assert "durable/own" in caught.value.text
+    assert caught.value.exit_code == ExitCode.BAD_INPUT
