@@ -1,5 +1,9 @@
 """What a handler is given: its event, its steps, its place in the run."""
 
+# `id` is the word users know
+
+# ruff: noqa: A002  # `id` is the word users know
+
 from __future__ import annotations
 
 import logging
@@ -132,7 +136,7 @@ class _StepMaker:
             raise UsageError(text)
         return f"{call.run.id}:{call.name}"
 
-    def make(  # noqa: PLR0917  # each is one thing the caller has at hand
+    def make(  # noqa: PLR0917  # each is one thing the caller has at hand  # each is one thing the caller has at hand
         self,
         step_id: str,
         function: Callable[..., Any],
@@ -230,7 +234,7 @@ class Steps(_StepMaker):
     ) -> StepCall[T]: ...
     def run(
         self,
-        id: str,  # noqa: A002  # the word users know
+        id: str,
         fn: Callable[..., Any],
         /,
         *args: Any,
@@ -250,12 +254,14 @@ class Steps(_StepMaker):
     def sleep(
         self,
         id: str,
-        duration: Duration,  # noqa: A002  # the word users know
-    ) -> StepCall[None]:  # the word users know
+        duration: Duration,
+    ) -> StepCall[None]:
         """Go on after so long, at no cost, whatever happens to the process meanwhile."""
         return self._make_sleep(id, self._length(id, duration), caller(1))
 
-    def sleep_until(self, id: str, when: datetime | int) -> StepCall[None]:  # as above  # noqa: A002  # the word users know
+    def sleep_until(
+        self, id: str, when: datetime | int
+    ) -> StepCall[None]:  # as above  # the word users know
         """Go on at this moment (a datetime with a time zone, or ms since the epoch)."""
         return self._make_sleep(id, self._moment(id, when), caller(1))
 
@@ -280,7 +286,7 @@ class SyncSteps(_StepMaker):
     ) -> T: ...
     def run(
         self,
-        id: str,  # noqa: A002  # the word users know
+        id: str,
         fn: Callable[..., Any],
         /,
         *args: Any,
@@ -294,12 +300,16 @@ class SyncSteps(_StepMaker):
         call = self.make(id, fn, (args, kwargs), caller(1))
         return self._run.driver.wait_for(call)
 
-    def sleep(self, id: str, duration: Duration) -> None:  # the word users know  # noqa: A002  # the word users know
+    def sleep(
+        self, id: str, duration: Duration
+    ) -> None:  # the word users know  # the word users know
         """Go on after so long, at no cost, whatever happens to the process meanwhile."""
         call = self._make_sleep(id, self._length(id, duration), caller(1))
         self._run.driver.wait_for(call)
 
-    def sleep_until(self, id: str, when: datetime | int) -> None:  # as above  # noqa: A002  # the word users know
+    def sleep_until(
+        self, id: str, when: datetime | int
+    ) -> None:  # as above  # the word users know
         """Go on at this moment (a datetime with a time zone, or ms since the epoch)."""
         call = self._make_sleep(id, self._moment(id, when), caller(1))
         self._run.driver.wait_for(call)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, Generic, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeGuard, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 from typing_extensions import TypeVar, override
@@ -11,7 +11,10 @@ from typing_extensions import TypeVar, override
 from ._setting import Place
 
 
-DataT = TypeVar("DataT", default=dict[str, Any])
+if TYPE_CHECKING:
+    DataT = TypeVar("DataT", default=dict[str, Any])
+else:
+    DataT = TypeVar("DataT")  # at run time an Event without a type takes every data
 
 MAX_TRIGGERS: Final = 10
 _NAME_FORMS: Final = (
