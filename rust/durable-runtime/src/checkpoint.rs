@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use durable_store::{Checkpointer, Frozen};
+use durable_store::{Checkpointer, Frozen, View};
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::Result;
@@ -52,6 +52,7 @@ pub(crate) enum Task {
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     tasks: Sender<Task>,
+    view: Arc<View>,
     limit: usize,
 }
 
@@ -59,10 +60,10 @@ pub(crate) struct Checkpoints {
 pub(crate) fn start(
     shared: Arc<Shared>,
     checkpointer: Checkpointer,
-    limit: usize,
+    (view, limit): (Arc<View>, usize),
 ) -> (Checkpoints, impl FnOnce() -> Result<Checkpointer>) {
     let (sender, tasks) = channel();
-    (Checkpoints { tasks: sender, limit }, move || run(&shared, checkpointer, &tasks))
+    (Checkpoints { tasks: sender, view, limit }, move || run(&shared, checkpointer, &tasks))
 }
 
 /// Ends when the shard's thread and the committer's have ended.
@@ -90,7 +91,7 @@ fn run(
 
 impl Checkpoints {
     pub(crate) fn begin_if_due(&self, shared: &Shared) {
-        let staged = shared.view.staged_bytes();
+        let staged = self.view.staged_bytes();
         if staged > self.limit {
             self.begin(shared);
         }
@@ -101,7 +102,7 @@ impl Checkpoints {
 
     /// The last one, where it is cheap.
     pub(crate) fn begin_at_close(&self, shared: &Shared) {
-        if shared.view.staged_bytes() <= AT_CLOSE_BYTES {
+        if self.view.staged_bytes() <= AT_CLOSE_BYTES {
             shared.busy.wait();
             self.begin(shared);
         }
@@ -116,7 +117,7 @@ impl Checkpoints {
             return;
         }
         let sent =
-            shared.view.freeze().is_some_and(|layer| self.tasks.send(Task::Apply(layer)).is_ok());
+            self.view.freeze().is_some_and(|layer| self.tasks.send(Task::Apply(layer)).is_ok());
         if !sent {
             shared.busy.end();
         }

@@ -78,7 +78,10 @@ impl Clock {
             ClockChoice::System => Self::System,
             ClockChoice::Scaled(factor) => Self::Scaled { start, began: Instant::now(), factor },
             ClockChoice::Virtual { is_auto, .. } => {
-                Self::Virtual { nanos: AtomicU64::new(start.as_nanos()), is_auto }
+                // A whole millisecond, as timers have: what is due after n of them is, after n of them.
+                let whole = start.plus(Duration::from_nanos(999_999)).as_millis();
+                let nanos = Timestamp::from_millis(whole).as_nanos();
+                Self::Virtual { nanos: AtomicU64::new(nanos), is_auto }
             }
         }
     }

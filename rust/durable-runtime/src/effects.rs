@@ -34,7 +34,7 @@ impl ShardLoop {
     }
 
     fn resolve_effect(&mut self, effect: Effect, ended: &FxHashSet<RunId>) -> Result<()> {
-        let view = &self.shared.view;
+        let view = &self.view;
         match effect {
             Effect::Answer { ticket, answer } => {
                 self.leaving.push(committer::answer(ticket, answer));
@@ -82,7 +82,7 @@ impl ShardLoop {
     fn page(&self, from: Bytes, before: Bytes, limit: usize) -> Result<(Vec<Record>, bool)> {
         let range = KeyRange { start: from, end: Some(before) };
         let mut records = Vec::new();
-        for record in self.shared.view.scan(range) {
+        for record in self.view.scan(range) {
             if records.len() == limit {
                 return Ok((records, false));
             }
@@ -94,10 +94,10 @@ impl ShardLoop {
     /// Runs that have ended are told of at once, the others when they end.
     pub(crate) fn watch(&mut self, runs: &[RunId]) -> Result<()> {
         for run in runs {
-            if let Some(record) = self.shared.view.get(&write::history_key(*run))? {
+            if let Some(record) = self.view.get(&write::history_key(*run))? {
                 let History { end, .. } = write::read_history(&record)?;
                 self.tell_end(*run, end.ending, end.outcome);
-            } else if self.shared.view.get(&write::run_key(*run))?.is_some() {
+            } else if self.view.get(&write::run_key(*run))?.is_some() {
                 self.watched.insert(*run);
             } else {
                 self.leave(Item::Unknown(*run));

@@ -107,10 +107,10 @@ impl Engine {
             trim_below: std::sync::atomic::AtomicU64::default(),
             counts: Mutex::new(shard.counts()),
             commits: Mutex::default(),
-            view,
+            view: Mutex::new(Some(Arc::clone(&view))),
         });
         shared.watermark.rise(log.durable());
-        let threads = Threads::start(&shared, (shard, log, checkpointer), config)?;
+        let threads = Threads::start(&shared, &view, (shard, log, checkpointer), config)?;
         let threads = Mutex::new(Some(threads));
         Ok(Self { shared, threads, capacity: config.capacity, report })
     }
@@ -251,7 +251,7 @@ impl Engine {
             counts: shared.counts.lock().clone(),
             mailbox_count: shared.mailbox.len(),
             outbox_count: shared.outbox.len(),
-            staged_bytes: shared.view.staged_bytes(),
+            staged_bytes: shared.view.lock().as_ref().map_or(0, |view| view.staged_bytes()),
             now: shared.clock.now(),
             commits: shared.commits.lock().stats(),
         }
@@ -268,6 +268,7 @@ impl Engine {
             }
         }
         let ended = threads.stop(&self.shared);
+        drop(self.shared.view.lock().take());
         let closed = Error::closed();
         self.shared.watermark.fail(closed.clone());
         self.shared.waiters.end(&closed);

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use durable_core::{Command, NewEvent, Record, RunId, Shard, Timestamp, Turn, Write, write};
-use durable_store::{Seq, batch};
+use durable_store::{Seq, View, batch};
 use rustc_hash::FxHashSet;
 
 use crate::checkpoint::Checkpoints;
@@ -30,6 +30,7 @@ const COUNTS_EVERY: Duration = Duration::from_millis(20);
 /// See the file's first line.
 pub(crate) struct ShardLoop {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) view: Arc<View>,
     pub(crate) shard: Shard,
     pub(crate) next_seq: Seq,
     pub(crate) checkpoints: Checkpoints,
@@ -131,7 +132,7 @@ impl ShardLoop {
             Message::Reload(run, epoch) => {
                 // What this turn has changed so far is not in the view yet: it is of no matter, since
                 // work that changed was abandoned or offered anew.
-                let offer = self.executor.reload(&self.shared.view, run, epoch)?;
+                let offer = self.executor.reload(&self.view, run, epoch)?;
                 let item = offer.map_or(Item::Abandon { run, epoch }, |o| Item::Work(Box::new(o)));
                 self.leaving.push(Leaving::Item(item));
             }
@@ -150,7 +151,7 @@ impl ShardLoop {
             if key.len() > durable_store::MAX_KEY_BYTES {
                 return Ok(None); // it will be refused
             }
-            Ok(self.shared.view.get(&key)?.map(|value| (key, value)))
+            Ok(self.view.get(&key)?.map(|value| (key, value)))
         };
         let events: Result<Vec<_>> = events
             .into_iter()
@@ -164,11 +165,11 @@ impl ShardLoop {
         if writes.is_empty() {
             return Ok(None);
         }
-        let changes = resolve::changes(&self.shared.view, writes)?;
+        let changes = resolve::changes(&self.view, writes)?;
         let seq = self.next_seq;
         self.next_seq = seq.saturating_add(1);
         let batch = batch::encode(&changes);
-        self.shared.view.stage(seq, &changes)?;
+        self.view.stage(seq, &changes)?;
         Ok(Some((seq, batch)))
     }
 

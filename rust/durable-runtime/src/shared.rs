@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::checkpoint::Busy;
 use crate::clock::Clock;
 use crate::commit_times::CommitTimes;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mailbox::Mailbox;
 use crate::outbox::Outbox;
 use crate::pipeline::Pipeline;
@@ -21,7 +21,8 @@ use crate::watermark::Watermark;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
-    pub(crate) view: Arc<View>,
+    /// For reads from any thread; gone when the engine is closed, and the store's lock with it.
+    pub(crate) view: Mutex<Option<Arc<View>>>,
     pub(crate) mailbox: Mailbox,
     pub(crate) outbox: Outbox,
     pub(crate) pipeline: Pipeline,
@@ -40,8 +41,10 @@ pub(crate) struct Shared {
 impl Shared {
     /// Something that was read, once all that it can have seen is durable.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&View) -> Result<T>) -> Result<T> {
-        let seen = look(&self.view)?;
-        self.wait_for(self.view.staged())?;
+        let view = self.view.lock().clone();
+        let view = view.ok_or_else(|| self.poison.check().err().unwrap_or_else(Error::closed))?;
+        let seen = look(&view)?;
+        self.wait_for(view.staged())?;
         Ok(seen)
     }
 

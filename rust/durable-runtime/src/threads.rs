@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use durable_core::Shard;
-use durable_store::{Checkpointer, Log};
+use durable_store::{Checkpointer, Log, View};
 
 use crate::checkpoint;
 use crate::committer::Committer;
@@ -29,15 +29,20 @@ pub(crate) struct Threads {
 impl Threads {
     pub(crate) fn start(
         shared: &Arc<Shared>,
+        view: &Arc<View>,
         (shard, log, checkpointer): (Shard, Box<dyn Log>, Checkpointer),
         config: &Config,
     ) -> Result<Self> {
-        let (checkpoints, checkpointing) =
-            checkpoint::start(Arc::clone(shared), checkpointer, config.checkpoint_bytes);
+        let (checkpoints, checkpointing) = checkpoint::start(
+            Arc::clone(shared),
+            checkpointer,
+            (Arc::clone(view), config.checkpoint_bytes),
+        );
         let next_seq = log.next_seq();
         let committer = Committer::new(Arc::clone(shared), log, config.sync, checkpoints.tasks());
         let shard_loop = ShardLoop {
             shared: Arc::clone(shared),
+            view: Arc::clone(view),
             shard,
             next_seq,
             checkpoints,
