@@ -62,6 +62,7 @@ impl Driver {
         (page, mistake): (usize, Option<Mistake>),
     ) -> Result<Self, String> {
         let shard = load(storage.as_ref(), settings, now)?;
+        let next_seq = storage.next_seq();
         Ok(Self {
             shard,
             storage,
@@ -69,19 +70,9 @@ impl Driver {
             asked: VecDeque::new(),
             uncommitted: VecDeque::new(),
             page,
-            next_seq: 1,
+            next_seq,
             mistake,
         })
-    }
-
-    /// Numbers of turns go on where the store's log ends.
-    pub fn number_from(&mut self, next_seq: Seq) {
-        self.next_seq = next_seq;
-    }
-
-    /// The number of the next turn.
-    pub fn next_seq(&self) -> Seq {
-        self.next_seq
     }
 
     /// One turn over up to `most` commands, at a moment of the clock and with the latest there was.

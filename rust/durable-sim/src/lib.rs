@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod chance;
 pub mod clock;
 pub mod digest;
+pub mod disk_storage;
 pub mod driver;
 pub mod executor;
 pub mod mistake;

@@ -5,22 +5,10 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use durable_core::Record;
+pub use durable_store::{Change, Seq};
 
 use crate::chance::Chance;
-
-/// The number of a turn's batch in the log.
-pub type Seq = u64;
-
-/// One change of one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The key.
-    pub key: Bytes,
-    /// Its new value; `None`: the key goes.
-    pub value: Option<Bytes>,
-    /// The key held nothing before.
-    pub is_new: bool,
-}
+use crate::tally::Tally;
 
 /// All records, by key.
 pub type Records = BTreeMap<Bytes, Bytes>;
@@ -46,10 +34,12 @@ pub trait Storage: Debug {
     fn stage(&mut self, seq: Seq, changes: &[Change]);
     /// All that is staged becomes durable. An error is final: nothing more goes until it is opened again.
     fn append(&mut self) -> Result<(), String>;
+    /// The number that the next turn with changes gets.
+    fn next_seq(&self) -> Seq;
     /// The next append fails.
     fn refuse_next(&mut self, chance: &mut Chance);
     /// What runs beside: checkpoints.
-    fn rest(&mut self, chance: &mut Chance) -> Result<(), String>;
+    fn rest(&mut self, chance: &mut Chance, tally: &mut Tally) -> Result<(), String>;
     /// The end, and a new beginning out of what is left.
     fn reopen(&mut self, cut: Cut, chance: &mut Chance) -> Result<(), String>;
     /// A byte changes while the process is down: `Ok(true)` where opening says so, `Ok(false)` where it
@@ -150,11 +140,15 @@ impl Storage for MapStorage {
         Ok(())
     }
 
+    fn next_seq(&self) -> Seq {
+        1 // it does not number what it keeps
+    }
+
     fn refuse_next(&mut self, _chance: &mut Chance) {
         self.refuses_next = true;
     }
 
-    fn rest(&mut self, _chance: &mut Chance) -> Result<(), String> {
+    fn rest(&mut self, _chance: &mut Chance, _tally: &mut Tally) -> Result<(), String> {
         Ok(())
     }
 

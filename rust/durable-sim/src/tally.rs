@@ -42,12 +42,14 @@ impl Tally {
 }
 
 /// Rare branches that a campaign must have come to.
-pub const MUST_HAPPEN: [&str; 41] = [
+pub const MUST_HAPPEN: [&str; 46] = [
     "acknowledged event",
     "append refused",
     "byte flipped",
     "call repeated after a crash",
     "call repeated after an error",
+    "checkpoint failed",
+    "checkpoint made",
     "clock jumped ahead",
     "clock jumped back",
     "cut between append and effects",
@@ -69,6 +71,8 @@ pub const MUST_HAPPEN: [&str; 41] = [
     "event kept while its run lives",
     "executor died",
     "executor drained",
+    "flip detected",
+    "flip harmless",
     "function archived",
     "history deleted",
     "killed",
@@ -82,6 +86,7 @@ pub const MUST_HAPPEN: [&str; 41] = [
     "report stale",
     "resend after a crash",
     "source position repeated",
+    "snapshot taken",
     "timer beyond the window",
     "woken while parking",
 ];

@@ -14,6 +14,7 @@ use durable_core::{Command, Epoch, EventId, FunctionSpec, RunId, Timestamp};
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::digest::Digest;
+use crate::disk_storage::DiskStorage;
 use crate::driver::{Driver, Sealed};
 use crate::executor::Executor;
 use crate::mistake::Mistake;
@@ -139,10 +140,15 @@ impl World {
             skips_sync: mistake == Some(Mistake::SkipsSync),
             tears: mistake == Some(Mistake::TearsTurns),
         };
-        let storage: Box<dyn Storage> = Box::new(MapStorage::new(flaws));
+        let start = |what| Finding { seed, turns: 0, what };
+        let storage: Box<dyn Storage> = if mix.has_disk && mistake.is_none() {
+            Box::new(DiskStorage::new(&mut chance).map_err(start)?)
+        } else {
+            Box::new(MapStorage::new(flaws))
+        };
         let clock = Clock::new();
         let driver = Driver::open(storage, mix.settings.clone(), clock.wall(), (mix.page, mistake));
-        let driver = driver.map_err(|what| Finding { seed, turns: 0, what })?;
+        let driver = driver.map_err(start)?;
         let model = Model::new(mix.settings.clone(), !mix.is_hostile);
         let executor = Executor::new(chance.fork(), &mix);
         let mut world = Self {

@@ -27,7 +27,7 @@ impl World {
                 }
                 let wait = self.chance.length(Duration::from_micros(200));
                 self.plan(wait, Happening::Release);
-                self.driver.storage.rest(&mut self.chance)
+                self.driver.storage.rest(&mut self.chance, &mut self.tally)
             }
             Err(_) => {
                 if self.is_poisoned {
@@ -52,7 +52,9 @@ impl World {
 
     /// Effects go, in order. `early`: the turn is not durable, and only a mistake lets them go.
     pub(super) fn let_out(&mut self, turn: &Rc<Sealed>, early: bool) -> Result<(), String> {
-        if turn.commands.iter().any(|command| matches!(command, Command::ConnectExecutor { .. })) {
+        let is_connect = |command: &Command| matches!(command, Command::ConnectExecutor { .. });
+        let is_first = early == (self.mistake == Some(Mistake::OffersEarly));
+        if is_first && turn.commands.iter().any(is_connect) {
             // From here on what leaves is for the new executor, which has nothing yet.
             self.is_connected = true;
             self.losses = self.losses.saturating_add(1);

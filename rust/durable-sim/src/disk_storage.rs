@@ -1,0 +1,166 @@
+//! The real store on a disk that is simulated: log, image, checkpoints and snapshots, with power cuts,
+//! failing calls and flipped bits.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use durable_core::Record;
+use durable_store::fault::{Failure, FaultDisk, Plan};
+use durable_store::{Change, ImageKind, KeyRange, Opened, Options, Seq, Store, batch};
+
+use crate::chance::Chance;
+use crate::storage::{Cut, Records, Storage, dump};
+use crate::tally::Tally;
+
+/// See the module.
+pub struct DiskStorage {
+    disk: FaultDisk,
+    sizes: Sizes,
+    opened: Opened,
+    unsynced: Vec<(Seq, Bytes)>,
+    has_plan: bool,
+}
+
+/// Small, so that a short world meets every boundary.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    segment: u64,
+    grow: u64,
+    snapshot: u64,
+    reserve: u64,
+}
+
+impl fmt::Debug for DiskStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiskStorage").field("sizes", &self.sizes).finish_non_exhaustive()
+    }
+}
+
+impl DiskStorage {
+    /// A new store on a disk whose accidents are drawn from `chance`.
+    pub fn new(chance: &mut Chance) -> Result<Self, String> {
+        let sizes = Sizes {
+            segment: 4_096 << chance.small(0, 4),
+            grow: 4_096,
+            snapshot: 2_048 << chance.small(0, 6),
+            reserve: if chance.happens(500) { 4_096 } else { 0 },
+        };
+        let disk = FaultDisk::new(chance.draw());
+        let opened = open(&disk, sizes).map_err(|error| format!("a new store: {error}"))?;
+        Ok(Self { disk, sizes, opened, unsynced: Vec::new(), has_plan: false })
+    }
+
+    fn open_again(&mut self, disk: FaultDisk) -> Result<(), String> {
+        let opened = open(&disk, self.sizes);
+        self.opened = opened.map_err(|error| format!("after a crash: {error}"))?;
+        self.disk = disk;
+        self.unsynced.clear();
+        self.has_plan = false;
+        Ok(())
+    }
+}
+
+fn open(disk: &FaultDisk, sizes: Sizes) -> durable_store::Result<Opened> {
+    let mut options = Options::on(Arc::new(disk.clone()), "/store", ImageKind::Memory);
+    options.checkpoint_bytes = 1_024;
+    options.segment_bytes = sizes.segment;
+    options.grow_bytes = sizes.grow;
+    options.snapshot_bytes = sizes.snapshot;
+    options.reserve_bytes = sizes.reserve;
+    options.holder = "simulated".to_owned();
+    Store::open(options)
+}
+
+/// Reads do not fail here: a read that does is a finding.
+#[expect(clippy::panic, reason = "a world catches it and prints its seed")]
+fn sound<T>(result: durable_store::Result<T>) -> T {
+    result.unwrap_or_else(|error| panic!("a read failed: {error}"))
+}
+
+impl Storage for DiskStorage {
+    fn get(&self, key: &[u8]) -> Option<Bytes> {
+        sound(self.opened.view.get(key))
+    }
+
+    fn scan(&self, from: &[u8], before: &[u8], limit: usize) -> Vec<Record> {
+        let range = Bytes::copy_from_slice(from)..Bytes::copy_from_slice(before);
+        self.opened.view.scan(KeyRange::from(range)).take(limit).map(sound).collect()
+    }
+
+    fn stage(&mut self, seq: Seq, changes: &[Change]) {
+        sound(self.opened.view.stage(seq, changes));
+        self.unsynced.push((seq, batch::encode(changes)));
+    }
+
+    fn append(&mut self) -> Result<(), String> {
+        let unsynced = self.unsynced.clone();
+        self.opened.log.append(&unsynced).map_err(|error| error.to_string())?;
+        self.unsynced.clear();
+        Ok(())
+    }
+
+    fn next_seq(&self) -> Seq {
+        self.opened.log.next_seq()
+    }
+
+    fn refuse_next(&mut self, chance: &mut Chance) {
+        let failure = if chance.happens(500) { Failure::InputOutput } else { Failure::Full };
+        let at = self.disk.calls().saturating_add(chance.within(0, 3));
+        self.has_plan = true;
+        self.disk.fail(Some(Plan { at, failure, persists: chance.happens(500) }));
+    }
+
+    fn rest(&mut self, chance: &mut Chance, tally: &mut Tally) -> Result<(), String> {
+        if !self.unsynced.is_empty() || chance.happens(600) {
+            return Ok(());
+        }
+        let Some(frozen) = self.opened.view.freeze() else { return Ok(()) };
+        match self.opened.checkpointer.run(frozen) {
+            Ok(done) => {
+                let took = done.snapshot.is_some();
+                tally.note(if took { "snapshot taken" } else { "checkpoint made" });
+                Ok(())
+            }
+            Err(_) if self.has_plan => {
+                tally.note("checkpoint failed");
+                Ok(())
+            }
+            Err(error) => Err(format!("a checkpoint: {error}")),
+        }
+    }
+
+    fn reopen(&mut self, cut: Cut, _chance: &mut Chance) -> Result<(), String> {
+        let disk = match cut {
+            Cut::Kill => self.disk.kill(),
+            Cut::Power => self.disk.crash(),
+            Cut::PowerInAppend => {
+                let unsynced = std::mem::take(&mut self.unsynced);
+                // Whether it says that it failed is no matter: the power goes now.
+                drop(self.opened.log.write(&unsynced));
+                self.disk.crash()
+            }
+        };
+        self.open_again(disk)
+    }
+
+    fn flip(&mut self, chance: &mut Chance) -> Result<bool, String> {
+        let disk = self.disk.copy();
+        let files: Vec<(PathBuf, u64)> =
+            disk.files().into_iter().filter(|(_, length)| *length > 0).collect();
+        let Some((path, length)) = chance.pick(&files) else { return Ok(false) };
+        let (byte, bit) = (chance.below(*length), u8::try_from(chance.below(8)).unwrap_or(0));
+        disk.flip(path, byte, bit).map_err(|error| error.to_string())?;
+        let Ok(opened) = open(&disk, self.sizes) else { return Ok(true) };
+        let found: Records = {
+            let all = opened.view.scan(KeyRange::all());
+            all.map(sound).collect()
+        };
+        if found == dump(self) {
+            Ok(false)
+        } else {
+            Err(format!("bit {bit} of byte {byte} of {} flipped unseen", path.display()))
+        }
+    }
+}
