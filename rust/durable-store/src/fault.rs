@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chance::Chance;
+pub use chance::Chance;
 use file::Inode;
 
 use crate::disk::{Disk, DiskFile, DiskLock, OpenMode};

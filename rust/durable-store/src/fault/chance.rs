@@ -3,27 +3,34 @@
 /// Numbers drawn from a seed (SplitMix64; Steele, Lea and Flood, "Fast splittable pseudorandom number
 /// generators", 2014).
 #[derive(Clone, Debug)]
-pub(super) struct Chance {
+pub struct Chance {
     state: u64,
 }
 
 impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
+    /// Chance out of a seed.
+    pub fn new(seed: u64) -> Self {
         Self { state: mix(seed) }
     }
 
-    pub(super) fn draw(&mut self) -> u64 {
+    /// Any number.
+    pub fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.state)
     }
 
     /// A number from 0 to `most`, both included.
-    pub(super) fn up_to(&mut self, most: usize) -> usize {
+    pub fn up_to(&mut self, most: usize) -> usize {
         pick(self.draw(), most)
     }
 
+    /// Whether it happens this time, as it does once in `count` times.
+    pub fn one_in(&mut self, count: usize) -> bool {
+        self.up_to(count.saturating_sub(1)) == 0
+    }
+
     /// A number from 0 to `most` that belongs to one thing among many.
-    pub(super) fn for_one(&self, thing: u64, most: usize) -> usize {
+    pub fn for_one(&self, thing: u64, most: usize) -> usize {
         pick(mix(self.state ^ mix(thing)), most)
     }
 }

@@ -9,7 +9,7 @@ use super::frame::{self, HEADER_BYTES, Place};
 use super::recover::{Tail, recover};
 use super::replay::Walk;
 use super::segment::{FRAMES_FROM, Heading, Link, path_of};
-use super::shelf::{SPARE, Shelf};
+use super::shelf::Shelf;
 use super::{Log, Replay, check_order};
 use crate::disk::{Disk, Handle, OpenMode, bytes_u64};
 use crate::lock::StoreLock;
@@ -200,8 +200,7 @@ impl Writer {
         let file = match shelf.take_spare() {
             Some(spare) => spare,
             None => {
-                let path = shelf.folder().join(SPARE);
-                let file = Handle::open(shelf.disk(), &path, OpenMode::Truncate)?;
+                let file = shelf.draft()?;
                 file.write_zeros(0, self.grow_bytes)?;
                 file
             }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::replay::Walk;
 use super::segment::{Found, Heading, Link, Reader, list, path_of};
-use super::shelf::{SPARE, Shelf};
+use super::shelf::{DRAFT, Shelf};
 use crate::disk::{Disk, Handle, OpenMode, bytes_u64, bytes_usize};
 use crate::marker::Recorded;
 use crate::{Result, Seq, StoreError};
@@ -120,6 +120,8 @@ pub(super) fn recover(shelf: &Shelf) -> Result<Tail> {
     let recorded = shelf.marker().read();
     let firsts = inventory(shelf.disk(), shelf.folder(), &recorded)?;
     sweep(shelf, recorded.oldest)?;
+    // a name that an earlier process could not sync is as good as lost, though it can be seen
+    shelf.sync_folder()?;
     let newest = firsts.last().copied().unwrap_or(recorded.newest);
     for first in &firsts {
         let path = path_of(shelf.folder(), *first);
@@ -166,7 +168,12 @@ fn settle(file: &Handle, survey: &Survey) -> Result<u64> {
 
 /// Removes what a crash left of segments that were being made or taken away.
 fn sweep(shelf: &Shelf, oldest: Seq) -> Result<()> {
-    shelf.remove(&shelf.folder().join(SPARE))?;
+    let folder = shelf.folder();
+    let names = shelf.disk().list(folder);
+    let names = names.map_err(|error| StoreError::io("readdir", folder, error))?;
+    for name in names.iter().filter(|name| name.starts_with(DRAFT)) {
+        shelf.remove(&folder.join(name))?;
+    }
     for first in list(shelf.disk(), shelf.folder())? {
         if first < oldest {
             shelf.remove(&path_of(shelf.folder(), first))?;

@@ -12,8 +12,9 @@ use crate::disk::{Disk, Handle, OpenMode};
 use crate::marker::Marker;
 use crate::{Result, Seq, StoreError};
 
-/// The name of the segment that is ready.
-pub(super) const SPARE: &str = "spare";
+/// How the names of segments begin that are being made. Log and checkpointer make them at the same time, so
+/// each has a name of its own: with a shared one, both would write to one file.
+pub(super) const DRAFT: &str = "draft-";
 
 /// The log's files but the newest.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Shelf {
     grown: AtomicU64,
     /// Bytes appended since the log was opened.
     appended: AtomicU64,
+    /// Drafts begun since the log was opened.
+    drafts: AtomicU64,
     stock: Mutex<Stock>,
 }
 
@@ -53,6 +56,7 @@ impl Shelf {
             busy_bytes,
             grown: AtomicU64::new(0),
             appended: AtomicU64::new(0),
+            drafts: AtomicU64::new(0),
             stock: Mutex::default(),
         }
     }
@@ -124,18 +128,24 @@ impl Shelf {
         if !is_busy || self.stock().spare.is_some() {
             return Ok(());
         }
-        let path = self.folder.join(SPARE);
-        let file = Handle::open(self.disk(), &path, OpenMode::Truncate)?;
+        let file = self.draft()?;
         let filled = file.write_zeros(0, self.segment_bytes).and_then(|()| file.sync());
         match filled {
             // a disk without room for a spare has room for a shorter segment perhaps
-            Err(StoreError::Full { .. }) => self.remove(&path),
+            Err(StoreError::Full { .. }) => self.remove(&file.path),
             Err(error) => Err(error),
             Ok(()) => {
                 self.stock().spare = Some(file);
                 Ok(())
             }
         }
+    }
+
+    /// An empty file for a segment, under a name that no other has.
+    pub(super) fn draft(&self) -> Result<Handle> {
+        let number = self.drafts.fetch_add(1, Ordering::Relaxed);
+        let path = self.folder.join(format!("{DRAFT}{number}"));
+        Handle::open(self.disk(), &path, OpenMode::Truncate)
     }
 
     pub(super) fn take_spare(&self) -> Option<Handle> {
@@ -156,7 +166,7 @@ impl Shelf {
         Ok(file.renamed(to))
     }
 
-    fn sync_folder(&self) -> Result<()> {
+    pub(super) fn sync_folder(&self) -> Result<()> {
         let done = self.disk.sync_dir(&self.folder);
         done.map_err(|error| StoreError::io("fsync", &self.folder, error))
     }

@@ -45,6 +45,10 @@ impl Home {
         if is_new {
             found(options, 1, None)?;
         }
+        for folder in [options.folder.clone(), options.folder.join("snapshots")] {
+            // a name that an earlier process could not sync is as good as lost, though it can be seen
+            disk.sync_dir(&folder).map_err(|error| StoreError::io("fsync", &folder, error))?;
+        }
         Self::read(options, lock, is_new)
     }
 

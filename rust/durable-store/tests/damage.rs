@@ -1,0 +1,204 @@
+//! Bytes change on the disk: that is an error that names the place, or it harms nothing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use durable_store::conformance::Verdict;
+use durable_store::fault::{Chance, FaultDisk};
+use durable_store::{
+    Change, ImageKind, Item, KeyRange, Opened, Options, Result, Store, StoreError, batch, check,
+};
+
+fn options(disk: &FaultDisk, kind: ImageKind) -> Options {
+    Options {
+        segment_bytes: 12 << 10,
+        grow_bytes: 4 << 10,
+        snapshot_bytes: 20 << 10,
+        reserve_bytes: 0,
+        page_bytes: 1 << 20,
+        ..Options::on(Arc::new(disk.clone()), "/store", kind)
+    }
+}
+
+fn append(opened: &mut Opened, chance: &mut Chance) -> Result<()> {
+    let seq = opened.log.next_seq();
+    let value = vec![if seq % 3 == 0 { 0 } else { 7 }; chance.up_to(900)];
+    let key = Bytes::from(format!("key-{:02}", seq % 20));
+    let value = (seq % 5 != 0).then(|| Bytes::from(value));
+    let changes = [Change { key, value, is_new: false }];
+    opened.view.stage(seq, &changes)?;
+    opened.log.append(&[(seq, batch::encode(&changes))])
+}
+
+/// A store with a snapshot, several segments, and an end of its own.
+fn make(kind: ImageKind, is_closed: bool) -> Result<(FaultDisk, Vec<Item>)> {
+    let disk = FaultDisk::new(1);
+    let mut chance = Chance::new(2);
+    let mut opened = Store::open(options(&disk, kind))?;
+    for turn in 1..=90 {
+        append(&mut opened, &mut chance)?;
+        if turn % 30 == 0 {
+            opened.view.freeze().map(|frozen| opened.checkpointer.run(frozen)).transpose()?;
+        }
+    }
+    for _ in 0..8 {
+        append(&mut opened, &mut chance)?;
+    }
+    let state = opened.view.scan(KeyRange::all()).collect::<Result<Vec<_>>>()?;
+    if is_closed {
+        opened.log.close()?;
+    }
+    Ok((disk, state))
+}
+
+fn read(disk: &FaultDisk, kind: ImageKind) -> Result<Vec<Item>> {
+    Store::open(options(disk, kind))?.view.scan(KeyRange::all()).collect()
+}
+
+/// Damages a copy in each way that `ways` lists for a file's length; counts what was noticed at once.
+fn damage_all(
+    (disk, state): &(FaultDisk, Vec<Item>),
+    kind: ImageKind,
+    ways: impl Fn(u64) -> Vec<(u64, u64)>,
+    damage: impl Fn(&mut Vec<u8>, u64),
+) -> std::result::Result<(u64, u64), String> {
+    let (mut noticed, mut harmless) = (0, 0);
+    for (path, length) in disk.files() {
+        if path.ends_with("lock") {
+            continue;
+        }
+        for (at, salt) in ways(length) {
+            let copy = disk.copy();
+            copy.damage(&path, |bytes| damage(bytes, at.wrapping_add(salt << 48)))
+                .map_err(|error| error.to_string())?;
+            match read(&copy, kind) {
+                Err(StoreError::Corrupt { .. } | StoreError::Newer { .. }) => noticed += 1,
+                Err(other) => return Err(format!("{} at {at}: {other}", path.display())),
+                Ok(found) if found == *state => harmless += 1,
+                Ok(found) => {
+                    return Err(format!(
+                        "{} of {length} at {at}: {} records without a word, not {}",
+                        path.display(),
+                        found.len(),
+                        state.len()
+                    ));
+                }
+            }
+        }
+    }
+    Ok((noticed, harmless))
+}
+
+fn flip(bytes: &mut [u8], at: u64) {
+    let bit = at % 8;
+    bytes[at as usize] ^= 1 << bit;
+}
+
+/// One bit of each byte of each file, of a store that was closed.
+#[test]
+fn no_flipped_bit_goes_unnoticed_and_does_harm() -> Verdict {
+    let made = make(ImageKind::Memory, true).map_err(|error| error.to_string())?;
+    let each = |length| (0..length).map(|at| (at, 0)).collect();
+    let (noticed, harmless) =
+        damage_all(&made, ImageKind::Memory, each, |bytes, at| flip(bytes, at))?;
+    println!("{noticed} noticed, {harmless} harmless");
+    assert!(noticed > 10_000, "a flip in the log must be noticed");
+    Ok(())
+}
+
+/// The same where the process died: the last append has nothing after it that could prove it.
+#[test]
+fn no_flipped_bit_goes_unnoticed_after_a_kill() -> Verdict {
+    let made = make(ImageKind::Memory, false).map_err(|error| error.to_string())?;
+    let each = |length| (0..length).map(|at| (at, 0)).collect();
+    let (noticed, harmless) =
+        damage_all(&made, ImageKind::Memory, each, |bytes, at| flip(bytes, at))?;
+    println!("{noticed} noticed, {harmless} harmless");
+    Ok(())
+}
+
+/// A store that was closed knows how long its files are.
+#[test]
+fn no_file_is_cut_short_without_an_error() -> Verdict {
+    let made = make(ImageKind::Memory, true).map_err(|error| error.to_string())?;
+    let some = |length: u64| (0..length).step_by(61).map(|at| (at, 0)).collect();
+    damage_all(&made, ImageKind::Memory, some, |bytes, at| bytes.truncate(at as usize))?;
+    Ok(())
+}
+
+/// Blocks that went to another place, or were never written, are not taken for what they replace.
+#[test]
+fn no_swapped_or_zeroed_block_goes_unnoticed() -> Verdict {
+    let made = make(ImageKind::Memory, true).map_err(|error| error.to_string())?;
+    let blocks =
+        |length: u64| (0..length / 512).flat_map(|at| [(at, 0), (at, 1), (at, 2)]).collect();
+    damage_all(&made, ImageKind::Memory, blocks, |bytes, at| {
+        let (block, way) = ((at & 0xffff_ffff) as usize * 512, at >> 48);
+        let range = block..(block + 512).min(bytes.len());
+        match way {
+            0 => bytes[range].fill(0),
+            1 if block >= 512 => bytes.copy_within(block - 512..block, range.start),
+            _ => bytes[range].reverse(),
+        }
+    })?;
+    Ok(())
+}
+
+/// Files that are gone, each one.
+#[test]
+fn no_file_is_missing_without_an_error() -> Verdict {
+    let (disk, state) = make(ImageKind::Memory, true).map_err(|error| error.to_string())?;
+    for (path, _) in disk.files() {
+        let copy = disk.copy();
+        durable_store::disk::Disk::remove(&copy, &path).map_err(|error| error.to_string())?;
+        match read(&copy, ImageKind::Memory) {
+            Ok(found) if path.ends_with("lock") => assert_eq!(found, state),
+            Ok(_) => return Err(format!("{} is gone, and nobody minds", path.display())),
+            Err(StoreError::Corrupt { .. } | StoreError::Io { .. }) => {}
+            Err(other) => return Err(other.to_string()),
+        }
+    }
+    Ok(())
+}
+
+/// redb itself notices few flipped bits; what we lay over it does, or `check` does.
+#[test]
+fn no_flipped_bit_of_a_redb_image_gives_other_records() -> Verdict {
+    let kind = ImageKind::Redb;
+    let made = make(kind, true).map_err(|error| error.to_string())?;
+    let (disk, state) = &made;
+    let mut chance = Chance::new(3);
+    let (path, length) =
+        disk.files().into_iter().find(|(path, _)| path.ends_with("image.redb")).unwrap();
+    let mut unnoticed = 0;
+    for _ in 0..150 {
+        let copy = disk.copy();
+        let at = chance.up_to(length as usize - 1) as u64;
+        copy.flip(&path, at, (at % 8) as u8).unwrap();
+        let found = read(&copy, kind);
+        if matches!(&found, Ok(found) if found == state) || found.is_err() {
+            continue;
+        }
+        unnoticed += 1;
+        let report = check(options(&copy, kind)).map_err(|error| error.to_string())?;
+        assert!(!report.faults.is_empty(), "a flip at {at} gives other records and no fault");
+    }
+    println!("{unnoticed} of 150 flips in redb's file gave other records at a scan");
+    Ok(())
+}
+
+/// `check` finds nothing wrong with a store that is well.
+#[test]
+fn a_sound_store_has_no_faults() -> Verdict {
+    for kind in [ImageKind::Memory, ImageKind::Redb] {
+        for is_closed in [true, false] {
+            let (disk, state) = make(kind, is_closed).map_err(|error| error.to_string())?;
+            let report = check(options(&disk, kind)).map_err(|error| error.to_string())?;
+            assert_eq!(report.faults, Vec::<String>::new());
+            assert_eq!(report.records, state.len() as u64);
+            assert_eq!(report.last, 98);
+            assert!(report.snapshot.is_some(), "the store is made so that it has a snapshot");
+        }
+    }
+    Ok(())
+}
