@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .options import DEFAULT_STORE, AsJson, Cursor, Limit, Since, Store, since_ms
-from .output import as_text, clip, moment, print_json, results, to_ms
+from .output import ID_WIDTH, as_text, clip, print_json, results, short_moment, to_ms
 from .reading import read
 
 
@@ -59,17 +59,16 @@ def list_(
 def events_table(listed: "list[ReceivedEvent]") -> Table:
     """A line for each event."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("event", "name", "received", "sender's id"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("runs", justify="right")
-    table.add_column("data")
+    table.add_column("event", no_wrap=True, min_width=ID_WIDTH)
+    table.add_column("name", no_wrap=True, min_width=10)
+    table.add_column("received", no_wrap=True, min_width=len("06-21 06:19:16"))
+    table.add_column("runs", justify="right", no_wrap=True)
+    table.add_column("data", no_wrap=True, overflow="ellipsis", ratio=1)
     for one in listed:
-        sent_id = one.event.id if one.event.id != one.id else ""
         table.add_row(
             one.id,
             one.event.name,
-            moment(one.received_at),
-            Text(clip(sent_id or "", 20)),
+            short_moment(one.received_at),
             str(len(one.run_ids)) if one.duplicate_of is None else "repeat",
             Text(clip(as_text(one.event.data), _DATA_WIDTH)),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 
 _MS_IN: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000))
+ID_WIDTH: Final = 26
+"""How many letters the engine's ids have."""
+
+_PIPED_WIDTH: Final = 120
 _SECOND_MS: Final = 1000
 _TENS_OF_SECONDS_MS: Final = 10_000
 
@@ -22,7 +27,8 @@ _TENS_OF_SECONDS_MS: Final = 10_000
 @cache
 def results() -> Console:
     """The screen for what was asked for: stdout."""
-    return Console(highlight=False)
+    is_piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(highlight=False, width=_PIPED_WIDTH if is_piped else None)
 
 
 @cache
@@ -45,6 +51,11 @@ def moment(at: datetime | None, *, with_ms: bool = False) -> str:
     local = at.astimezone()
     shown = f"{local:%Y-%m-%d %H:%M:%S}"
     return f"{shown}.{local.microsecond // 1000:03}" if with_ms else shown
+
+
+def short_moment(at: datetime | None) -> str:
+    """A moment as `11-21 05:00:01`, for tables."""
+    return moment(at).partition("-")[2]
 
 
 def to_ms(at: datetime | None) -> int | None:

@@ -10,7 +10,17 @@ from rich.text import Text
 
 from .failure import CommandError, ExitCode
 from .options import DEFAULT_STORE, AsJson, Cursor, Limit, Since, Store, since_ms
-from .output import as_text, clip, length, moment, print_json, results, to_ms
+from .output import (
+    ID_WIDTH,
+    as_text,
+    clip,
+    length,
+    moment,
+    print_json,
+    results,
+    short_moment,
+    to_ms,
+)
 from .reading import read
 from .run_picture import picture_of
 from .timeline import style_of
@@ -107,16 +117,18 @@ def show(
 def runs_table(listed: "list[Run]") -> Table:
     """A line for each run."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("run", "function", "status", "created"):
-        table.add_column(name, no_wrap=True)
+    table.add_column("run", no_wrap=True, min_width=ID_WIDTH)
+    table.add_column("function", no_wrap=True, max_width=24)
+    table.add_column("status", no_wrap=True, min_width=len("completed"))
+    table.add_column("created", no_wrap=True, min_width=len("06-21 06:19:16"))
     table.add_column("took", justify="right", no_wrap=True)
-    table.add_column("result or error")
+    table.add_column("outcome", no_wrap=True, overflow="ellipsis")
     for run in listed:
         table.add_row(
             run.id,
             run.function,
             Text(run.status, style=style_of(run.status)),
-            moment(run.created_at),
+            short_moment(run.created_at),
             took(run),
             Text(clip(outcome(run), _OUTCOME_WIDTH)),
         )

@@ -121,7 +121,7 @@ def functions_table(counts: Counts, before: Counts | None = None) -> Table:
     for name, style in _COLUMNS:
         table.add_column(name, justify="right", style=style)
     if before is not None:
-        table.add_column("now done", justify="right", style="dim")
+        table.add_column("this time", justify="right", style="dim")
     for name, one in sorted(counts.functions.items()):
         now = () if before is None else (f"{one.ended - before.of(name).ended:,}",)
         table.add_row(name, *_cells(one), *now)

@@ -57,7 +57,7 @@ def backup(
         text = f"there is no folder {to.resolve().parent}"
         raise CommandError(text, "Make it, or give another path.")
     with told_plainly(), public_errors(), _working("copying", as_json=as_json):
-        written = json.loads(store_backup(source, str(to)))
+        written = json.loads(store_backup(source, str(to.resolve())))
     _show(written, as_json=as_json)
 
 
@@ -83,7 +83,7 @@ def restore(
             text, "Give the path of a new store with --store; nothing is replaced."
         )
     with told_plainly(), public_errors(), _working("restoring", as_json=as_json):
-        made = json.loads(store_restore(str(backup_file), store))
+        made = json.loads(store_restore(str(backup_file.resolve()), store))
     _show(made, as_json=as_json)
 
 

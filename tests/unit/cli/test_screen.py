@@ -59,7 +59,7 @@ def test_the_table_has_a_row_for_each_function() -> None:
     with console.capture() as caught:
         console.print(functions_table(counts, Counts({"b": FunctionCounts(done=1)})))
     header, first, second = caught.get().splitlines()
-    assert "now done" in header
+    assert "this time" in header
     assert first.split() == ["a", "·", "·", "·", "·", "4", "4"]
     assert second.split() == ["b", "·", "·", "·", "3", "·", "2"]
 
