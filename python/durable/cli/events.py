@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .options import DEFAULT_STORE, AsJson, Cursor, Limit, Since, Store, since_ms
-from .output import ID_WIDTH, as_text, clip, print_json, results, short_moment, to_ms
+from .output import as_text, clip, print_json, results, rows_table, short_moment, to_ms
 from .reading import read
 
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 events = typer.Typer(no_args_is_help=True)
 
-_DATA_WIDTH = 70
+_NAME_WIDTH = 24
 
 
 @events.callback()
@@ -51,28 +51,24 @@ def list_(
     if as_json:
         print_json({"events": [event_json(one) for one in page], "cursor": page.cursor})
         return
-    results().print(events_table(page))
+    results().print(events_table(page, results().width))
     if page.cursor is not None:
         results().print(f"More: --cursor {page.cursor}", style="dim")
 
 
-def events_table(listed: "list[ReceivedEvent]") -> Table:
+def events_table(listed: "list[ReceivedEvent]", width: int) -> Table:
     """A line for each event."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("event", no_wrap=True, min_width=ID_WIDTH)
-    table.add_column("name", no_wrap=True, min_width=10)
-    table.add_column("received", no_wrap=True, min_width=len("06-21 06:19:16"))
-    table.add_column("runs", justify="right", no_wrap=True)
-    table.add_column("data", no_wrap=True, overflow="ellipsis", ratio=1)
-    for one in listed:
-        table.add_row(
-            one.id,
-            one.event.name,
-            short_moment(one.received_at),
-            str(len(one.run_ids)) if one.duplicate_of is None else "repeat",
-            Text(clip(as_text(one.event.data), _DATA_WIDTH)),
+    rows = [
+        (
+            Text(one.id),
+            Text(clip(one.event.name, _NAME_WIDTH)),
+            Text(short_moment(one.received_at)),
+            Text(str(len(one.run_ids)) if one.duplicate_of is None else "repeat"),
+            Text(clip(as_text(one.event.data), width)),
         )
-    return table
+        for one in listed
+    ]
+    return rows_table(("event", "name", "received", "runs", "data"), rows, width)
 
 
 def event_json(one: "ReceivedEvent") -> dict[str, object]:

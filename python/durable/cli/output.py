@@ -9,16 +9,18 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
+from rich.table import Table
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
+
+    from rich.text import Text
 
 
 _MS_IN: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000))
-ID_WIDTH: Final = 26
-"""How many letters the engine's ids have."""
-
+_LEAST_LAST_WIDTH: Final = 8
 _PIPED_WIDTH: Final = 120
 _SECOND_MS: Final = 1000
 _TENS_OF_SECONDS_MS: Final = 10_000
@@ -92,3 +94,20 @@ def clip(text: str, width: int) -> str:
     """The text in one line of at most `width` letters, with an ellipsis where it was longer."""
     line = " ".join(text.split())
     return line if len(line) <= width else line[: max(width - 1, 0)] + "…"
+
+
+def rows_table(
+    titles: Sequence[str], rows: Sequence[Sequence[Text]], width: int
+) -> Table:
+    """A table whose last column takes what is left of the width; every row is one line."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
+    widths = [
+        max(len(title), *(len(row[n]) for row in rows), 0)
+        for n, title in enumerate(titles[:-1])
+    ]
+    left = max(width - sum(widths) - len(titles), _LEAST_LAST_WIDTH)
+    for title, taken in zip(titles, [*widths, left], strict=True):
+        table.add_column(title, no_wrap=True, width=taken, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -11,13 +11,13 @@ from rich.text import Text
 from .failure import CommandError, ExitCode
 from .options import DEFAULT_STORE, AsJson, Cursor, Limit, Since, Store, since_ms
 from .output import (
-    ID_WIDTH,
     as_text,
     clip,
     length,
     moment,
     print_json,
     results,
+    rows_table,
     short_moment,
     to_ms,
 )
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 runs = typer.Typer(no_args_is_help=True, help="Look at runs.")
 
 LATEST: Final = "latest"
-_OUTCOME_WIDTH: Final = 60
+_NAME_WIDTH: Final = 20
 
 
 class Status(StrEnum):
@@ -78,7 +78,7 @@ def list_(  # noqa: PLR0913  # options, all by name
     if as_json:
         print_json({"runs": [run_json(run) for run in page], "cursor": page.cursor})
         return
-    results().print(runs_table(page))
+    results().print(runs_table(page, results().width))
     if page.cursor is not None:
         results().print(f"More: --cursor {page.cursor}", style="dim")
 
@@ -114,25 +114,21 @@ def show(
         results().print(picture_of(run, now_ms, results().width))
 
 
-def runs_table(listed: "list[Run]") -> Table:
+def runs_table(listed: "list[Run]", width: int) -> Table:
     """A line for each run."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("run", no_wrap=True, min_width=ID_WIDTH)
-    table.add_column("function", no_wrap=True, max_width=24)
-    table.add_column("status", no_wrap=True, min_width=len("completed"))
-    table.add_column("created", no_wrap=True, min_width=len("06-21 06:19:16"))
-    table.add_column("took", justify="right", no_wrap=True)
-    table.add_column("outcome", no_wrap=True, overflow="ellipsis")
-    for run in listed:
-        table.add_row(
-            run.id,
-            run.function,
+    rows = [
+        (
+            Text(run.id),
+            Text(clip(run.function, _NAME_WIDTH)),
             Text(run.status, style=style_of(run.status)),
-            short_moment(run.created_at),
-            took(run),
-            Text(clip(outcome(run), _OUTCOME_WIDTH)),
+            Text(short_moment(run.created_at)),
+            Text(took(run), justify="right"),
+            Text(clip(outcome(run), width)),
         )
-    return table
+        for run in listed
+    ]
+    titles = ("run", "function", "status", "created", "took", "outcome")
+    return rows_table(titles, rows, width)
 
 
 def took(run: "Run") -> str:

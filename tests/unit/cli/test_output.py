@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 
 import pytest
+from rich.console import Console
+from rich.text import Text
 
-from durable.cli.output import clip, count, length, moment, to_ms
+from durable.cli.output import clip, count, length, moment, rows_table, to_ms
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,23 @@ def test_a_moment_keeps_its_milliseconds() -> None:
     at = datetime.fromtimestamp(1_700_000_000.123, UTC)
     assert moment(at, with_ms=True).endswith(".123")
     assert to_ms(at) == 1_700_000_000_123
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_table_of_rows_gives_its_last_column_the_rest(width: int) -> None:
+    rows = [(Text("01M7YC54XJDH5F5E4RAM3CT000"), Text("f"), Text("long " * 60))] * 2
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as caught:
+        console.print(rows_table(("run", "function", "outcome"), rows, width))
+    header, first, _ = caught.get().splitlines()
+    assert header.split() == ["run", "function", "outcome"]
+    assert "01M7YC54XJDH5F5E4RAM3CT000" in first
+    assert first.rstrip().endswith("…")
+    assert len(first) <= width
+
+
+def test_a_table_without_rows_has_its_titles() -> None:
+    console = Console(width=60, force_terminal=False)
+    with console.capture() as caught:
+        console.print(rows_table(("run", "outcome"), [], 60))
+    assert caught.get().split() == ["run", "outcome"]

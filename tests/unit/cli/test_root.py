@@ -1,5 +1,6 @@
 """What a user meets at the command line before anything runs."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+import durable
 from durable.cli.failure import EXIT_CODES, CommandError, ExitCode
 from durable.cli.options import since_ms
 from durable.cli.root import app
@@ -108,6 +110,19 @@ def test_a_restore_replaces_nothing(tmp_path: Path) -> None:
         "not empty"
         in failure("store", "restore", str(taken), "--store", str(full)).text
     )
+
+
+def test_lists_of_a_store_are_tables_that_keep_ids_whole(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+
+    async def fill() -> str:
+        async with durable.Engine(store=store) as engine:
+            return (await engine.send(durable.Event("shop/order.placed", {"n": 1})))[0]
+
+    event = asyncio.run(fill())
+    assert event in run("events", "list", "--store", store).output
+    assert "outcome" in run("runs", "list", "--store", store).output
+    assert "has no runs yet" in failure("runs", "show", "--store", store).text
 
 
 def test_a_bad_moment_is_refused_with_the_forms_there_are() -> None:
