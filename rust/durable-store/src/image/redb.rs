@@ -30,7 +30,7 @@ pub struct RedbImage {
 
 impl RedbImage {
     /// Opens the image of a store, or makes an empty one.
-    pub(crate) fn open(
+    pub fn open(
         disk: &Arc<dyn Disk>,
         path: &Path,
         store: u64,

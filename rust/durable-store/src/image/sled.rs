@@ -46,7 +46,7 @@ pub struct SledImage {
 
 impl SledImage {
     /// Opens the image of a store, or makes an empty one. The folder must be on a real disk.
-    pub(crate) fn open(
+    pub fn open(
         disk: &Arc<dyn Disk>,
         path: &Path,
         store: u64,

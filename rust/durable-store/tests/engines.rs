@@ -1,0 +1,120 @@
+//! Every log and every image keeps the same promises.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use durable_store::conformance::{Verdict, image, log};
+use durable_store::disk::{Disk, RealDisk};
+use durable_store::fault::FaultDisk;
+use durable_store::{
+    Image, ImageKind, Log, MemoryImage, MemoryLog, Options, RedbImage, SledImage, Store, StoreError,
+};
+
+/// A folder that is gone when the test is over.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("durable-store-{name}-{}", std::process::id()));
+        Self(folder)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(RealDisk::new().remove_dir(&self.0));
+    }
+}
+
+fn boxed(image: impl Image + 'static) -> Box<dyn Image> {
+    Box::new(image)
+}
+
+#[test]
+fn a_log_in_memory_keeps_its_promises() -> Verdict {
+    log(&|| Ok(Box::new(MemoryLog::new())))
+}
+
+#[test]
+fn a_log_in_files_keeps_its_promises() -> Verdict {
+    log(&|| {
+        let disk = Arc::new(FaultDisk::new(1));
+        let options = Options::on(disk, "/store", ImageKind::Memory);
+        Ok(Store::open(Options { segment_bytes: 16 << 10, grow_bytes: 4096, ..options })?.log)
+    })
+}
+
+#[test]
+fn a_log_in_real_files_keeps_its_promises() -> Verdict {
+    let scratch = Scratch::new("log");
+    log(&|| Ok(Store::open(Options::folder(&scratch.0, ImageKind::Memory))?.log))
+}
+
+#[test]
+fn an_image_in_memory_keeps_its_promises() -> Verdict {
+    image(&|| Ok(boxed(MemoryImage::new())))
+}
+
+#[test]
+fn an_image_in_redb_keeps_its_promises() -> Verdict {
+    image(&|| {
+        let disk: Arc<dyn Disk> = Arc::new(FaultDisk::new(1));
+        RedbImage::open(&disk, Path::new("/image"), 1, 1 << 20).map(boxed)
+    })
+}
+
+#[test]
+fn an_image_in_sled_keeps_its_promises() -> Verdict {
+    let scratch = Scratch::new("sled");
+    image(&|| {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
+        SledImage::open(&disk, &scratch.0, 1, 1 << 20).map(boxed)
+    })
+}
+
+/// Both engines remember what they applied, and refuse the image of another store.
+#[test]
+fn an_image_knows_its_store_and_how_far_it_is() {
+    let scratch = Scratch::new("progress");
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
+    disk.create_dir(&scratch.0).unwrap();
+    let (sled, redb) = (scratch.0.join("sled"), scratch.0.join("redb"));
+    SledImage::open(&disk, &sled, 7, 1 << 20).unwrap().apply(5, &mut std::iter::empty()).unwrap();
+    RedbImage::open(&disk, &redb, 7, 1 << 20).unwrap().apply(5, &mut std::iter::empty()).unwrap();
+    assert_eq!(SledImage::open(&disk, &sled, 7, 1 << 20).unwrap().applied(), 5);
+    assert_eq!(RedbImage::open(&disk, &redb, 7, 1 << 20).unwrap().applied(), 5);
+    let other = SledImage::open(&disk, &sled, 8, 1 << 20).map(drop);
+    assert!(matches!(other, Err(StoreError::Corrupt { .. })), "{other:?}");
+    let other = RedbImage::open(&disk, &redb, 8, 1 << 20).map(drop);
+    assert!(matches!(other, Err(StoreError::Corrupt { .. })), "{other:?}");
+}
+
+/// An image that is gone, or damaged, is made again, and the report says so.
+#[test]
+fn a_lost_image_is_made_again_and_said_so() {
+    for (kind, name) in [(ImageKind::Sled, "image.sled"), (ImageKind::Redb, "image.redb")] {
+        let scratch = Scratch::new(name);
+        let options = || Options::folder(&scratch.0, kind);
+        let mut opened = Store::open(options()).unwrap();
+        for seq in 1..=50 {
+            let changes = [durable_store::Change {
+                key: format!("key-{seq:02}").into(),
+                value: Some(vec![1; 5000].into()),
+                is_new: true,
+            }];
+            opened.view.stage(seq, &changes).unwrap();
+            opened.log.append(&[(seq, durable_store::batch::encode(&changes))]).unwrap();
+        }
+        opened.checkpointer.run(opened.view.freeze().unwrap()).unwrap();
+        drop(opened);
+        let disk = RealDisk::new();
+        let path = scratch.0.join(name);
+        if kind == ImageKind::Sled { disk.remove_dir(&path) } else { disk.remove(&path) }.unwrap();
+        let opened = Store::open(options()).unwrap();
+        assert!(opened.report.rebuilt.is_some(), "{:?}", opened.report);
+        assert_eq!(opened.view.scan(durable_store::KeyRange::all()).count(), 50);
+        drop(opened);
+        let opened = Store::open(options()).unwrap();
+        assert_eq!(opened.report.rebuilt, None, "it is rebuilt once");
+    }
+}
