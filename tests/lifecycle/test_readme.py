@@ -1,0 +1,40 @@
+"""The README's program does what the README says."""
+
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import durable
+
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.mark.asyncio
+async def test_the_program_on_the_first_screen_works() -> None:
+    """Its card is charged once, and it ships an hour later."""
+    found = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert found is not None
+    program, _, _ = found[1].partition("asyncio.run(")
+    module = ModuleType("readme")
+    exec(compile(program, str(README), "exec"), module.__dict__)  # noqa: S102  # our own text
+    order = module.order_placed(order_id="o1", customer_id="c1", total_cents=4200)
+    async with durable.Engine(
+        module.app, store="memory:", clock="virtual:auto"
+    ) as engine:
+        await engine.send(order)
+        await engine.join()
+        (listed,) = await engine.runs.list()
+        run = await engine.runs.get(listed.id)
+    assert run.result == "shipped after charge of o1"
+    assert [step.attempts for step in run.steps.values() if step.kind == "run"] == [1]
+
+
+@pytest.mark.parametrize(
+    "name", ["ARCHITECTURE.md", "LICENSE", "bench/README.md", "docs/reliability.md"]
+)
+def test_what_the_readme_points_to_is_there(name: str) -> None:
+    assert (README.parent / name).is_file()
+    assert name in README.read_text() or name == "LICENSE"
