@@ -113,7 +113,7 @@ class Standing(Enum):
     """How code stands that does not wait for something foreign."""
 
     AT_STEPS = auto()  # it waits for steps alone
-    UNSURE = auto()  # it waits for other code of the same handler, which cannot be seen
+    UNSURE = auto()  # it waits for other code of the same handler, which may be about to go on
     MOVING = auto()  # it does not wait
 
 
@@ -134,14 +134,17 @@ def find_foreign(  # noqa: C901, PLR0911  # one table of cases
         return inner
     if inner is None:
         return cast("asyncio.Future[Any]", waits_for)
-    standing = Standing.AT_STEPS
+    # Who is told by a task that is done is told a pass later.
+    ended = [one.done() for one in inner]
+    if all(ended):
+        return Standing.MOVING
+    standing = Standing.UNSURE if any(ended) else Standing.AT_STEPS
     for one in inner:
-        if not one.done():
-            found = find_foreign(one, at_steps)
-            if found is Standing.UNSURE:
-                standing = found
-            elif found is not Standing.AT_STEPS:
-                return found
+        found = Standing.AT_STEPS if one.done() else find_foreign(one, at_steps)
+        if found is Standing.UNSURE:
+            standing = found
+        elif found is not Standing.AT_STEPS:
+            return found
     return standing
 
 

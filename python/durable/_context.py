@@ -136,7 +136,7 @@ class _StepMaker:
             raise UsageError(text)
         return f"{call.run.id}:{call.name}"
 
-    def make(  # noqa: PLR0917  # each is one thing the caller has at hand  # each is one thing the caller has at hand
+    def make(  # noqa: PLR0917  # each is one thing the caller has at hand
         self,
         step_id: str,
         function: Callable[..., Any],

@@ -168,7 +168,7 @@ class LiveRun:
 
     def take_memos(self, seen: int, memos: list[MemoTuple]) -> None:
         """More is remembered: whoever waits for it goes on."""
-        if self.worker.forgets and memos and not self.is_executing_steps():
+        if self.worker.forgets and memos and not self._is_under_way():
             self._remember(seen, memos)
             self.worker.renew(self).start()
             return
@@ -197,7 +197,7 @@ class LiveRun:
         elif call.data is None:  # it failed and is tried again, with a slot of its own
             self.pending.add(call.name)
             self.mark()
-        elif self.worker.forgets and not self.is_executing_steps():
+        elif self.worker.forgets and not self._is_under_way():
             self._keep(call.name, is_error=False, data=call.data)
             self.worker.renew(self).start()
         else:
@@ -237,6 +237,7 @@ class LiveRun:
         else:
             self.driver = self.worker.thread_driver(self, SyncContext(self), context)
         self.driver.step()
+        self.mark()
 
     def renewed(self) -> LiveRun:
         """The same run with its code not yet called: what is left after a restart of the process."""
@@ -387,7 +388,7 @@ class LiveRun:
         self._report(ops, self.seen)
         self.epoch = None
         self._settle_targets()
-        if self.worker.forgets and not self.is_executing_steps():
+        if self.worker.forgets and not self._is_under_way():
             self.worker.renew(self)
         else:
             self.worker.park(self)
@@ -424,11 +425,19 @@ class LiveRun:
 
     def is_busy(self) -> bool:
         """True while its code executes: there is something to wait for before the engine closes."""
-        if self.inline is not None or self.unconfirmed or self.is_executing_steps():
+        if self._is_under_way():
             return True
         if self.epoch is None or self.driver is None:
             return False
         return not self.ready and not self.driver.is_at_step
+
+    def _is_under_way(self) -> bool:
+        """True while something of it executes here or is not confirmed: its code cannot be put aside."""
+        return (
+            self.inline is not None
+            or bool(self.unconfirmed)
+            or self.is_executing_steps()
+        )
 
     def is_executing_steps(self) -> bool:
         """True while steps execute here that have slots of their own."""

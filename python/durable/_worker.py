@@ -209,9 +209,13 @@ class Worker:
             return
         self._parked[run.id] = run
         self._parked.move_to_end(run.id)
-        while len(self.runs) > self._hot_runs and self._parked:
-            _, longest = self._parked.popitem(last=False)
-            self._put_aside(longest)
+        excess = min(len(self.runs) - self._hot_runs, len(self._parked))
+        for _ in range(excess):
+            run_id, longest = self._parked.popitem(last=False)
+            if longest.is_executing_steps():
+                self._parked[run_id] = longest
+            else:
+                self._put_aside(longest)
 
     def want_slot(self, run: LiveRun) -> None:
         """This run would go on, but has no slot: it is given one when the engine offers its work."""

@@ -193,7 +193,7 @@ async def test_an_uncaught_step_error_fails_the_run_without_another_try(
 
     run = await bench.start(handler)
     assert bench.error(run)["name"] == "StepError"
-    assert len(calls) == (2 if bench.forgets else 1)
+    assert len(calls) == 1
 
 
 async def test_a_handler_that_raises_is_called_again(bench: Any) -> None:
