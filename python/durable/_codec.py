@@ -25,6 +25,7 @@ from ._errors import NonDeterminismError, SerializationError
 T = TypeVar("T")
 
 MAX_DEPTH: Final = 64
+_WIDE_BITS: Final = 64  # orjson writes 64 bits, pydantic any
 MISSING: Final[object] = object()
 _PLAIN: Final[frozenset[object]] = frozenset({str, int, float, bool, type(None)})
 _FIX: Final = (
@@ -61,7 +62,7 @@ class Codec(Generic[T]):
             if isinstance(value, float) and not math.isfinite(value):
                 text = f"{path} is {value}, which has no JSON form"
                 raise SerializationError(text, path=path)
-            if self._untyped or type(value) in _PLAIN:
+            if self._untyped or (self.is_same_after(value) and not _is_wide(value)):
                 return orjson.dumps(value, default=_simplify)
             return self._typed().dump_json(value, warnings="error")
         except (
@@ -69,6 +70,8 @@ class Codec(Generic[T]):
             PydanticSerializationError,
             RecursionError,
         ) as error:
+            if "serializer warnings" in str(error):
+                raise self._misfit(value, path) from None
             raise _explain(value, path, str(error)) from None
 
     def read(self, json: bytes, path: str = "result") -> T:
@@ -89,6 +92,13 @@ class Codec(Generic[T]):
                 f"{_name(self._hint)}: {first['msg']}"
             )
             raise NonDeterminismError(text) from None
+
+    def _misfit(self, value: object, path: str) -> SerializationError:
+        text = (
+            f"{path} does not fit the declared type {_name(self._hint)}: it is "
+            f"{value!r:.200}; declare what the function returns, or return what it declares"
+        )
+        return SerializationError(text, path=path)
 
     def _typed(self) -> TypeAdapter[T]:
         if self._adapter is None:
@@ -195,6 +205,10 @@ def _fix_for(culprit: object) -> str:
     if isinstance(culprit, int):
         return "write it as a text"
     return _FIX
+
+
+def _is_wide(value: object) -> bool:
+    return isinstance(value, int) and value.bit_length() >= _WIDE_BITS
 
 
 def _find_culprit(value: Any, path: str, depth: int) -> tuple[str, Any, str] | None:  # noqa: PLR0911  # one answer for each case

@@ -1,0 +1,95 @@
+"""Events are made of fields or models, checked once, and never change."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import durable
+import pytest
+from durable._events import is_event, make_event, read_triggers
+from durable._setting import Place
+from pydantic import BaseModel, ValidationError
+
+
+class Order(BaseModel):
+    order_id: str
+    cents: int = 0
+
+
+order_placed = durable.EventType("shop/order.placed", Order)
+
+
+def test_a_typed_event_is_made_of_fields_or_of_one_instance() -> None:
+    one = order_placed(order_id="o1", cents=5)
+    two = order_placed(Order(order_id="o1", cents=5))
+    assert one == two
+    assert one.data == Order(order_id="o1", cents=5)
+    assert one.name == "shop/order.placed"
+
+
+def test_fields_that_do_not_fit_are_refused_where_the_event_is_made() -> None:
+    with pytest.raises(ValidationError):
+        order_placed(cents="many")
+
+
+def test_the_envelope_is_set_beside_the_data() -> None:
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    event = order_placed.event(Order(order_id="o1"), id="mine", ts=at, v="2")
+    assert (event.id, event.ts, event.v) == ("mine", 1_767_323_045_000, "2")
+
+
+def test_a_moment_without_a_time_zone_is_refused() -> None:
+    with pytest.raises(ValidationError, match="time zone"):
+        durable.Event("a", ts=datetime(2026, 1, 2))  # noqa: DTZ001  # that is the point
+
+
+def test_an_event_is_frozen() -> None:
+    event = durable.Event("a", {"x": 1})
+    with pytest.raises(ValidationError):
+        event.name = "b"  # type: ignore[misc]
+
+
+def test_an_event_round_trips_through_its_json() -> None:
+    event = durable.Event("a", {"x": 1}, id="mine")
+    assert durable.Event.model_validate_json(event.model_dump_json()) == event
+
+
+def test_an_event_made_of_known_parts_equals_one_that_was_checked() -> None:
+    made: Any = make_event("a", {"x": 1}, id="mine")
+    assert made == durable.Event("a", {"x": 1}, id="mine")
+    assert is_event(made)
+
+
+@pytest.mark.parametrize("name", ["", "a*", "*", "a/*/b", 5])
+def test_a_name_that_is_none_is_refused(name: Any) -> None:
+    with pytest.raises(durable.ConfigError, match="accepted"):
+        durable.EventType(name)
+
+
+def read(given: Any) -> Any:
+    return read_triggers(Place("function 'f'", "on"), given)
+
+
+def test_triggers_are_names_types_and_lists_of_them() -> None:
+    assert read(None) == {}
+    assert read("a") == {"a": None}
+    assert read([order_placed, durable.On("a/*")]) == {
+        "shop/order.placed": order_placed,
+        "a/*": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "given", ["a*", ["a", "a"], [], 5, [f"e{n}" for n in range(11)]]
+)
+def test_triggers_that_cannot_be_are_refused_with_their_place(given: Any) -> None:
+    with pytest.raises(durable.ConfigError, match="function 'f': on="):
+        read(given)
+
+
+def test_a_misplaced_star_is_pointed_at() -> None:
+    with pytest.raises(durable.ConfigError) as caught:
+        read("shop/*.placed")
+    first, second, *_ = str(caught.value).splitlines()
+    assert first[second.index("^")] == "*"

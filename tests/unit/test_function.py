@@ -1,0 +1,83 @@
+"""A function's settings are checked when the decorator runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import durable
+import pytest
+
+
+app = durable.App("t")
+
+
+async def handler(ctx: durable.Context) -> int:
+    del ctx
+    return 1
+
+
+def make(function: Any = handler, *args: Any, **settings: Any) -> Any:
+    return durable.App("t").function(*args, **settings)(function)
+
+
+def test_the_id_is_the_functions_name_unless_one_is_given() -> None:
+    assert make().id == "handler"
+    assert make(handler, "other").id == "other"
+    assert repr(make()) == "<durable function 'handler'>"
+
+
+@pytest.mark.parametrize("given", ["", "x" * 257, 5])
+def test_an_id_that_is_none_is_refused(given: Any) -> None:
+    with pytest.raises(durable.ConfigError, match="id="):
+        make(handler, given)
+
+
+def test_a_lambda_needs_an_id() -> None:
+    with pytest.raises(durable.ConfigError, match="is no name"):
+        make(lambda ctx: ctx)
+
+
+def test_a_handler_takes_the_context_alone() -> None:
+    async def two(ctx: Any, more: Any) -> None:
+        del ctx, more
+
+    with pytest.raises(durable.ConfigError, match=r"\(ctx\)"):
+        make(two)
+
+
+def test_a_generator_is_refused() -> None:
+    def generator(ctx: Any) -> Iterator[Any]:
+        yield ctx
+
+    with pytest.raises(durable.ConfigError, match="yield"):
+        make(generator)
+
+
+def test_wrong_settings_name_the_function_and_the_argument() -> None:
+    with pytest.raises(durable.ConfigError, match="function 'handler': retries=25"):
+        make(retries=25)
+    with pytest.raises(durable.ConfigError, match="function 'handler': concurrency=0"):
+        make(concurrency=0)
+
+
+@pytest.mark.asyncio
+async def test_the_handler_stays_callable() -> None:
+    assert await make().handler(None) == 1
+
+
+def test_what_kind_of_handler_it_is() -> None:
+    def plain(ctx: durable.SyncContext) -> None:
+        del ctx
+
+    assert make().is_async
+    assert not make(plain).is_async
+
+
+def test_the_type_of_an_event_is_that_of_its_trigger() -> None:
+    kind = durable.EventType("a")
+    made = make(on=[kind, "b"])
+    assert made.type_of("a") is kind
+    assert made.type_of("b") is None
+    assert made.type_for_invoke() is None
+    assert make(on=kind).type_for_invoke() is kind
