@@ -8,6 +8,7 @@ use durable_store::{Checkpointer, Frozen, View};
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::Result;
+use crate::pipeline::Sealed;
 use crate::shared::Shared;
 
 /// The shard waits for a checkpoint when this many times the limit has gathered: memory is bounded.
@@ -75,7 +76,7 @@ fn run(
     while let Ok(task) = tasks.recv() {
         match task {
             Task::Apply(layer) => {
-                shared.wait_for(layer.upto)?;
+                shared.synced.wait(layer.upto)?;
                 let done = checkpointer.run(layer)?;
                 if let Some(snapshot) = done.snapshot {
                     let below = snapshot.min(done.applied).saturating_add(1);
@@ -118,7 +119,10 @@ impl Checkpoints {
         }
         let sent =
             self.view.freeze().is_some_and(|layer| self.tasks.send(Task::Apply(layer)).is_ok());
-        if !sent {
+        if sent {
+            let (batch, leaving) = (None, Vec::new());
+            shared.pipeline.put(Sealed { batch, leaving, is_urgent: true });
+        } else {
             shared.busy.end();
         }
     }

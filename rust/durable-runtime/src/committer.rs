@@ -45,19 +45,22 @@ impl Committer {
         while let Some(turns) = self.shared.pipeline.take(self.time_to_sync()) {
             let mut batches: Vec<(Seq, Bytes)> = Vec::with_capacity(turns.len());
             let mut leaving = Vec::with_capacity(turns.len());
-            for Sealed { batch, leaving: held } in turns {
+            let mut is_urgent = false;
+            for Sealed { batch, leaving: held, is_urgent: urgent } in turns {
+                is_urgent |= urgent;
                 batches.extend(batch);
                 leaving.extend(held);
             }
             self.commit(&batches)?;
+            if is_urgent || self.time_to_sync() == Some(Duration::ZERO) {
+                self.sync()?;
+            }
             self.shared.poison.check()?;
             self.release(leaving);
             self.tend()?;
         }
         self.shared.poison.check()?;
-        if self.unsynced_since.take().is_some() {
-            self.log.sync()?;
-        }
+        self.sync()?;
         Ok(self.log)
     }
 
@@ -65,7 +68,10 @@ impl Committer {
         let began = Instant::now();
         if let Some((last, _)) = batches.last() {
             match self.sync {
-                Sync::Always => self.log.append(batches)?,
+                Sync::Always => {
+                    self.log.append(batches)?;
+                    self.shared.synced.rise(*last);
+                }
                 Sync::Every(_) => {
                     self.log.write(batches)?;
                     self.unsynced_since.get_or_insert(began);
@@ -74,11 +80,15 @@ impl Committer {
             let bytes: usize = batches.iter().map(|(_, bytes)| bytes.len()).sum();
             self.unprepared = self.unprepared.saturating_add(bytes);
             self.shared.commits.lock().add(batches.len(), bytes, began.elapsed());
-            self.shared.watermark.rise(*last);
+            self.shared.committed.rise(*last);
         }
-        if self.time_to_sync() == Some(Duration::ZERO) {
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        if self.unsynced_since.take().is_some() {
             self.log.sync()?;
-            self.unsynced_since = None;
+            self.shared.synced.rise(self.log.durable());
         }
         Ok(())
     }

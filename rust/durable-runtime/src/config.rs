@@ -73,7 +73,7 @@ impl Config {
             limits: Limits::default(),
             max_mailbox: 65_536,
             seed: None,
-            checkpoint_bytes: 64 * 1024 * 1024,
+            checkpoint_bytes: 32 * 1024 * 1024,
         }
     }
 }

@@ -110,10 +110,20 @@ impl ShardLoop {
         self.leave(Item::Ended { run, ending, outcome });
     }
 
+    /// True where no run is left that goes on by itself. Runs whose function nobody serves do not.
+    fn is_all_done(&self) -> bool {
+        let is_served = |name| self.served.as_ref().is_none_or(|served| served.contains(name));
+        self.shard
+            .counts()
+            .functions
+            .iter()
+            .filter(|function| is_served(&function.name))
+            .all(|function| function.queued == 0 && function.running == 0 && function.parked == 0)
+    }
+
     /// Those who wait for the end of all runs hear of it with the turn that brought it.
     pub(crate) fn tell_of_idleness(&mut self) {
-        if !self.joins.is_empty() && self.shard.counts().live_count == 0 && self.backlog.is_empty()
-        {
+        if !self.joins.is_empty() && self.is_all_done() {
             for ticket in std::mem::take(&mut self.joins) {
                 self.leave(Item::Idle(ticket));
             }

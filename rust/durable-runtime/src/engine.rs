@@ -101,7 +101,8 @@ impl Engine {
             outbox: Outbox::new()?,
             pipeline: crate::pipeline::Pipeline::default(),
             waiters: crate::waiters::Waiters::new(),
-            watermark: crate::watermark::Watermark::default(),
+            committed: crate::watermark::Watermark::default(),
+            synced: crate::watermark::Watermark::default(),
             poison: crate::poison::Poison::default(),
             busy: crate::checkpoint::Busy::default(),
             trim_below: std::sync::atomic::AtomicU64::default(),
@@ -109,7 +110,8 @@ impl Engine {
             commits: Mutex::default(),
             view: Mutex::new(Some(Arc::clone(&view))),
         });
-        shared.watermark.rise(log.durable());
+        shared.committed.rise(log.durable());
+        shared.synced.rise(log.durable());
         let threads = Threads::start(&shared, &view, (shard, log, checkpointer), config)?;
         let threads = Mutex::new(Some(threads));
         Ok(Self { shared, threads, capacity: config.capacity, report })
@@ -270,7 +272,7 @@ impl Engine {
         let ended = threads.stop(&self.shared);
         drop(self.shared.view.lock().take());
         let closed = Error::closed();
-        self.shared.watermark.fail(closed.clone());
+        self.shared.fail_marks(&closed);
         self.shared.waiters.end(&closed);
         self.shared.outbox.close(None);
         ended

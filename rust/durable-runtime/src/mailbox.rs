@@ -55,29 +55,32 @@ struct State {
     is_closed: bool,
 }
 
-/// How much of the mailbox a message takes that may be refused.
-fn weight(message: &Message) -> (usize, usize) {
-    match message {
-        Message::Command(Command::AcceptEvents { events, .. }) => {
-            (events.len().max(1), events.iter().map(|(event, _)| size(event)).sum())
+impl Message {
+    /// How much of the mailbox, and of a turn, it takes: events and their bytes. Nothing for what may
+    /// never be refused.
+    pub(crate) fn weight(&self) -> (usize, usize) {
+        match self {
+            Message::Command(Command::AcceptEvents { events, .. }) => {
+                (events.len().max(1), events.iter().map(|(event, _)| size(event)).sum())
+            }
+            Message::Command(Command::InvokeFunction { data, .. }) => (1, data.len()),
+            Message::Command(
+                Command::RegisterFunctions { .. }
+                | Command::ConnectExecutor { .. }
+                | Command::DrainExecutor
+                | Command::Report(_)
+                | Command::LoadTimers { .. }
+                | Command::Expire { .. },
+            )
+            | Message::Watch(_)
+            | Message::Unwatch(_)
+            | Message::Join(_)
+            | Message::Advance(..)
+            | Message::Dropped(_)
+            | Message::Reload(..)
+            | Message::Settle(_)
+            | Message::Close => (0, 0),
         }
-        Message::Command(Command::InvokeFunction { data, .. }) => (1, data.len()),
-        Message::Command(
-            Command::RegisterFunctions { .. }
-            | Command::ConnectExecutor { .. }
-            | Command::DrainExecutor
-            | Command::Report(_)
-            | Command::LoadTimers { .. }
-            | Command::Expire { .. },
-        )
-        | Message::Watch(_)
-        | Message::Unwatch(_)
-        | Message::Join(_)
-        | Message::Advance(..)
-        | Message::Dropped(_)
-        | Message::Reload(..)
-        | Message::Settle(_)
-        | Message::Close => (0, 0),
     }
 }
 
@@ -208,7 +211,7 @@ impl Mailbox {
 
 impl State {
     fn add(&mut self, message: Message) {
-        let (events, bytes) = weight(&message);
+        let (events, bytes) = message.weight();
         self.events = self.events.saturating_add(events);
         self.bytes = self.bytes.saturating_add(bytes);
         self.queue.push_back(message);

@@ -18,6 +18,8 @@ const MAX_TURNS: usize = 4;
 pub(crate) struct Sealed {
     pub(crate) batch: Option<(Seq, Bytes)>,
     pub(crate) leaving: Vec<Leaving>,
+    /// Sync now, though an interval is set: someone waits for it.
+    pub(crate) is_urgent: bool,
 }
 
 /// Something that leaves once its turn is durable.

@@ -27,7 +27,8 @@ impl Shared {
         }
         self.pipeline.abort();
         self.mailbox.close();
-        self.watermark.fail(cause.clone());
+        self.fail_marks(cause);
+        self.busy.end();
         self.waiters.end(cause);
         self.outbox.close(Some(Item::Poisoned(cause.clone())));
     }

@@ -1,6 +1,6 @@
 //! The thread that owns the shard: takes what came, makes a turn of it, hands the turn to the committer.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ use crate::shared::Shared;
 
 /// So much goes into one turn at most, so that no turn takes long.
 const MESSAGES_PER_TURN: usize = 4_096;
+const BYTES_PER_TURN: usize = 8 * 1024 * 1024;
 /// However far the next deadline is, the wall clock is read this often.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// With at most so many functions the counts are renewed in every turn.
@@ -37,6 +38,8 @@ pub(crate) struct ShardLoop {
     pub(crate) executor: LocalExecutor,
     pub(crate) watched: FxHashSet<RunId>,
     pub(crate) joins: Vec<u64>,
+    /// The functions that the executor serves; `None`: there was none yet.
+    pub(crate) served: Option<BTreeSet<String>>,
     pub(crate) advances: VecDeque<(u64, Timestamp)>,
     pub(crate) settling: Vec<mpsc::Sender<()>>,
     /// Taken from the mailbox, not yet obeyed.
@@ -63,7 +66,10 @@ impl ShardLoop {
 
     /// Returns when there is something to do, or once a second.
     fn wait(&mut self) {
-        let at_most = if !self.backlog.is_empty() || !self.answered.is_empty() {
+        if !self.backlog.is_empty() {
+            return; // what waits in the mailbox fills it, so that senders wait too
+        }
+        let at_most = if !self.answered.is_empty() {
             Some(Duration::ZERO)
         } else {
             let until = self.shard.next_deadline().map(|at| self.shared.clock.until(at));
@@ -88,8 +94,12 @@ impl ShardLoop {
         for command in std::mem::take(&mut self.answered) {
             self.shard.handle(now, command, &mut turn);
         }
-        for _ in 0..MESSAGES_PER_TURN {
+        let (mut taken, mut bytes) = (0_usize, 0_usize);
+        while taken < MESSAGES_PER_TURN && bytes < BYTES_PER_TURN {
             let Some(message) = self.backlog.pop_front() else { break };
+            let (more_events, more_bytes) = message.weight();
+            taken = taken.saturating_add(more_events.max(1));
+            bytes = bytes.saturating_add(more_bytes);
             self.obey(now, message, &mut turn)?;
         }
         self.shard.tick(now, &mut turn);
@@ -102,7 +112,7 @@ impl ShardLoop {
         self.tell_of_idleness();
         let leaving = std::mem::take(&mut self.leaving);
         if batch.is_some() || !leaving.is_empty() {
-            self.shared.pipeline.put(Sealed { batch, leaving });
+            self.shared.pipeline.put(Sealed { batch, leaving, is_urgent: false });
         }
         self.checkpoints.begin_if_due(&self.shared);
         Ok(())
@@ -112,8 +122,9 @@ impl ShardLoop {
         match message {
             Message::Command(command) => {
                 let command = self.with_what_is_remembered(command)?;
-                if matches!(command, Command::ConnectExecutor { .. }) {
+                if let Command::ConnectExecutor { functions, .. } = &command {
                     self.executor.forget_all();
+                    self.served = Some(functions.iter().cloned().collect());
                 }
                 self.shard.handle(now, command, turn);
             }

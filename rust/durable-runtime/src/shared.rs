@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use durable_core::Counts;
-use durable_store::{Seq, View};
+use durable_store::View;
 use parking_lot::Mutex;
 
 use crate::checkpoint::Busy;
@@ -27,7 +27,10 @@ pub(crate) struct Shared {
     pub(crate) outbox: Outbox,
     pub(crate) pipeline: Pipeline,
     pub(crate) waiters: Waiters,
-    pub(crate) watermark: Watermark,
+    /// How far effects may leave: synced, or with `sync="50ms"` written.
+    pub(crate) committed: Watermark,
+    /// How far the log is on the disk, whatever the setting: the image may not get ahead of it.
+    pub(crate) synced: Watermark,
     pub(crate) poison: Poison,
     /// A layer is on its way into the image.
     pub(crate) busy: Busy,
@@ -44,11 +47,13 @@ impl Shared {
         let view = self.view.lock().clone();
         let view = view.ok_or_else(|| self.poison.check().err().unwrap_or_else(Error::closed))?;
         let seen = look(&view)?;
-        self.wait_for(view.staged())?;
+        self.committed.wait(view.staged())?;
         Ok(seen)
     }
 
-    pub(crate) fn wait_for(&self, seq: Seq) -> Result<()> {
-        self.watermark.wait(seq)
+    /// Neither mark will rise any more.
+    pub(crate) fn fail_marks(&self, why: &Error) {
+        self.committed.fail(why.clone());
+        self.synced.fail(why.clone());
     }
 }

@@ -49,6 +49,7 @@ impl Threads {
             executor: LocalExecutor::default(),
             watched: rustc_hash::FxHashSet::default(),
             joins: Vec::new(),
+            served: None,
             advances: VecDeque::new(),
             settling: Vec::new(),
             backlog: VecDeque::new(),

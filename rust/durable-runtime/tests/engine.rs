@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use durable_core::{Answer, Op, RunStatus, Timestamp, Until};
 use durable_runtime::{
-    ClockChoice, Config, Engine, EventFilter, Item, Kind, Request, RunFilter, Submission,
+    ClockChoice, Config, Engine, EventFilter, Item, Kind, Request, RunFilter, Submission, Sync,
 };
 use durable_store::fault::{Failure, FaultDisk, Plan};
 use durable_store::{ImageKind, Options};
@@ -260,6 +260,29 @@ fn a_clean_close_loses_nothing_and_whoever_comes_late_is_told() {
         let run = engine.run(event.runs[0].1).unwrap().unwrap();
         assert_eq!(run.status, RunStatus::Completed);
     }
+}
+
+#[test]
+fn with_a_sync_interval_a_close_still_loses_nothing() {
+    let disk = FaultDisk::new(6);
+    let sync = Sync::Every(Duration::from_mins(1));
+    let config = Config { sync, checkpoint_bytes: 1000, ..memory() };
+    let engine = Engine::open_on(on(&disk), &config).unwrap();
+    register(&engine);
+    let events: Vec<_> = (0..50).flat_map(|_| send(&engine, 1)).collect();
+    engine.close(Duration::ZERO).unwrap();
+    drop(engine);
+    let engine = Engine::open_on(on(&disk.crash()), &config).unwrap();
+    assert!(events.iter().all(|id| engine.event(*id).unwrap().is_some()));
+}
+
+#[test]
+fn nobody_waits_for_runs_of_functions_that_are_not_served() {
+    let engine = open(&memory());
+    send(&engine, 1);
+    engine.connect(Vec::new()).unwrap();
+    engine.join(1).unwrap();
+    assert_eq!(engine.receive(Duration::from_secs(30)), [Item::Idle(1)]);
 }
 
 #[test]
