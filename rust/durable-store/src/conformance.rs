@@ -12,7 +12,7 @@ pub use log::log;
 pub use world::{Accident, Lives, World};
 
 /// What was found wrong, if anything.
-pub type Verdict = std::result::Result<(), String>;
+pub type Verdict = Result<(), String>;
 
 /// Says what was asked when an answer is wrong.
 fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Verdict {

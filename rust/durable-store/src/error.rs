@@ -55,7 +55,7 @@ pub enum StoreError {
     /// An earlier write or sync failed, so nothing more is accepted.
     Poisoned {
         /// That first failure.
-        cause: Arc<StoreError>,
+        cause: Arc<Self>,
     },
     /// What was asked for is against the rules.
     Refused {

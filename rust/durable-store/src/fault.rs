@@ -73,8 +73,8 @@ enum NameChange {
 impl NameChange {
     fn make(&self, names: &mut BTreeMap<PathBuf, u64>) {
         match self {
-            Self::Link(path, inode) => _ = names.insert(path.clone(), *inode),
-            Self::Unlink(path) => _ = names.remove(path),
+            Self::Link(path, inode) => drop(names.insert(path.clone(), *inode)),
+            Self::Unlink(path) => drop(names.remove(path)),
             Self::Move(from, to, inode) => {
                 names.remove(from);
                 names.insert(to.clone(), *inode);
@@ -347,15 +347,19 @@ impl Disk for FaultDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut platter = self.call()?;
         let changes = platter.pending_names.remove(path).unwrap_or_default();
-        changes.iter().for_each(|change| change.make(&mut platter.kept_names));
+        for change in changes {
+            change.make(&mut platter.kept_names);
+        }
         Ok(())
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
         self.open(path, OpenMode::Create)?;
         let is_free = self.call()?.locked.insert(path.to_owned());
-        let lock = || FaultLock { disk: self.clone(), path: path.to_owned() };
-        Ok(is_free.then(|| Box::new(lock()) as Box<dyn DiskLock>))
+        if !is_free {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(FaultLock { disk: self.clone(), path: path.to_owned() })))
     }
 
     fn network_file_system(&self, _path: &Path) -> io::Result<Option<String>> {

@@ -23,13 +23,13 @@ pub type Item = (Bytes, Bytes);
 pub type Items<'a> = Box<dyn Iterator<Item = Result<Item>> + 'a>;
 
 /// A key and what becomes of it: a value, or nothing.
-pub type Outcome = (Bytes, Option<Bytes>);
+pub type KeyChange = (Bytes, Option<Bytes>);
 
 /// The state up to a batch. One thread applies, any number read meanwhile.
 pub trait Image: Send + Sync {
     /// Brings in sorted changes and records `upto`, both on disk when it returns. After a failure or a
     /// crash in the middle the same batches must be applied again, from [`Image::applied`] on.
-    fn apply(&self, upto: Seq, changes: &mut dyn Iterator<Item = Result<Outcome>>) -> Result<()>;
+    fn apply(&self, upto: Seq, changes: &mut dyn Iterator<Item = Result<KeyChange>>) -> Result<()>;
 
     /// The last batch whose changes are all in.
     fn applied(&self) -> Seq;

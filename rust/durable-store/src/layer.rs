@@ -6,11 +6,22 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
-use crate::image::{Item, Outcome};
+use crate::image::{Item, KeyChange};
 use crate::{Change, Result};
 
 /// What an entry costs beside its key and value, about.
 const ENTRY_BYTES: usize = 96;
+
+/// What a layer says of a key.
+#[derive(Debug)]
+pub(crate) enum Says {
+    /// It has this value.
+    Value(Bytes),
+    /// It is gone.
+    Gone,
+    /// Ask below.
+    Nothing,
+}
 
 /// The last change of each key.
 #[derive(Debug, Default)]
@@ -49,9 +60,13 @@ impl Layer {
         }
     }
 
-    /// What this layer says of a key; `None`: ask below.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<Bytes>> {
-        self.entries.get(key).map(|staged| staged.value.clone())
+    /// What this layer says of a key.
+    pub(crate) fn get(&self, key: &[u8]) -> Says {
+        match self.entries.get(key).map(|staged| &staged.value) {
+            Some(Some(value)) => Says::Value(value.clone()),
+            Some(None) => Says::Gone,
+            None => Says::Nothing,
+        }
     }
 
     /// Memory, about.
@@ -64,7 +79,7 @@ impl Layer {
     }
 
     /// The changes, sorted.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Outcome> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = KeyChange> {
         self.entries.iter().map(|(key, staged)| (key.clone(), staged.value.clone()))
     }
 
@@ -85,7 +100,7 @@ fn size_of_entry(key: &Bytes) -> usize {
 /// Records with sorted changes laid over them.
 pub(crate) fn overlay(
     items: impl Iterator<Item = Result<Item>>,
-    changes: impl Iterator<Item = Outcome>,
+    changes: impl Iterator<Item = KeyChange>,
 ) -> impl Iterator<Item = Result<Item>> {
     let mut items = items.peekable();
     let mut changes = changes.peekable();

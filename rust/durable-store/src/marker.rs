@@ -88,7 +88,7 @@ impl Marker {
         let mut next = *now;
         change(&mut next);
         next.generation = now.generation.saturating_add(1);
-        let slot = if next.generation % 2 == 0 { 0 } else { SLOT_BYTES };
+        let slot = if next.generation.is_multiple_of(2) { 0 } else { SLOT_BYTES };
         self.file.write(slot, &next.encode())?;
         self.file.sync()?;
         *now = next;

@@ -141,7 +141,7 @@ fn chain(before: u32, head: &[u8], body: &[u8]) -> u32 {
 }
 
 fn length(bytes: &[u8]) -> Result<u32> {
-    u32::try_from(bytes.len()).map_err(|_| StoreError::refused("a record of more than 4 GiB"))
+    u32::try_from(bytes.len()).map_err(|_wide| StoreError::refused("a record of more than 4 GiB"))
 }
 
 /// The records of a snapshot, each block verified before its first record is given.

@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
-use crate::image::Outcome;
-use crate::layer::Layer;
+use crate::image::KeyChange;
+use crate::layer::{Layer, Says};
 use crate::lock::StoreLock;
 use crate::marker::Marker;
 use crate::{Change, Image, Items, KeyRange, MAX_KEY_BYTES, Result, Seq, StoreError};
@@ -41,7 +41,7 @@ pub struct Frozen {
 
 impl Frozen {
     /// The changes, sorted.
-    pub(crate) fn changes(&self) -> impl Iterator<Item = Outcome> {
+    pub(crate) fn changes(&self) -> impl Iterator<Item = KeyChange> {
         self.layer.iter()
     }
 }
@@ -91,12 +91,15 @@ impl View {
     /// The value of a key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         let layers = self.read();
-        let staged = layers.active.get(key);
-        let staged = staged.or_else(|| layers.frozen.as_ref().and_then(|frozen| frozen.get(key)));
+        let staged = match (layers.active.get(key), &layers.frozen) {
+            (Says::Nothing, Some(frozen)) => frozen.get(key),
+            (staged, _) => staged,
+        };
         drop(layers);
         match staged {
-            Some(value) => Ok(value),
-            None => self.image.get(key).inspect_err(|error| self.distrust(error)),
+            Says::Value(value) => Ok(Some(value)),
+            Says::Gone => Ok(None),
+            Says::Nothing => self.image.get(key).inspect_err(|error| self.distrust(error)),
         }
     }
 

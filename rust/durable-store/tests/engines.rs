@@ -15,7 +15,8 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("durable-store-{name}-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("durable-store-{name}-{}", std::process::id()));
         Self(folder)
     }
 }

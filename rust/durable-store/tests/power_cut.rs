@@ -29,7 +29,7 @@ fn run_one(seed: u64, kind: ImageKind) -> Result<Lives, String> {
 /// In more than ten thousand states after accidents, all that was acknowledged is there and no batch is torn.
 #[test]
 fn every_acknowledged_batch_survives_any_accident() -> Verdict {
-    let lives = run(0..700, ImageKind::Memory)?;
+    let lives = run(0..600, ImageKind::Memory)?;
     println!("{lives:?}");
     assert!(lives.states >= 10_000, "too few states: {lives:?}");
     assert!(lives.torn > 100, "the accidents are too mild to prove anything: {lives:?}");

@@ -20,8 +20,8 @@ pub fn image(open: &dyn Fn() -> Result<Box<dyn Image>>) -> Verdict {
         image.apply(upto, &mut changes.clone().into_iter().map(Ok)).map_err(wrong)?;
         for (key, value) in changes {
             match value {
-                Some(value) => _ = model.insert(key, value),
-                None => _ = model.remove(&key),
+                Some(value) => drop(model.insert(key, value)),
+                None => drop(model.remove(&key)),
             }
         }
         expect("what is applied", &image.applied(), &upto)?;

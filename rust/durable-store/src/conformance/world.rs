@@ -51,7 +51,7 @@ pub struct World {
 }
 
 /// Where the store is on its disk.
-pub const FOLDER: &str = "/store";
+const FOLDER: &str = "/store";
 
 impl World {
     /// A world without a store yet. `kind` must not be sled, which needs a real disk.
@@ -139,8 +139,8 @@ impl World {
         let mut state = BTreeMap::new();
         for change in self.batches.iter().flatten() {
             match &change.value {
-                Some(value) => _ = state.insert(change.key.clone(), value.clone()),
-                None => _ = state.remove(&change.key),
+                Some(value) => drop(state.insert(change.key.clone(), value.clone())),
+                None => drop(state.remove(&change.key)),
             }
         }
         state
@@ -159,7 +159,7 @@ impl World {
     }
 
     /// Turns until the life is over or a call fails; after a failure nothing may be accepted.
-    fn work(&mut self, mut opened: Opened) -> Verdict {
+    pub fn work(&mut self, mut opened: Opened) -> Verdict {
         self.compare(&opened)?;
         for _ in 0..self.chance.up_to(12) {
             match self.turn(&mut opened) {
@@ -229,8 +229,8 @@ impl World {
             let value = vec![fill; self.chance.up_to(length)];
             let value = (!self.chance.one_in(3)).then(|| Bytes::from(value));
             match &value {
-                Some(value) => _ = state.insert(key.clone(), value.clone()),
-                None => _ = state.remove(&key),
+                Some(value) => drop(state.insert(key.clone(), value.clone())),
+                None => drop(state.remove(&key)),
             }
             changes.push(Change { key, value, is_new: is_new && self.chance.one_in(2) });
         }

@@ -7,7 +7,7 @@ use super::{Disk, DiskFile, OpenMode};
 use crate::{Result, StoreError};
 
 /// How many zeros are written at a time.
-const ZEROS: [u8; 1 << 18] = [0; 1 << 18];
+static ZEROS: [u8; 1 << 18] = [0; 1 << 18];
 
 /// An open file and its name.
 #[derive(Clone, Debug)]

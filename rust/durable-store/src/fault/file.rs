@@ -98,7 +98,7 @@ impl Inode {
             0 => Survival::Nothing,
             1 => Survival::Everything,
             2 | 3 => Survival::Moment(chance.up_to(count)),
-            4 | 5 | 6 => Survival::Sectors(4096),
+            4..=6 => Survival::Sectors(4096),
             _ => Survival::Sectors(512),
         };
         let chance = Chance::new(chance.draw());
@@ -106,19 +106,16 @@ impl Inode {
         let mut bytes = self.kept.clone();
         for (number, change) in self.pending.iter().enumerate() {
             match change {
-                Change::Write { offset, bytes: written } => {
-                    write_survivors(
-                        &mut bytes,
-                        (*offset, written),
-                        |sector| survival.lets_through(number, count, &chance, sector),
-                        survival.sector_bytes(),
-                    );
+                Change::Write { offset, bytes: written } => write_survivors(
+                    &mut bytes,
+                    (*offset, written),
+                    |sector| survival.lets_through(number, count, &chance, sector),
+                    survival.sector_bytes(),
+                ),
+                Change::Length(length) if survival.keeps_length(number, length_at) => {
+                    bytes.resize(*length, 0);
                 }
-                Change::Length(length) => {
-                    if survival.keeps_length(number, length_at) {
-                        bytes.resize(*length, 0);
-                    }
-                }
+                Change::Length(_) => {}
             }
         }
         bytes

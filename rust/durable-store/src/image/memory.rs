@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock};
 
 use bytes::Bytes;
 
-use super::{Image, Item, Items, Outcome};
+use super::{Image, Item, Items, KeyChange};
 use crate::range::successor;
 use crate::{KeyRange, Result, Seq};
 
@@ -36,7 +36,7 @@ impl MemoryImage {
 }
 
 impl Image for MemoryImage {
-    fn apply(&self, upto: Seq, changes: &mut dyn Iterator<Item = Result<Outcome>>) -> Result<()> {
+    fn apply(&self, upto: Seq, changes: &mut dyn Iterator<Item = Result<KeyChange>>) -> Result<()> {
         loop {
             let page = changes.take(PAGE).collect::<Result<Vec<_>>>()?;
             if page.is_empty() {
@@ -45,8 +45,8 @@ impl Image for MemoryImage {
             let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
             for (key, value) in page {
                 match value {
-                    Some(value) => _ = records.insert(key, value),
-                    None => _ = records.remove(&key),
+                    Some(value) => drop(records.insert(key, value)),
+                    None => drop(records.remove(&key)),
                 }
             }
         }

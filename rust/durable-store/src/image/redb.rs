@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use redb::{Database, Durability, ReadableDatabase, StorageBackend, TableDefinition};
 
-use super::{Image, Items, Outcome, seal, shielded};
+use super::{Image, Items, KeyChange, seal, shielded};
 use crate::disk::{Disk, Handle, OpenMode, bytes_usize};
 use crate::{KeyRange, Result, Seq, StoreError};
 
@@ -30,12 +30,7 @@ pub struct RedbImage {
 
 impl RedbImage {
     /// Opens the image of a store, or makes an empty one.
-    pub fn open(
-        disk: &Arc<dyn Disk>,
-        path: &Path,
-        store: u64,
-        page_bytes: u64,
-    ) -> Result<Self> {
+    pub fn open(disk: &Arc<dyn Disk>, path: &Path, store: u64, page_bytes: u64) -> Result<Self> {
         let file = Handle::open(&**disk, path, OpenMode::Create)?;
         let database = shielded(path, || {
             Database::builder()
@@ -66,7 +61,7 @@ impl RedbImage {
     }
 
     /// One transaction; only one that records progress waits for the disk.
-    fn write_page(&self, upto: Option<Seq>, page: &mut Vec<Outcome>) -> Result<()> {
+    fn write_page(&self, upto: Option<Seq>, page: &mut Vec<KeyChange>) -> Result<()> {
         let mut writing = self.database.begin_write().map_err(|error| self.explain(error))?;
         if upto.is_none() {
             let done = writing.set_durability(Durability::None);
@@ -79,7 +74,7 @@ impl RedbImage {
                     let sealed = seal::seal(&key, &value);
                     records.insert(&*key, &*sealed).map_err(|error| self.explain(error))?;
                 }
-                None => _ = records.remove(&*key).map_err(|error| self.explain(error))?,
+                None => drop(records.remove(&*key).map_err(|error| self.explain(error))?),
             }
         }
         drop(records);
@@ -118,7 +113,7 @@ impl RedbImage {
 }
 
 impl Image for RedbImage {
-    fn apply(&self, upto: Seq, changes: &mut dyn Iterator<Item = Result<Outcome>>) -> Result<()> {
+    fn apply(&self, upto: Seq, changes: &mut dyn Iterator<Item = Result<KeyChange>>) -> Result<()> {
         let mut page = Vec::new();
         for change in changes {
             page.push(change?);
@@ -168,11 +163,12 @@ fn explain_open(path: &Path, error: redb::DatabaseError) -> StoreError {
 
 fn explain(path: &Path, error: impl Into<redb::Error>) -> StoreError {
     let damage = |error: &dyn Display| StoreError::corrupt(path, 0, error.to_string());
-    match error.into() {
-        redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => damage(&error),
-        redb::Error::Io(error) => StoreError::io("redb", path, error),
-        other => damage(&other),
+    let error = error.into();
+    if let redb::Error::Io(error) = error {
+        let is_short = error.kind() == io::ErrorKind::UnexpectedEof;
+        return if is_short { damage(&error) } else { StoreError::io("redb", path, error) };
     }
+    damage(&error)
 }
 
 /// redb's file.

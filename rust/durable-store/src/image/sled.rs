@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Buf, BufMut, Bytes};
 
-use super::{Image, Item, Items, Outcome, seal, shielded};
+use super::{Image, Item, Items, KeyChange, seal, shielded};
 use crate::disk::{Disk, Handle, OpenMode};
 use crate::{KeyRange, Result, Seq, StoreError};
 
@@ -28,7 +28,7 @@ const PIECE: u8 = b'c';
 /// The longest value that sled is given, with what goes before it.
 const PIECE_BYTES: usize = 4000;
 /// How often the garbage collector is run.
-const COLLECT_EVERY: usize = 256;
+const COLLECT_EVERY: u32 = 256;
 
 const WHOLE: u8 = 0;
 const IN_PIECES: u8 = 1;
@@ -46,12 +46,7 @@ pub struct SledImage {
 
 impl SledImage {
     /// Opens the image of a store, or makes an empty one. The folder must be on a real disk.
-    pub fn open(
-        disk: &Arc<dyn Disk>,
-        path: &Path,
-        store: u64,
-        page_bytes: u64,
-    ) -> Result<Self> {
+    pub fn open(disk: &Arc<dyn Disk>, path: &Path, store: u64, page_bytes: u64) -> Result<Self> {
         if !disk.is_real() {
             return Err(StoreError::refused("sled opens its own files, so it needs a real disk"));
         }
@@ -89,7 +84,7 @@ impl SledImage {
     }
 
     fn flush(&self) -> Result<()> {
-        self.call(|tree| tree.flush())?;
+        self.call(sled::Tree::flush)?;
         self.file.sync()
     }
 
@@ -106,7 +101,7 @@ impl SledImage {
             head.put_u32_le(u32::try_from(pieces.len()).unwrap_or(u32::MAX));
             for (number, piece) in (0_u32..).zip(pieces) {
                 self.call(|tree| tree.insert(piece_key(key, number), piece))?;
-                self.collect_sometimes(number);
+                collect_sometimes(number);
             }
         }
         let kept = if value.len() <= PIECE_BYTES { 0 } else { piece_count(&head) };
@@ -125,12 +120,6 @@ impl SledImage {
             self.call(|tree| tree.remove(piece_key(key, number)))?;
         }
         Ok(())
-    }
-
-    fn collect_sometimes(&self, count: u32) {
-        if usize::try_from(count).is_ok_and(|count| count % COLLECT_EVERY == 0) {
-            crossbeam_epoch::pin().flush();
-        }
     }
 
     /// A value out of its record, with its pieces fetched.
@@ -177,13 +166,13 @@ impl SledImage {
 }
 
 impl Image for SledImage {
-    fn apply(&self, upto: Seq, changes: &mut dyn Iterator<Item = Result<Outcome>>) -> Result<()> {
+    fn apply(&self, upto: Seq, changes: &mut dyn Iterator<Item = Result<KeyChange>>) -> Result<()> {
         for (number, change) in (0_u32..).zip(changes) {
             match change? {
                 (key, Some(value)) => self.put(&key, &value)?,
                 (key, None) => self.remove(&key)?,
             }
-            self.collect_sometimes(number);
+            collect_sometimes(number);
         }
         self.flush()?;
         self.record_progress(upto)?;
@@ -222,6 +211,13 @@ impl Image for SledImage {
     }
 }
 
+/// Runs the garbage collector once every so many changes.
+fn collect_sometimes(count: u32) {
+    if count.is_multiple_of(COLLECT_EVERY) {
+        crossbeam_epoch::pin().flush();
+    }
+}
+
 fn record_key(key: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(key.len().saturating_add(1));
     bytes.put_u8(RECORD);
@@ -248,10 +244,10 @@ fn piece_count(mut head: &[u8]) -> u32 {
 }
 
 fn explain(path: &Path, error: sled::Error) -> StoreError {
-    match error {
-        sled::Error::Io(error) => StoreError::io("sled", path, error),
-        other => StoreError::corrupt(path, 0, other.to_string()),
+    if let sled::Error::Io(error) = error {
+        return StoreError::io("sled", path, error);
     }
+    StoreError::corrupt(path, 0, error.to_string())
 }
 
 /// A key as people can read it.

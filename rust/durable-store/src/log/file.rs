@@ -197,13 +197,12 @@ impl Writer {
     fn begin_segment(&mut self, shelf: &Shelf) -> Result<()> {
         self.sync()?;
         let first = self.link.next;
-        let file = match shelf.take_spare() {
-            Some(spare) => spare,
-            None => {
-                let file = shelf.draft()?;
-                file.write_zeros(0, self.grow_bytes)?;
-                file
-            }
+        let file = if let Some(spare) = shelf.take_spare() {
+            spare
+        } else {
+            let file = shelf.draft()?;
+            file.write_zeros(0, self.grow_bytes)?;
+            file
         };
         let heading = Heading { store: self.link.store, first, before: self.link.before };
         heading.write(&file)?;

@@ -73,7 +73,7 @@ pub(super) fn survey(
                 unproven.push((header.last(), link.position));
                 link = link.after(&header);
             }
-            other => break other,
+            found @ (Found::Nothing | Found::Torn(_) | Found::Damaged(_)) => break found,
         }
     };
     let damaged = |why: String| Err(StoreError::corrupt(&path, link.position, why));

@@ -69,6 +69,13 @@ impl<'a> Walk<'a> {
         Err(StoreError::corrupt(path, link.position, why))
     }
 
+    /// A batch out of the last frame, but for those before the first one wanted.
+    fn take_ready(&mut self) -> Option<(Seq, Bytes)> {
+        let unwanted = self.ready.iter().take_while(|(seq, _)| *seq < self.wanted.start).count();
+        drop(self.ready.drain(..unwanted));
+        self.ready.pop_front()
+    }
+
     fn enter(&self, first: Seq, before: Option<&Link>) -> Result<(PathBuf, Reader, Link)> {
         let path = path_of(self.folder, first);
         let (reader, heading) = Reader::open(self.disk, &path)?;
@@ -87,11 +94,8 @@ impl Iterator for Walk<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some((seq, batch)) = self.ready.pop_front() {
-                if self.wanted.contains(&seq) {
-                    return Some(Ok((seq, batch)));
-                }
-                continue;
+            if let Some(ready) = self.take_ready() {
+                return Some(Ok(ready));
             }
             if self.is_over {
                 return None;

@@ -116,7 +116,9 @@ impl Shelf {
         };
         // once this is recorded, an older segment that a crash leaves is not missed nor read
         self.marker.update(|recorded| recorded.oldest = oldest)?;
-        for first in stock.firsts.drain(..count) {
+        let gone = stock.firsts.drain(..count).collect::<Vec<_>>();
+        drop(stock); // the log need not wait for the files to go
+        for first in gone {
             self.remove(&path_of(&self.folder, first))?;
         }
         self.sync_folder()

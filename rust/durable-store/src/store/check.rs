@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::home::Home;
+use super::recover::engine;
 use super::{ImageKind, Options};
 use crate::checkpoint::snapshot_path;
-use crate::image::{Image, Items, RedbImage, SledImage};
+use crate::image::{Image, Items};
 use crate::layer::{Layer, overlay};
 use crate::log::{inspect, inventory};
 use crate::snapshot::{self, Reader};
@@ -104,15 +105,7 @@ fn open_image(options: &Options, home: &Home, report: &mut CheckReport) -> Optio
     if options.image == ImageKind::Memory || !home.disk.exists(&path).unwrap_or(false) {
         return None;
     }
-    let opened: Result<Arc<dyn Image>> = match options.image {
-        ImageKind::Sled => SledImage::open(&home.disk, &path, home.store, options.page_bytes)
-            .map(|image| Arc::new(image) as Arc<dyn Image>),
-        ImageKind::Redb | ImageKind::Memory => {
-            RedbImage::open(&home.disk, &path, home.store, options.page_bytes)
-                .map(|image| Arc::new(image) as Arc<dyn Image>)
-        }
-    };
-    match opened {
+    match engine(options, home) {
         Ok(image) => Some(image),
         Err(error) => {
             report.faults.push(format!("the image does not open: {error}"));

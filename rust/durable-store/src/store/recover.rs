@@ -82,13 +82,11 @@ fn open_image(
             Some(why) => why,
         },
     };
-    let image = rebuild(options, home, log, recorded).map_err(|error| match error {
-        StoreError::Corrupt { file, offset, why: also } => StoreError::Corrupt {
-            file,
-            offset,
-            why: format!("{also}; it was needed because the image is unusable ({why})"),
-        },
-        other => other,
+    let image = rebuild(options, home, log, recorded).map_err(|mut error| {
+        if let StoreError::Corrupt { why: also, .. } = &mut error {
+            also.push_str(&format!("; it was needed because the image is unusable ({why})"));
+        }
+        error
     })?;
     let is_expected = home.is_new || options.image == ImageKind::Memory;
     Ok((image, (!is_expected).then_some(why)))
@@ -168,7 +166,7 @@ fn base_for_rebuild(home: &Home, log: &FileLog, recorded: &Recorded) -> Result<S
     }
 }
 
-fn engine(options: &Options, home: &Home) -> Result<Arc<dyn Image>> {
+pub(super) fn engine(options: &Options, home: &Home) -> Result<Arc<dyn Image>> {
     let path = home.image_path(options.image);
     Ok(match options.image {
         ImageKind::Sled => {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::home::{found, has_format};
+use super::home::{Fill, found, has_format};
 use super::{Options, Store};
 use crate::checkpoint::snapshot_path;
 use crate::snapshot::{self, Reader};
@@ -45,7 +45,7 @@ pub fn restore(from: &Path, options: Options) -> Result<Seq> {
         let path = snapshot_path(snapshots, summary.seq);
         snapshot::take(disk, &path, (store, summary.seq), &mut items).map(drop)
     };
-    let fill = (summary.seq > 0).then_some(&fill as &super::home::Fill<'_>);
-    found(&options, summary.seq.saturating_add(1), fill)?;
+    let fill: &Fill<'_> = &fill;
+    found(&options, summary.seq.saturating_add(1), (summary.seq > 0).then_some(fill))?;
     Ok(summary.seq)
 }

@@ -10,7 +10,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 
 use super::{Layers, View};
-use crate::image::Outcome;
+use crate::image::KeyChange;
 use crate::range::successor;
 use crate::{Item, Items, KeyRange, Result};
 
@@ -22,7 +22,7 @@ pub(super) struct Scan<'a> {
     view: &'a View,
     /// What is still to come.
     rest: KeyRange,
-    page: VecDeque<Outcome>,
+    page: VecDeque<KeyChange>,
     /// The page speaks for all keys up to this one; `None`: up to the end.
     page_end: Option<Bytes>,
     page_length: usize,
@@ -65,7 +65,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The next record that page and image together know; `None`: the page is used up.
-    fn within_page(&mut self) -> Option<Result<Outcome>> {
+    fn within_page(&mut self) -> Option<Result<KeyChange>> {
         let image = self.image.as_mut()?;
         let page_end = self.page_end.as_ref();
         let in_page = |key: &Bytes| page_end.is_none_or(|end| key <= end);
@@ -91,7 +91,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-fn present((key, value): Item) -> Outcome {
+fn present((key, value): Item) -> KeyChange {
     (key, Some(value))
 }
 
@@ -126,7 +126,7 @@ impl Iterator for Scan<'_> {
 
 impl Layers {
     /// So many changes from the range's start on, the active layer before the frozen one.
-    fn page(&self, range: &KeyRange, length: usize) -> VecDeque<Outcome> {
+    fn page(&self, range: &KeyRange, length: usize) -> VecDeque<KeyChange> {
         let from = Bound::Included(&*range.start);
         let to = range.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut active = self.active.range(from, to).peekable();
