@@ -164,6 +164,26 @@ def test_a_signal_ends_it_with_a_line_that_says_how_to_go_on(
 
 
 @pytest.mark.slow
+def test_a_second_ctrl_c_does_not_wait_for_steps(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    hanging = APPLICATION.replace(
+        'await ctx.step.sleep("nap", 0.01)', "await asyncio.Event().wait()"
+    )
+    (tmp_path / "counting.py").write_text(f"import asyncio\n{hanging}")
+    process = place.start(*RUN)
+    assert not place.has_ended_before(20, process)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while "Ctrl-C again" not in (line := process.stderr.readline()):
+        assert line, "it ended without a word"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Go on with: durable run" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
 def test_a_store_that_is_open_names_who_has_it(tmp_path: Path) -> None:
     place = Place(tmp_path)
     (tmp_path / "counting.py").write_text(APPLICATION.replace("0.01", '"1d"'))

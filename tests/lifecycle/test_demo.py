@@ -1,6 +1,11 @@
 """The demo's pipeline on the real engine, in virtual time."""
 
+import contextlib
+import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +85,50 @@ async def _all_runs(engine: durable.Engine) -> AsyncIterator[durable.Run]:
         cursor = page.cursor
         if cursor is None:
             return
+
+
+@pytest.mark.slow
+def test_it_is_killed_and_goes_on(tmp_path: Path) -> None:
+    """Killed in the middle, started again: every commit is in the ledger, every run has ended."""
+    lines = [
+        {
+            "id": f"c{n}",
+            "name": "repo/commit.pushed",
+            "ts": n * HOUR_MS,
+            "data": {
+                "repo": "r",
+                "author": "ada",
+                "files": 1,
+                "insertions": 150,
+                "deletions": 0,
+            },
+        }
+        for n in range(10)
+    ]
+    events = tmp_path / "commits.jsonl"
+    events.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    kept = Ledger(tmp_path / "store-ledger.sqlite3")
+    command = [sys.executable, "-m", "durable", "demo", "--json"]
+    command += ["--events", str(events), "--store", str(tmp_path / "store")]
+    quiet = subprocess.DEVNULL
+    first = subprocess.Popen(command, stdout=quiet, stderr=quiet)  # noqa: S603  # ourselves
+    while sum(line.commit_count for line in kept.by_kind()) < 4:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            first.wait(timeout=0.02)
+            pytest.fail("it ended too early")
+    first.kill()
+    first.wait()
+    again = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # ourselves
+    assert "Found what was here before" in again.stderr
+    functions = json.loads(again.stdout)["functions"]
+    assert {name: one["done"] for name, one in functions.items()} == {
+        "classify": 10,
+        "score": 10,
+        "review": 10,
+        "digest": 10,
+    }
+    assert [(line.kind, line.commit_count) for line in kept.by_kind()] == [
+        ("new code", 10)
+    ]
+    assert kept.digest_count() == 10
+    kept.close()

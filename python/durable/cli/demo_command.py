@@ -16,9 +16,10 @@ from .demo_words import ShortLog, found_again, goodbye, greeting
 from .failure import CommandError, ExitCode, told_plainly
 from .options import AsJson, folder_of
 from .output import messages, print_json, results
-from .run_command import stopped, summary
+from .run_command import summary
 from .screen import SessionScreen
 from .session import Progress, Session
+from .stopping import stopped, told_when_stopped
 
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def demo(
     """
     feed = _feed(git, events, limit)
     _make_home(store, is_fresh=fresh)
-    with told_plainly():
+    with told_plainly(), told_when_stopped(store):
         progress = asyncio.run(_demo(feed, store, as_json=as_json))
     if as_json:
         print_json(summary(progress))

@@ -2,7 +2,6 @@
 
 import asyncio
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -15,10 +14,14 @@ from .options import DEFAULT_STORE, AsJson, Store, folder_of
 from .output import count, messages, print_json, results
 from .screen import SessionScreen, ending_line, functions_table
 from .session import Progress, Session
+from .stopping import say_what_is_waited_for, stopped, told_when_stopped
 
 
 if TYPE_CHECKING:
     from durable import App
+
+GRACE_S: Final = 10.0
+"""How long steps that execute may go on after Ctrl-C."""
 
 _BATCH_LINES: Final = 500
 
@@ -71,7 +74,7 @@ def run(
 
     app = find_app(application)
     file = EventFile(events)
-    with told_plainly():
+    with told_plainly(), told_when_stopped(store):
         progress = asyncio.run(
             _run(app, file, store=store, clock=clock, as_json=as_json)
         )
@@ -89,7 +92,7 @@ async def _run(
     from durable import Engine  # noqa: PLC0415  # slow to import
 
     console = messages() if as_json else results()
-    async with Engine(app, store=store, clock=clock) as engine:
+    async with Engine(app, store=store, clock=clock, grace=GRACE_S) as engine:
         for notice in engine.notices:
             console.print(notice, style="yellow", markup=False)
         with SessionScreen(console, size=file.size, size_is_bytes=True) as screen:
@@ -100,7 +103,9 @@ async def _run(
                     f"Going on: {count(accepted, 'line')} of {file.path} accepted before, "
                     f"{live} not yet ended."
                 )
-            return await session.run()
+            progress = await session.run()
+        say_what_is_waited_for(progress, GRACE_S)
+        return progress
 
 
 def _tell(progress: Progress, store: str, *, as_json: bool) -> None:
@@ -118,23 +123,6 @@ def _tell(progress: Progress, store: str, *, as_json: bool) -> None:
         where = "" if folder_of(store) is None else f" --store {shlex.quote(store)}"
         hint = f"durable runs list --status failed{where}"
         raise CommandError(text, hint, exit_code=ExitCode.FAILED)
-
-
-def stopped(progress: Progress, store: str) -> CommandError:
-    """What is said after Ctrl-C: what is kept, and how to go on."""
-    live = count(progress.counts.total.live, "run")
-    if folder_of(store) is None:
-        return CommandError(
-            f"Stopped. The store was in memory: {live} are gone with it.",
-            "Give --store PATH to be able to go on.",
-            exit_code=ExitCode.STOPPED,
-        )
-    again = shlex.join(["durable", *sys.argv[1:]])
-    return CommandError(
-        f"Stopped: {live} not yet ended. Nothing is lost; they are in {store}.",
-        f"Go on with: {again}",
-        exit_code=ExitCode.STOPPED,
-    )
 
 
 def summary(progress: Progress) -> dict[str, object]:
