@@ -6,14 +6,12 @@ import asyncio
 import contextlib
 import os
 import weakref
-from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import (
     TYPE_CHECKING,
     Any,
     Final,
     Literal,
     Self,
-    TypeGuard,
     TypeVar,
     cast,
     overload,
@@ -23,27 +21,28 @@ from typing_extensions import override
 
 from ._app import App
 from ._bridge import Core, public_errors
-from ._codec import write_object, write_plain
+from ._codec import write_object
 from ._duration import Duration
 from ._errors import (
     ConfigError,
     EngineClosed,
-    EventRefused,
     InvokeError,
     InvokeTimeoutError,
     NotFoundError,
     RunCancelled,
     UsageError,
 )
-from ._events import Event, is_event
+from ._events import Event
 from ._failure import read_error
 from ._function import Function
 from ._reading import Events, Functions, Runs
+from ._sending import encode_events
 from ._setting import Place
 from ._worker import Worker
 
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Mapping
     from types import TracebackType
 
     from ._bridge import Function as FunctionTuple, NewEvent
@@ -243,7 +242,8 @@ class Engine:
     @property
     def notices(self) -> list[str]:
         """What opening the store did that its owner should know: what was replayed or built again."""
-        return self.session.core.notices
+        with public_errors():
+            return self.session.core.notices
 
     # --- in
 
@@ -389,7 +389,8 @@ class Engine:
 
     def now_ms(self) -> int:
         """The engine's time, ms since the epoch."""
-        return self.session.core.now_ms()
+        with public_errors():
+            return self.session.core.now_ms()
 
     def stats(self) -> dict[str, Any]:
         """Counts for each function and for all, commit sizes and times."""
@@ -404,41 +405,6 @@ class Engine:
     def __repr__(self) -> str:
         state = "closed" if self._session is None else "open"
         return f"<durable engine on {self.store}, {state}>"
-
-
-def encode_events(
-    events: Iterable[Event[Any] | Iterable[Event[Any]]],
-) -> list[NewEvent]:
-    """Events as the native module takes them.
-
-    Raises:
-        EventRefused: something is no event.
-        SerializationError: data is not JSON.
-    """
-    encoded: list[NewEvent] = []
-    for one in events:
-        if is_event(one):
-            encoded.append(_encode(one))
-        elif _is_batch(one):
-            encoded.extend(encode_events(one))
-        else:
-            text = f"{one!r} is no event: send durable.Event(name, data) or what an EventType gives"
-            raise EventRefused(text)
-    return encoded
-
-
-def _is_batch(given: object) -> TypeGuard[Iterable[Event[Any]]]:
-    return isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
-
-
-def _encode(event: Event[Any]) -> NewEvent:
-    name = event.name
-    data = write_object(event.data, "data")
-    if data[:1] != b"{":
-        text = f"event '{name}': its data is a {type(event.data).__name__}; it must be a JSON object"
-        raise EventRefused(text)
-    user = None if event.user is None else write_plain(event.user, "user")
-    return (name, data, event.id, event.ts, event.v, user)
 
 
 def _describe(function: Function[Any, Any]) -> FunctionTuple:
