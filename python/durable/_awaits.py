@@ -113,7 +113,9 @@ class Standing(Enum):
     """How code stands that does not wait for something foreign."""
 
     AT_STEPS = auto()  # it waits for steps alone
-    UNSURE = auto()  # it waits for other code of the same handler, which may be about to go on
+    UNSURE = (
+        auto()
+    )  # it waits for other code of the same handler, which may be about to go on
     MOVING = auto()  # it does not wait
 
 

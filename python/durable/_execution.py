@@ -9,61 +9,22 @@ run parks: it gives its slot back, and stays as it is until more work comes.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ._awaits import HandlerTasks
 from ._bridge import NEVER, RUN_COMPLETE, RUN_ERROR, STEP_ERROR, STEP_RUN
 from ._context import Context, SyncContext
 from ._driver import Driver
-from ._errors import StepNotAwaitedError
 from ._failure import retry_of, write_error
-from ._step import CURRENT_RUN, GO, WAITING, StepCall, StepHome, StepNames
+from ._step import CURRENT_RUN, GO, WAITING, StepCall, StepNames, error_of_unawaited
 
 
 if TYPE_CHECKING:
-    import contextvars
     from collections.abc import Iterable
 
-    from ._bridge import EventTuple, MemoTuple, Op, Report
+    from ._bridge import EventTuple, MemoTuple, Op
     from ._function import Function
-
-
-class Home(StepHome, Protocol):
-    """What a live run needs of its worker."""
-
-    context: contextvars.Context
-    forgets: bool
-    is_draining: bool
-
-    def mark(self, run: LiveRun) -> None:
-        """Have it decide at the end of the pass."""
-        ...
-
-    def report(self, report: Report) -> None:
-        """Hand this over at the end of the pass."""
-        ...
-
-    def park(self, run: LiveRun) -> None:
-        """It waits."""
-        ...
-
-    def want_slot(self, run: LiveRun) -> None:
-        """It would go on, but has no slot."""
-        ...
-
-    def renew(self, run: LiveRun) -> LiveRun:
-        """Put its live code aside, and keep the rest."""
-        ...
-
-    def forget(self, run: LiveRun, *, is_live: bool) -> None:
-        """It has ended, or its handler has."""
-        ...
-
-    def thread_driver(
-        self, run: LiveRun, given: SyncContext[Any], context: contextvars.Context
-    ) -> Any:  # what drives it
-        """Call a plain handler on a thread."""
-        ...
+    from ._home import Home
 
 
 class LiveRun:
@@ -100,7 +61,7 @@ class LiveRun:
 
     def __init__(  # noqa: PLR0917  # each is one thing the caller has at hand
         self,
-        worker: Home,
+        worker: Home[LiveRun],
         run_id: str,
         function: Function[Any, Any],
         event: EventTuple,
@@ -304,7 +265,7 @@ class LiveRun:
     def complete(self, value: object) -> None:
         """The handler returned."""
         if self.unawaited:
-            self.fail(self._unawaited_error())
+            self.fail(error_of_unawaited(self.function.id, self.unawaited.values()))
             return
         try:
             data = self.function.codec.write(value, "result")
@@ -514,16 +475,6 @@ class LiveRun:
             error = asyncio.CancelledError("the code no longer awaits this step")
             op: Op = (STEP_ERROR, name, write_error(error), NEVER)
             self.worker.report((self.id, epoch, 0, [op], None))
-
-    def _unawaited_error(self) -> StepNotAwaitedError:
-        places = ", ".join(
-            f"step '{call.name}' ({call.where()})" for call in self.unawaited.values()
-        )
-        text = (
-            f"function '{self.function.id}' returned, but {places} was never awaited, so it never ran: "
-            "write `await` before it, or give it to asyncio.gather or a TaskGroup"
-        )
-        return StepNotAwaitedError(text)
 
     def drop(self) -> None:
         """End the live code where it stands; nothing it still does counts."""

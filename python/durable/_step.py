@@ -14,11 +14,13 @@ from typing_extensions import override
 
 from ._bridge import SLEEP, SLEEP_UNTIL, STEP_ERROR, STEP_PLANNED, STEP_RUN
 from ._codec import Codec
-from ._errors import UsageError
+from ._errors import StepNotAwaitedError, UsageError
 from ._failure import read_step_error, retry_of, write_error
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ._bridge import EventTuple, Op
     from ._function import Function
 
@@ -336,6 +338,18 @@ class SleepCall(StepCall[None]):
     def at(ms: int) -> tuple[int, int]:
         """This moment since the epoch."""
         return SLEEP_UNTIL, ms
+
+
+def error_of_unawaited(
+    function_id: str, calls: Iterable[StepCall[Any]]
+) -> StepNotAwaitedError:
+    """What a handler is told that returned without awaiting these."""
+    places = ", ".join(f"step '{call.name}' ({call.where()})" for call in calls)
+    text = (
+        f"function '{function_id}' returned, but {places} was never awaited, so it never ran: write "
+        "`await` before it, or give it to asyncio.gather or a TaskGroup"
+    )
+    return StepNotAwaitedError(text)
 
 
 class StepNames:

@@ -1,0 +1,49 @@
+"""Events on their way into the engine: whatever `send` was given, as the native module takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from ._codec import write_object, write_plain
+from ._errors import EventRefused
+from ._events import Event, is_event
+
+
+if TYPE_CHECKING:
+    from ._bridge import NewEvent
+
+
+def encode_events(
+    events: Iterable[Event[Any] | Iterable[Event[Any]]],
+) -> list[NewEvent]:
+    """Events as the native module takes them.
+
+    Raises:
+        EventRefused: something is no event.
+        SerializationError: data is not JSON.
+    """
+    encoded: list[NewEvent] = []
+    for one in events:
+        if is_event(one):
+            encoded.append(_encode(one))
+        elif _is_batch(one):
+            encoded.extend(encode_events(one))
+        else:
+            text = f"{one!r} is no event: send durable.Event(name, data) or what an EventType gives"
+            raise EventRefused(text)
+    return encoded
+
+
+def _is_batch(given: object) -> TypeGuard[Iterable[Event[Any]]]:
+    return isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
+
+
+def _encode(event: Event[Any]) -> NewEvent:
+    name = event.name
+    data = write_object(event.data, "data")
+    if data[:1] != b"{":
+        text = f"event '{name}': its data is a {type(event.data).__name__}; it must be a JSON object"
+        raise EventRefused(text)
+    user = None if event.user is None else write_plain(event.user, "user")
+    return (name, data, event.id, event.ts, event.v, user)
