@@ -17,6 +17,8 @@ use crate::tally::Tally;
 /// See the module.
 pub struct DiskStorage {
     disk: FaultDisk,
+    /// The disk as the last crash left it, before anything was opened or repaired.
+    left: FaultDisk,
     sizes: Sizes,
     opened: Opened,
     unsynced: Vec<(Seq, Bytes)>,
@@ -49,10 +51,12 @@ impl DiskStorage {
         };
         let disk = FaultDisk::new(chance.draw());
         let opened = open(&disk, sizes).map_err(|error| format!("a new store: {error}"))?;
-        Ok(Self { disk, sizes, opened, unsynced: Vec::new(), has_plan: false })
+        let left = disk.copy();
+        Ok(Self { disk, left, sizes, opened, unsynced: Vec::new(), has_plan: false })
     }
 
     fn open_again(&mut self, disk: FaultDisk) -> Result<(), String> {
+        self.left = disk.copy();
         let opened = open(&disk, self.sizes);
         self.opened = opened.map_err(|error| format!("after a crash: {error}"))?;
         self.disk = disk;
@@ -146,12 +150,21 @@ impl Storage for DiskStorage {
     }
 
     fn flip(&mut self, chance: &mut Chance) -> Result<bool, String> {
-        let disk = self.disk.copy();
+        let disk = self.left.copy();
         let files: Vec<(PathBuf, u64)> =
             disk.files().into_iter().filter(|(_, length)| *length > 0).collect();
         let Some((path, length)) = chance.pick(&files) else { return Ok(false) };
-        let (byte, bit) = (chance.below(*length), u8::try_from(chance.below(8)).unwrap_or(0));
-        disk.flip(path, byte, bit).map_err(|error| error.to_string())?;
+        // Most of a file may be room for later: half of the flips look for a byte that says something.
+        let (byte, bit) = (chance.below(*length), chance.small(0, 7));
+        let seeks = chance.happens(500);
+        let damaged = disk.damage(path, |bytes| {
+            let from = usize::try_from(byte).unwrap_or(0);
+            let tail = bytes.iter_mut().skip(from);
+            if let Some(place) = tail.into_iter().find(|byte| !seeks || **byte != 0) {
+                *place ^= 1_u8.rotate_left(bit);
+            }
+        });
+        damaged.map_err(|error| error.to_string())?;
         let Ok(opened) = open(&disk, self.sizes) else { return Ok(true) };
         let found: Records = {
             let all = opened.view.scan(KeyRange::all());

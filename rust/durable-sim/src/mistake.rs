@@ -48,4 +48,9 @@ impl Mistake {
         Self::ReadsTimersBeforeStaging,
         Self::ReversesEffects,
     ];
+
+    /// Whether it can be made above any store.
+    pub fn is_of_driver(self) -> bool {
+        !matches!(self, Self::SkipsSync | Self::TearsTurns)
+    }
 }

@@ -141,7 +141,8 @@ impl World {
             tears: mistake == Some(Mistake::TearsTurns),
         };
         let start = |what| Finding { seed, turns: 0, what };
-        let storage: Box<dyn Storage> = if mix.has_disk && mistake.is_none() {
+        let storage: Box<dyn Storage> = if mix.has_disk && mistake.is_none_or(Mistake::is_of_driver)
+        {
             Box::new(DiskStorage::new(&mut chance).map_err(start)?)
         } else {
             Box::new(MapStorage::new(flaws))
@@ -330,6 +331,10 @@ impl World {
             self.plan(wait, Happening::Commit);
         }
         Ok(())
+    }
+
+    fn has_disk(&self) -> bool {
+        self.mix.has_disk && self.mistake.is_none_or(Mistake::is_of_driver)
     }
 
     fn plan(&mut self, wait: Duration, happening: Happening) {

@@ -73,7 +73,7 @@ impl World {
         let mut storage = std::mem::replace(&mut self.driver.storage, storage);
         let flip = self.mix.flip;
         storage.reopen(cut, &mut self.chance)?;
-        if !self.is_safe && self.chance.happens(flip * 10) {
+        if !self.is_safe && self.has_disk() && self.chance.happens(flip * 10) {
             self.tally.note("byte flipped");
             let was_seen = storage.flip(&mut self.chance)?;
             self.tally.note(if was_seen { "flip detected" } else { "flip harmless" });
