@@ -77,7 +77,7 @@ impl Options {
             grow_bytes: 4 << 20,
             snapshot_bytes: 256 << 20,
             reserve_bytes: 16 << 20,
-            page_bytes: 64 << 20,
+            page_bytes: 16 << 20,
             allow_network: false,
             holder: String::new(),
         }
