@@ -386,9 +386,9 @@ class LiveRun:
 
     def is_busy(self) -> bool:
         """True while its code executes: there is something to wait for before the engine closes."""
-        if self._is_under_way():
+        if self._is_under_way() and not self.is_dropped:
             return True
-        if self.epoch is None or self.driver is None:
+        if self.is_dropped or self.epoch is None or self.driver is None:
             return False
         return not self.ready and not self.driver.is_at_step
 
