@@ -86,3 +86,13 @@ def test_no_line_is_wider_than_the_terminal() -> None:
 
 def test_nothing_to_draw_gives_only_the_axis() -> None:
     assert len(drawn([])) == 1
+
+
+def test_the_axis_begins_with_the_first_bar() -> None:
+    def bars(at: int) -> list[Bar]:
+        return [
+            Bar("a", "run", "completed", at, at + 100),
+            Bar("b", "run", "completed", at + 100, at + 400),
+        ]
+
+    assert drawn(bars(1_700_000_000_000)) == drawn(bars(0))
