@@ -1,6 +1,7 @@
 //! What the store costs: a batch encoded, made durable on a real folder, made readable, read.
 //!
 //! The folder is `BENCH_FOLDER`, or `target/bench-store`: never a tmpfs, where a sync measures nothing.
+#![expect(clippy::disallowed_methods, reason = "a benchmark takes its folder away")]
 
 use std::env;
 use std::path::PathBuf;

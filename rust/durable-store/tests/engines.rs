@@ -1,13 +1,18 @@
 //! Every log and every image keeps the same promises.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use durable_store::conformance::{Verdict, image, log};
-use durable_store::disk::{Disk, RealDisk};
+use durable_store::disk::{Disk, OpenMode, RealDisk};
 use durable_store::fault::FaultDisk;
 use durable_store::{
-    Image, ImageKind, Log, MemoryImage, MemoryLog, Options, RedbImage, SledImage, Store, StoreError,
+    Image, ImageKind, MemoryImage, MemoryLog, Options, RedbImage, SledImage, Store, StoreError,
 };
 
 /// A folder that is gone when the test is over.
@@ -118,4 +123,50 @@ fn a_lost_image_is_made_again_and_said_so() {
         let opened = Store::open(options()).unwrap();
         assert_eq!(opened.report.rebuilt, None, "it is rebuilt once");
     }
+}
+
+/// A crash in the middle of a checkpoint leaves records in the image that the log deletes later; replaying
+/// must hide them, though their insert says that the key was new.
+#[test]
+fn what_a_crash_left_in_the_image_does_not_show() {
+    for kind in [ImageKind::Sled, ImageKind::Redb] {
+        let scratch = Scratch::new(&format!("ghost-{kind:?}"));
+        let change = |value| durable_store::Change { key: "ghost".into(), value, is_new: true };
+        let mut opened = Store::open(Options::folder(&scratch.0, kind)).unwrap();
+        for (seq, value) in [(1, Some("once here".into())), (2, None)] {
+            let encoded = durable_store::batch::encode(&[change(value)]);
+            opened.log.append(&[(seq, encoded)]).unwrap();
+        }
+        drop(opened);
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
+        let partly = |image: &dyn Image| {
+            let mut changes = std::iter::once(Ok(("ghost".into(), Some("once here".into()))));
+            image.apply(0, &mut changes).unwrap();
+        };
+        let store = id_of(&*disk, &scratch.0);
+        match kind {
+            ImageKind::Sled => {
+                let path = scratch.0.join("image.sled");
+                partly(&SledImage::open(&disk, &path, store, 1 << 20).unwrap());
+            }
+            ImageKind::Redb | ImageKind::Memory => {
+                let path = scratch.0.join("image.redb");
+                partly(&RedbImage::open(&disk, &path, store, 1 << 20).unwrap());
+            }
+        }
+        let opened = Store::open(Options::folder(&scratch.0, kind)).unwrap();
+        assert_eq!(opened.report.rebuilt, None, "the image itself is sound");
+        assert_eq!(opened.view.get(b"ghost").unwrap(), None);
+        assert_eq!(opened.view.scan(durable_store::KeyRange::all()).count(), 0);
+    }
+}
+
+/// The store's id, out of its format.
+fn id_of(disk: &dyn Disk, folder: &Path) -> u64 {
+    let mut text = [0; 100];
+    let format = disk.open(&folder.join("format"), OpenMode::Read).unwrap();
+    let length = format.read_at(0, &mut text).unwrap();
+    let text = String::from_utf8_lossy(&text[..length]).into_owned();
+    let id = text.lines().find_map(|line| line.strip_prefix("id ")).unwrap();
+    u64::from_str_radix(id, 16).unwrap()
 }

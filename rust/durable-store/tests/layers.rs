@@ -1,4 +1,5 @@
 //! What is staged, frozen and applied reads as if it were one map.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -187,7 +188,7 @@ fn a_scan_survives_layers_that_move_under_it() {
         opened.view.stage(3001, &last).unwrap();
         opened.checkpointer.run(opened.view.freeze().unwrap()).unwrap();
         found += scan.count();
-        assert_eq!(found, 3001);
+        assert!((3000..=3001).contains(&found), "{found}: what came later may be seen or not");
     }
 }
 

@@ -207,14 +207,16 @@ impl Reader {
         Ok(true)
     }
 
-    /// A frame after this place which says that this batch was on the disk before it was written.
+    /// A frame after this place which says that this batch was on the disk before it was written, or
+    /// stands where no crash puts it: a block of the file was moved.
     pub(super) fn find_proof(&mut self, link: &Link) -> Result<Option<u64>> {
         let mut at = link.position;
         while at < self.length {
             let bytes = self.bytes(at, HEADER_BYTES)?;
             let header = Header::decode(&bytes);
             let is_proof = header.is_some_and(|header| {
-                header.store == link.store && header.position == at && header.durable >= link.next
+                let is_moved = header.position != at;
+                header.store == link.store && (is_moved || header.durable >= link.next)
             });
             if is_proof {
                 return Ok(Some(at));

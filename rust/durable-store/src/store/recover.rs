@@ -84,7 +84,7 @@ fn open_image(
     };
     let image = rebuild(options, home, log, recorded).map_err(|mut error| {
         if let StoreError::Corrupt { why: also, .. } = &mut error {
-            also.push_str(&format!("; it was needed because the image is unusable ({why})"));
+            *also = format!("{also}; it was needed because the image is unusable ({why})");
         }
         error
     })?;
