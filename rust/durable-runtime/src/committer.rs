@@ -125,6 +125,7 @@ impl Committer {
         if !items.is_empty() {
             self.shared.outbox.put(items);
         }
+        self.shared.pipeline.settle();
         if self.shared.clock.is_virtual() {
             self.shared.mailbox.nudge(); // it may be that nothing is under way any more
         }

@@ -60,7 +60,6 @@ impl Pipeline {
     /// All turns that wait; empty where none came in time; `None` at the end.
     pub(crate) fn take(&self, at_most: Option<Duration>) -> Option<Vec<Sealed>> {
         let mut state = self.state.lock();
-        state.is_committing = false;
         while state.turns.is_empty() && !state.is_closed {
             let Some(at_most) = at_most else {
                 self.changed.wait(&mut state);
@@ -74,6 +73,11 @@ impl Pipeline {
         state.is_committing = !turns.is_empty();
         self.changed.notify_all();
         (!turns.is_empty()).then(|| turns.into())
+    }
+
+    /// What was taken has left.
+    pub(crate) fn settle(&self) {
+        self.state.lock().is_committing = false;
     }
 
     /// True where every turn has left.
