@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 HOME: Final = Path(".durable-demo")
 _SPEED: Final = 720
 _NEWEST: Final = 1000
+_FEW: Final = 10
 
 
 def demo(
@@ -77,10 +78,10 @@ def demo(
     if progress.is_stopped:
         raise stopped(progress, store)
     if not as_json:
-        results().print(_more(progress, store), style="dim", soft_wrap=True)
+        results().print(_more(feed, progress, store), style="dim", soft_wrap=True)
 
 
-def _more(progress: Progress, store: str) -> str:
+def _more(feed: CommitFeed, progress: Progress, store: str) -> str:
     """What to do next."""
     if folder_of(store) is None:
         return (
@@ -91,6 +92,8 @@ def _more(progress: Progress, store: str) -> str:
         if progress.event_count
         else "All of it was done before; --fresh begins again.\n"
     )
+    if len(feed.events) < _FEW:
+        again += "This history is short: --git PATH takes a longer one.\n"
     return f"{again}Look closer: durable runs list --store {shlex.quote(store)}"
 
 

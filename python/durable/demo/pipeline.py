@@ -106,7 +106,7 @@ async def digest(ctx: durable.Context[AuthorHour]) -> str:
     author, hour = ctx.event.data.author, ctx.event.data.hour
     await ctx.step.sleep("until the hour is over", "1h")
     commits, lines = await ctx.step.run("sum it up", ledger.hour_of, author, hour)
-    text = f"{author} at {clock_of(hour)}: {commits} commits, {lines} lines"
+    text = f"{author} at {clock_of(hour)}: commits {commits}, lines {lines}"
     await ctx.step.run("send it", ledger.send_digest, author, hour, text)
     ctx.logger.info("digest: %s", text)
     return text
