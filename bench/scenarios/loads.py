@@ -31,9 +31,10 @@ def disk_bytes(store: Path) -> int:
     return sum(p.stat().st_size for p in store.rglob("*") if p.is_file())
 
 
-def engine(store: Path) -> durable.Engine:
+def engine(store: Path, hot_runs: int = 10_000) -> durable.Engine:
     """An engine as a user would open it."""
-    return durable.Engine(app, store=str(store), sync=os.environ.get("SYNC", "always"))
+    sync = os.environ.get("SYNC", "always")
+    return durable.Engine(app, store=str(store), sync=sync, hot_runs=hot_runs)
 
 
 async def send_all(
@@ -150,7 +151,7 @@ async def w5(store: Path, count: int) -> Figures:
 async def w6_build(store: Path, count: int) -> Figures:
     """Make the store that W6 opens: as many runs asleep for a month."""
     started = time.perf_counter()
-    async with engine(store) as opened:
+    async with engine(store, hot_runs=100) as opened:
         due = int(time.time() * 1e3) + FAR_AHEAD_MS
         data: list[dict[str, object]] = [{"due_ms": due + n} for n in range(count)]
         await send_all(opened, "bench/sleeping", data)
