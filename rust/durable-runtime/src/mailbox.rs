@@ -60,11 +60,11 @@ impl Message {
     /// never be refused.
     pub(crate) fn weight(&self) -> (usize, usize) {
         match self {
-            Message::Command(Command::AcceptEvents { events, .. }) => {
+            Self::Command(Command::AcceptEvents { events, .. }) => {
                 (events.len().max(1), events.iter().map(|(event, _)| size(event)).sum())
             }
-            Message::Command(Command::InvokeFunction { data, .. }) => (1, data.len()),
-            Message::Command(
+            Self::Command(Command::InvokeFunction { data, .. }) => (1, data.len()),
+            Self::Command(
                 Command::RegisterFunctions { .. }
                 | Command::ConnectExecutor { .. }
                 | Command::DrainExecutor
@@ -72,14 +72,14 @@ impl Message {
                 | Command::LoadTimers { .. }
                 | Command::Expire { .. },
             )
-            | Message::Watch(_)
-            | Message::Unwatch(_)
-            | Message::Join(_)
-            | Message::Advance(..)
-            | Message::Dropped(_)
-            | Message::Reload(..)
-            | Message::Settle(_)
-            | Message::Close => (0, 0),
+            | Self::Watch(_)
+            | Self::Unwatch(_)
+            | Self::Join(_)
+            | Self::Advance(..)
+            | Self::Dropped(_)
+            | Self::Reload(..)
+            | Self::Settle(_)
+            | Self::Close => (0, 0),
         }
     }
 }
@@ -167,16 +167,10 @@ impl Mailbox {
 
     /// Moves what has come into `into`, waiting for it up to `at_most`. True: someone who was refused is to be
     /// told that there is room.
-    pub(crate) fn take(&self, into: &mut VecDeque<Message>, at_most: Option<Duration>) -> bool {
+    pub(crate) fn take(&self, into: &mut VecDeque<Message>, at_most: Duration) -> bool {
         let mut state = self.state.lock();
-        if state.queue.is_empty() && !state.is_nudged {
-            match at_most {
-                Some(Duration::ZERO) => {}
-                Some(at_most) => {
-                    let _timed_out = self.arrived.wait_for(&mut state, at_most);
-                }
-                None => self.arrived.wait(&mut state),
-            }
+        if state.queue.is_empty() && !state.is_nudged && !at_most.is_zero() {
+            let _timed_out = self.arrived.wait_for(&mut state, at_most);
         }
         state.is_nudged = false;
         into.append(&mut state.queue);

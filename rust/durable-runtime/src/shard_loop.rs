@@ -69,23 +69,23 @@ impl ShardLoop {
         if !self.backlog.is_empty() {
             return; // what waits in the mailbox fills it, so that senders wait too
         }
-        let at_most = if !self.answered.is_empty() {
-            Some(Duration::ZERO)
-        } else {
-            let until = self.shard.next_deadline().map(|at| self.shared.clock.until(at));
-            let is_due = matches!(until, Some(Some(Duration::ZERO)));
-            if !is_due {
-                self.renew_counts();
-            }
-            if !is_due && self.leap() {
-                Some(Duration::ZERO)
-            } else {
-                Some(until.flatten().unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT))
-            }
-        };
+        let at_most = self.longest_wait();
         if self.shared.mailbox.take(&mut self.backlog, at_most) {
             self.shared.outbox.put([Item::Room]);
         }
+    }
+
+    fn longest_wait(&mut self) -> Duration {
+        if !self.answered.is_empty() {
+            return Duration::ZERO;
+        }
+        let deadline = self.shard.next_deadline();
+        let until = deadline.and_then(|at| self.shared.clock.until(at)).unwrap_or(LONGEST_WAIT);
+        if until.is_zero() {
+            return until;
+        }
+        self.renew_counts();
+        if self.leap() { Duration::ZERO } else { until.min(LONGEST_WAIT) }
     }
 
     fn turn(&mut self) -> Result<()> {
