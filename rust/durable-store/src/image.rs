@@ -1,5 +1,6 @@
 //! What is readable: the sorted state of all batches up to a number.
 
+mod census;
 mod memory;
 mod redb;
 mod seal;
@@ -10,6 +11,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+pub use census::Census;
+pub(crate) use census::counted;
 pub use memory::MemoryImage;
 pub use redb::RedbImage;
 pub use sled::SledImage;
@@ -33,6 +36,11 @@ pub trait Image: Send + Sync {
 
     /// The last batch whose changes are all in.
     fn applied(&self) -> Seq;
+
+    /// What a scan of everything must find, where the image counts.
+    fn census(&self) -> Option<Census> {
+        None
+    }
 
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;

@@ -31,7 +31,7 @@ mod view;
 
 pub use checkpoint::{Checkpointed, Checkpointer};
 pub use error::{Result, StoreError};
-pub use image::{Image, Item, Items, KeyChange, MemoryImage, RedbImage, SledImage};
+pub use image::{Census, Image, Item, Items, KeyChange, MemoryImage, RedbImage, SledImage};
 pub use log::{FileLog, Log, MemoryLog, Replay};
 pub use range::KeyRange;
 pub use store::{

@@ -170,3 +170,40 @@ fn id_of(disk: &dyn Disk, folder: &Path) -> u64 {
     let id = text.lines().find_map(|line| line.strip_prefix("id ")).unwrap();
     u64::from_str_radix(id, 16).unwrap()
 }
+
+/// A record that an engine loses without a word is missed, before the log is trimmed for its sake; the next
+/// open makes the image again.
+#[test]
+fn a_record_that_redb_loses_is_missed() {
+    const RECORDS: redb::TableDefinition<'static, &[u8], &[u8]> =
+        redb::TableDefinition::new("records");
+    let scratch = Scratch::new("census");
+    let options = || Options { snapshot_bytes: 1, ..Options::folder(&scratch.0, ImageKind::Redb) };
+    let put = |seq: u64, opened: &mut durable_store::Opened| {
+        let key = format!("key-{seq}").into();
+        let changes = [durable_store::Change { key, value: Some("here".into()), is_new: true }];
+        opened.log.append(&[(seq, durable_store::batch::encode(&changes))]).unwrap();
+        opened.view.stage(seq, &changes).unwrap();
+    };
+    let mut opened = Store::open(options()).unwrap();
+    (1..=9).for_each(|seq| put(seq, &mut opened));
+    opened.checkpointer.run(opened.view.freeze().unwrap()).unwrap();
+    assert_eq!(opened.checkpointer.verify().unwrap(), 9);
+    drop(opened);
+
+    let behind_our_back = redb::Database::open(scratch.0.join("image.redb")).unwrap();
+    let writing = behind_our_back.begin_write().unwrap();
+    drop(writing.open_table(RECORDS).unwrap().remove(b"key-5".as_slice()).unwrap());
+    writing.commit().unwrap();
+    drop(behind_our_back);
+
+    let mut opened = Store::open(options()).unwrap();
+    put(10, &mut opened);
+    let lost = opened.checkpointer.run(opened.view.freeze().unwrap());
+    assert!(matches!(lost, Err(StoreError::Corrupt { .. })), "{lost:?}");
+    drop(opened);
+    let mut opened = Store::open(options()).unwrap();
+    assert!(opened.report.rebuilt.is_some(), "{:?}", opened.report);
+    assert_eq!(opened.checkpointer.verify().unwrap(), 9);
+    assert_eq!(opened.view.scan(durable_store::KeyRange::all()).count(), 10);
+}

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{Verdict, expect, wrong};
 use crate::fault::Chance;
+use crate::image::counted;
 use crate::{Image, Item, KeyRange, Result};
 
 /// Runs an image, which `open` makes, through what is promised of it, beside a map that does the same.
@@ -69,6 +70,9 @@ fn draw_key(chance: &mut Chance) -> Bytes {
 fn compare(image: &dyn Image, model: &BTreeMap<Bytes, Bytes>, chance: &mut Chance) -> Verdict {
     let all = model.iter().map(|(key, value)| (key.clone(), value.clone())).collect::<Vec<_>>();
     expect("all records", &read(image, KeyRange::all())?, &all)?;
+    counted(image.scan(KeyRange::all()), image.census())
+        .try_for_each(|item| item.map(drop))
+        .map_err(wrong)?;
     for _ in 0..5 {
         let key = draw_key(chance);
         let found = image.get(&key).map_err(wrong)?;

@@ -4,13 +4,13 @@ use std::fmt::Display;
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use redb::{Database, Durability, ReadableDatabase, StorageBackend, TableDefinition};
 
-use super::{Image, Items, KeyChange, seal, shielded};
+use super::{Census, Image, Items, KeyChange, seal, shielded};
 use crate::disk::{Disk, Handle, OpenMode, bytes_usize};
 use crate::{KeyRange, Result, Seq, StoreError};
 
@@ -26,6 +26,7 @@ pub struct RedbImage {
     path: PathBuf,
     store: u64,
     applied: AtomicU64,
+    census: Mutex<Census>,
 }
 
 impl RedbImage {
@@ -38,7 +39,13 @@ impl RedbImage {
                 .create_with_backend(Backend { file })
                 .map_err(|error| explain_open(path, error))
         })?;
-        let image = Self { database, path: path.to_owned(), store, applied: 0.into() };
+        let image = Self {
+            database,
+            path: path.to_owned(),
+            store,
+            applied: 0.into(),
+            census: Mutex::default(),
+        };
         image.applied.store(shielded(path, || image.read_progress())?, Ordering::Release);
         Ok(image)
     }
@@ -54,7 +61,10 @@ impl RedbImage {
         };
         let sealed = table.get(()).map_err(|error| self.explain(error))?;
         match sealed.and_then(|sealed| seal::open_progress(sealed.value())) {
-            Some((store, applied)) if store == self.store => Ok(applied),
+            Some((store, applied, census)) if store == self.store => {
+                *self.counted() = census;
+                Ok(applied)
+            }
             Some(_) => Err(self.damage("it belongs to another store")),
             None => Err(self.damage("its progress has a wrong checksum")),
         }
@@ -68,22 +78,33 @@ impl RedbImage {
             done.map_err(|error| self.explain(error))?;
         }
         let mut records = writing.open_table(RECORDS).map_err(|error| self.explain(error))?;
+        let mut census = *self.counted();
         for (key, value) in page.drain(..) {
-            match value {
+            let old = match value {
                 Some(value) => {
                     let sealed = seal::seal(&key, &value);
-                    records.insert(&*key, &*sealed).map_err(|error| self.explain(error))?;
+                    census.add(seal::sum_of(&sealed));
+                    records.insert(&*key, &*sealed).map_err(|error| self.explain(error))?
                 }
-                None => drop(records.remove(&*key).map_err(|error| self.explain(error))?),
+                None => records.remove(&*key).map_err(|error| self.explain(error))?,
+            };
+            if let Some(old) = old {
+                census.remove(seal::sum_of(old.value()));
             }
         }
         drop(records);
         if let Some(upto) = upto {
             let mut progress = writing.open_table(PROGRESS).map_err(|error| self.explain(error))?;
-            let sealed = seal::seal_progress(self.store, upto);
+            let sealed = seal::seal_progress(self.store, upto, census);
             progress.insert((), &*sealed).map_err(|error| self.explain(error))?;
         }
-        writing.commit().map_err(|error| self.explain(error))
+        writing.commit().map_err(|error| self.explain(error))?;
+        *self.counted() = census;
+        Ok(())
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Census> {
+        self.census.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn damage(&self, why: &str) -> StoreError {
@@ -128,6 +149,10 @@ impl Image for RedbImage {
 
     fn applied(&self) -> Seq {
         self.applied.load(Ordering::Acquire)
+    }
+
+    fn census(&self) -> Option<Census> {
+        Some(*self.counted())
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {

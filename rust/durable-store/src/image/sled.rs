@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Buf, BufMut, Bytes};
 
-use super::{Image, Item, Items, KeyChange, seal, shielded};
+use super::{Census, Image, Item, Items, KeyChange, seal, shielded};
 use crate::disk::{Disk, Handle, OpenMode};
 use crate::{KeyRange, Result, Seq, StoreError};
 
@@ -70,7 +70,7 @@ impl SledImage {
                 Ok(if first.is_some() { 0 } else { self.record_progress(0).map(|()| 0)? })
             }
             Some(sealed) => match seal::open_progress(&sealed) {
-                Some((store, applied)) if store == self.store => Ok(applied),
+                Some((store, applied, _)) if store == self.store => Ok(applied),
                 Some(_) => Err(self.damage("it belongs to another store")),
                 None => Err(self.damage("its progress has a wrong checksum")),
             },
@@ -78,7 +78,7 @@ impl SledImage {
     }
 
     fn record_progress(&self, applied: Seq) -> Result<()> {
-        let sealed = seal::seal_progress(self.store, applied);
+        let sealed = seal::seal_progress(self.store, applied, Census::default());
         self.call(|tree| tree.insert(PROGRESS_KEY, sealed))?;
         self.flush()
     }

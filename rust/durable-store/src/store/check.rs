@@ -6,7 +6,7 @@ use super::home::Home;
 use super::recover::engine;
 use super::{ImageKind, Options};
 use crate::checkpoint::snapshot_path;
-use crate::image::{Image, Items};
+use crate::image::{Image, Items, counted};
 use crate::layer::{Layer, overlay};
 use crate::log::{inspect, inventory};
 use crate::snapshot::{self, Reader};
@@ -79,7 +79,8 @@ fn examine(options: &Options, home: &Home, report: &mut CheckReport) -> Result<(
             drop(image);
         }
         Some(image) => {
-            let actual = overlay(image.scan(KeyRange::all()), since_image.iter());
+            let actual =
+                overlay(counted(image.scan(KeyRange::all()), image.census()), since_image.iter());
             compare(expected, actual, report)?;
         }
     }
