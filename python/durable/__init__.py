@@ -1,39 +1,102 @@
-"""Durable functions on events: steps that are remembered, inside your own process."""
+"""Durable functions on events: steps that are remembered, inside your own process.
 
-from ._app import App as App
-from ._context import Context as Context, SyncContext as SyncContext
-from ._decorator import step as step
-from ._engine import Engine as Engine
-from ._errors import (
-    ConfigError as ConfigError,
-    DurableError as DurableError,
-    EngineClosed as EngineClosed,
-    EngineFailed as EngineFailed,
-    EventRefused as EventRefused,
-    ForkedEngineError as ForkedEngineError,
-    InvokeError as InvokeError,
-    InvokeTimeoutError as InvokeTimeoutError,
-    NestedStepError as NestedStepError,
-    NonDeterminismError as NonDeterminismError,
-    NonRetriableError as NonRetriableError,
-    NotFoundError as NotFoundError,
-    PayloadTooLarge as PayloadTooLarge,
-    RetryAfterError as RetryAfterError,
-    RunCancelled as RunCancelled,
-    SerializationError as SerializationError,
-    StepError as StepError,
-    StepNotAwaitedError as StepNotAwaitedError,
-    StoreError as StoreError,
-    StoreLocked as StoreLocked,
-    UsageError as UsageError,
-)
-from ._events import Event as Event, EventType as EventType, On as On
-from ._flow import Backoff as Backoff, Retries as Retries
-from ._function import Function as Function
-from ._views import (
-    ErrorInfo as ErrorInfo,
-    FunctionInfo as FunctionInfo,
-    ReceivedEvent as ReceivedEvent,
-    Run as Run,
-    Step as Step,
-)
+Everything is loaded when it is first used, so that importing the package costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+
+if TYPE_CHECKING:
+    from ._app import App as App
+    from ._bridge import __version__ as __version__
+    from ._context import Context as Context, SyncContext as SyncContext
+    from ._decorator import step as step
+    from ._engine import Engine as Engine
+    from ._errors import (
+        ConfigError as ConfigError,
+        DurableError as DurableError,
+        EngineClosed as EngineClosed,
+        EngineFailed as EngineFailed,
+        EventRefused as EventRefused,
+        ForkedEngineError as ForkedEngineError,
+        InvokeError as InvokeError,
+        InvokeTimeoutError as InvokeTimeoutError,
+        NestedStepError as NestedStepError,
+        NonDeterminismError as NonDeterminismError,
+        NonRetriableError as NonRetriableError,
+        NotFoundError as NotFoundError,
+        PayloadTooLarge as PayloadTooLarge,
+        RetryAfterError as RetryAfterError,
+        RunCancelled as RunCancelled,
+        SerializationError as SerializationError,
+        StepError as StepError,
+        StepNotAwaitedError as StepNotAwaitedError,
+        StoreError as StoreError,
+        StoreLocked as StoreLocked,
+        UsageError as UsageError,
+    )
+    from ._events import Event as Event, EventType as EventType, On as On
+    from ._flow import Backoff as Backoff, Retries as Retries
+    from ._function import Function as Function
+    from ._views import (
+        ErrorInfo as ErrorInfo,
+        FunctionInfo as FunctionInfo,
+        ReceivedEvent as ReceivedEvent,
+        Run as Run,
+        Step as Step,
+    )
+
+_PLACES: Final = {
+    "__version__": "_bridge",
+    "App": "_app",
+    "Backoff": "_flow",
+    "ConfigError": "_errors",
+    "Context": "_context",
+    "DurableError": "_errors",
+    "Engine": "_engine",
+    "EngineClosed": "_errors",
+    "EngineFailed": "_errors",
+    "ErrorInfo": "_views",
+    "Event": "_events",
+    "EventRefused": "_errors",
+    "EventType": "_events",
+    "ForkedEngineError": "_errors",
+    "Function": "_function",
+    "FunctionInfo": "_views",
+    "InvokeError": "_errors",
+    "InvokeTimeoutError": "_errors",
+    "NestedStepError": "_errors",
+    "NonDeterminismError": "_errors",
+    "NonRetriableError": "_errors",
+    "NotFoundError": "_errors",
+    "On": "_events",
+    "PayloadTooLarge": "_errors",
+    "ReceivedEvent": "_views",
+    "Retries": "_flow",
+    "RetryAfterError": "_errors",
+    "Run": "_views",
+    "RunCancelled": "_errors",
+    "SerializationError": "_errors",
+    "Step": "_views",
+    "StepError": "_errors",
+    "StepNotAwaitedError": "_errors",
+    "StoreError": "_errors",
+    "StoreLocked": "_errors",
+    "SyncContext": "_context",
+    "UsageError": "_errors",
+    "step": "_decorator",
+}
+
+
+def __getattr__(name: str) -> object:
+    place = _PLACES.get(name)
+    if place is None:
+        text = f"module 'durable' has no attribute {name!r}"
+        raise AttributeError(text)
+    value = globals()[name] = getattr(import_module(f"._{place[1:]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

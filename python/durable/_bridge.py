@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from durable._core import (
     Core as Core,
     CoreError as CoreError,
+    __version__ as __version__,
     store_backup as store_backup,
     store_check as store_check,
     store_restore as store_restore,

@@ -7,9 +7,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Literal
 
-import durable
 import pytest
 import pytest_asyncio
+
+import durable
 
 
 Replay = Literal["needed", "always"]

@@ -12,15 +12,18 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import durable
 import pytest
 from pydantic import BaseModel
+
+import durable
 
 
 pytestmark = pytest.mark.asyncio
 
 
 class Order(BaseModel):
+    """An order."""
+
     cents: int
 
 
@@ -151,7 +154,7 @@ async def test_apps_and_other_loops_and_threads_may_send(world: Any) -> None:
     ids += await asyncio.to_thread(
         lambda: asyncio.run(engine.send(order_placed(cents=3)))
     )
-    with pytest.raises(durable.UsageError, match="await engine.send"):
+    with pytest.raises(durable.UsageError, match="await engine"):
         engine.send_sync(order_placed(cents=4))
     assert await engine.send() == []
     await world.settle()
@@ -328,7 +331,7 @@ async def test_a_child_of_a_fork_is_told_what_to_do(world: Any) -> None:
         except Exception as error:  # noqa: BLE001  # told to the parent
             os.write(writing, repr(error).encode())
         os._exit(0)
-    os.waitpid(child, 0)
+    await asyncio.to_thread(os.waitpid, child, 0)
     assert b"fork" in os.read(reading, 1000).lower()
     assert engine.stats()["live"] == 0
 

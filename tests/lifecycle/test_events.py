@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import durable
 import pytest
+
+import durable
 
 
 pytestmark = pytest.mark.asyncio

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
-import durable
 import pytest
+
+import durable
 
 
 pytestmark = pytest.mark.asyncio
@@ -197,7 +199,7 @@ async def test_the_delays_follow_the_table_with_its_jitter(world: Any) -> None:
     engine = await world.open()
     await world.start()
     await engine.advance("6h")
-    waits = [(b - a) / 1000 for a, b in zip(at, at[1:], strict=False)]
+    waits = [(b - a) / 1000 for a, b in itertools.pairwise(at)]
     assert len(waits) == 10
     for wait, delay in zip(waits, DELAYS_S, strict=True):
         assert delay <= wait <= delay + 30.1

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import durable
 import pytest
+
+import durable
 
 
 pytestmark = pytest.mark.asyncio

@@ -6,8 +6,9 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-import durable
 import pytest
+
+import durable
 
 
 pytestmark = pytest.mark.asyncio

@@ -6,6 +6,7 @@ store, without limits on concurrency, and with every back-off one second long.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,10 +73,8 @@ class FakeCore:
 
     def drain(self, limit: int) -> list[tuple[Any, ...]]:
         self._is_parked = False
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._fd)
-        except BlockingIOError:
-            pass
         items, self.outbox = self.outbox[:limit], self.outbox[limit:]
         return items
 
@@ -260,7 +259,7 @@ class FakeCore:
                     b'{"name":"NonDeterminismError","message":"not reached"}',
                 )
 
-    def _obey(self, run: Run, op: tuple[Any, ...]) -> None:
+    def _obey(self, run: Run, op: tuple[Any, ...]) -> None:  # noqa: C901, PLR0912  # one table of cases
         match op:
             case (0, name, data):
                 run.pending.pop(name, None)

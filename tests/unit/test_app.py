@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import durable
 import pytest
+
+import durable
 
 
 async def one(ctx: durable.Context) -> None:

@@ -10,19 +10,24 @@ from threading import Lock
 from typing import Any
 from uuid import UUID
 
-import durable
 import pytest
-from durable._codec import codec_of, write_object, write_plain
 from pydantic import BaseModel
+
+import durable
+from durable._codec import codec_of, write_object, write_plain
 
 
 class Model(BaseModel):
+    """A model."""
+
     n: int
     inner: Any = None
 
 
 @dataclasses.dataclass
 class Point:
+    """A dataclass."""
+
     x: int
     y: Any = None
 
@@ -149,7 +154,7 @@ def test_a_type_without_json_is_refused() -> None:
     ],
 )
 def test_only_what_json_gives_back_unchanged_skips_it(
-    hint: Any, value: Any, same: bool
+    hint: Any, value: Any, *, same: bool
 ) -> None:
     assert codec(hint).is_same_after(value) is same
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from durable._duration import DurationError, to_ms, to_seconds
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import durable
 import pytest
+from pydantic import BaseModel, ValidationError
+
+import durable
 from durable._events import is_event, make_event, read_triggers
 from durable._setting import Place
-from pydantic import BaseModel, ValidationError
 
 
 class Order(BaseModel):
+    """An order."""
+
     order_id: str
     cents: int = 0
 

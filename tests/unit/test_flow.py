@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import durable
 import pytest
+
+import durable
 from durable._flow import read_concurrency, read_retries
 from durable._setting import Place
 

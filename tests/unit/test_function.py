@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import durable
 import pytest
+
+import durable
 
 
 app = durable.App("t")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import durable
 import pytest
+
+import durable
 from durable._setting import Place
 
 

@@ -1,0 +1,83 @@
+"""An engine's settings are checked when it is made, and its names are loaded when they are used."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import durable
+
+
+def handler(ctx: durable.SyncContext) -> None:
+    del ctx
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"store": ""}, "Engine: store"),
+        ({"store": 5}, "Engine: store"),
+        ({"sync": "sometimes"}, "Engine: sync"),
+        ({"sync": None}, "Engine: sync"),
+        ({"hot_runs": 0}, "Engine: hot_runs"),
+        ({"max_in_flight": 0}, "Engine: max_in_flight"),
+        ({"grace": "soon"}, "Engine: grace"),
+        ({"retention": -1}, "Engine: retention"),
+    ],
+)
+def test_a_wrong_setting_names_its_argument(
+    settings: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(durable.ConfigError, match=says):
+        durable.Engine(**settings)
+
+
+def test_the_apps_are_checked() -> None:
+    with pytest.raises(durable.ConfigError, match="is no App"):
+        durable.Engine("shop")  # type: ignore[arg-type]
+    with pytest.raises(durable.ConfigError, match="two apps have the name"):
+        durable.Engine(durable.App("a"), durable.App("a"))
+    one, two = durable.App("a"), durable.App("b")
+    one.function("f")(handler)
+    two.function("f")(handler)
+    with pytest.raises(durable.ConfigError, match="two apps have a function 'f'"):
+        durable.Engine(one, two)
+
+
+def test_the_store_is_a_path_or_comes_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert durable.Engine(store=Path("x")).store == "x"
+    monkeypatch.delenv("DURABLE_STORE", raising=False)
+    assert durable.Engine().store == "./.durable"
+    monkeypatch.setenv("DURABLE_STORE", "memory:")
+    assert "memory:" in repr(durable.Engine())
+
+
+def test_an_engine_that_is_not_open_says_so() -> None:
+    with pytest.raises(durable.EngineClosed, match="async with"):
+        durable.Engine(store="memory:").stats()
+
+
+def test_every_public_name_is_loaded_from_where_checkers_see_it() -> None:
+    tree = ast.parse(Path(durable.__file__).read_text(encoding="utf-8"))
+    seen = {
+        name.asname: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level == 1
+        for name in node.names
+    }
+    places = {name: place.removeprefix("_") for name, place in durable._PLACES.items()}
+    assert {
+        name: (place or "").removeprefix("_") for name, place in seen.items()
+    } == places
+    assert all(getattr(durable, name) is not None for name in seen)
+    assert set(seen) <= set(dir(durable))
+
+
+def test_other_names_are_missing() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        durable.nothing  # noqa: B018  # reading it is the point

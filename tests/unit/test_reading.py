@@ -1,0 +1,107 @@
+"""Readers ask the store away from the loop, and check what they are asked."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+import durable
+from durable._reading import Events, Functions, Runs
+
+
+pytestmark = pytest.mark.asyncio
+
+
+class Core:
+    """One run and one event."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Any] = {}
+
+    def run(self, run_id: str) -> Any:
+        steps: list[Any] = []
+        row = (run_id, "f", "E", "completed", 1, 1, 1, b'"1"', None, None, steps)
+        return row if run_id == "R" else None
+
+    def runs(self, **asked: Any) -> Any:
+        self.asked = asked
+        return [self.run("R")], "next"
+
+    def event(self, event_id: str) -> Any:
+        event = (event_id, "a", b"{}", 1, 1, None, None, None)
+        return (event, ["R"], None) if event_id == "E" else None
+
+    def events(self, **asked: Any) -> Any:
+        self.asked = asked
+        return [self.event("E")], None
+
+    def functions(self) -> Any:
+        return [("f", "app", [], 4, None, False)]
+
+
+class Opened:
+    """An engine that is open on it."""
+
+    def __init__(self, function: Any = None) -> None:
+        self.session: Any = self
+        self.core = Core()
+        self.function = function
+        self.runs = Runs(self)
+
+    def find_function(self, function_id: str) -> Any:
+        del function_id
+        return self.function
+
+
+async def test_a_result_is_typed_where_the_function_is_known() -> None:
+    async def f(ctx: durable.Context) -> int:
+        del ctx
+        return 1
+
+    made = durable.App("t").function()(f)
+    assert (await Runs(Opened(made)).get("R")).result == 1
+    assert (await Runs(Opened()).get("R")).result == "1"
+
+
+async def test_a_result_of_an_earlier_version_is_given_as_it_is() -> None:
+    async def f(ctx: durable.Context) -> list[int]:
+        del ctx
+        return [1]
+
+    made = durable.App("t").function()(f)
+    assert (await Runs(Opened(made)).get("R")).result == "1"
+
+
+async def test_what_is_asked_is_handed_on() -> None:
+    opened = Opened()
+    since = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+    page = await Runs(opened).list(status="failed", function="f", since=since, limit=5)
+    assert opened.core.asked == {
+        "status": ("failed",),
+        "function": "f",
+        "since_ms": 1000,
+        "limit": 5,
+        "cursor": None,
+    }
+    assert page.cursor == "next"
+
+
+async def test_what_is_not_there_is_not_found() -> None:
+    opened = Opened()
+    with pytest.raises(durable.NotFoundError, match="there is no run X"):
+        await Runs(opened).get("X")
+    with pytest.raises(durable.NotFoundError, match="there is no event X"):
+        await Events(opened).get("X")
+
+
+async def test_the_runs_of_an_event() -> None:
+    opened = Opened()
+    assert [run.id for run in await Events(opened).runs("E")] == ["R"]
+    assert [one.id for one in await Events(opened).list(since=5)] == ["E"]
+    assert opened.core.asked["since_ms"] == 5
+
+
+async def test_functions() -> None:
+    assert [one.id for one in await Functions(Opened()).list()] == ["f"]

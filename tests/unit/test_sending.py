@@ -1,0 +1,50 @@
+"""Whatever `send` is given is taken apart, in order, or refused as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import durable
+from durable._sending import encode_events
+
+
+@dataclass
+class Order:
+    """An order."""
+
+    cents: int
+
+
+def test_the_envelope_is_handed_on() -> None:
+    event = durable.Event("a", {"x": 1}, id="mine", ts=5, v="2", user={"u": 1})
+    assert encode_events([event]) == [("a", b'{"x":1}', "mine", 5, "2", b'{"u":1}')]
+
+
+def test_events_and_lists_of_them_keep_their_order() -> None:
+    a, b, c = (durable.Event(name) for name in "abc")
+    given: Any = [a, [b, (c,)]]
+    assert [one[0] for one in encode_events(given)] == ["a", "b", "c"]
+
+
+def test_dataclasses_are_data_too() -> None:
+    kind = durable.EventType("a", Order)
+    assert encode_events([kind(cents=3)])[0][1] == b'{"cents":3}'
+
+
+@pytest.mark.parametrize("given", ["name", {"name": "a"}, 5, None])
+def test_what_is_no_event_is_refused(given: Any) -> None:
+    with pytest.raises(durable.EventRefused, match="is no event"):
+        encode_events([given])
+
+
+def test_data_that_is_no_object_is_refused() -> None:
+    with pytest.raises(durable.EventRefused, match="JSON object"):
+        encode_events([durable.Event("a", [1])])
+
+
+def test_data_that_is_no_json_says_where() -> None:
+    with pytest.raises(durable.SerializationError, match=r"data\.lock"):
+        encode_events([durable.Event("a", {"lock": object()})])

@@ -1,0 +1,162 @@
+"""The worker hands everything over once a pass, and nothing it is told gets lost."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import durable
+
+
+pytestmark = pytest.mark.asyncio
+
+
+async def one(ctx: durable.Context) -> int:
+    return await ctx.step.run("one", lambda: 1)
+
+
+async def test_reports_of_many_runs_cross_together(live: Any) -> None:
+    submits: list[int] = []
+    real = live.core.submit
+
+    def counted(sends: Any, invokes: Any, reports: Any, *rest: Any) -> int:
+        submits.append(len(reports))
+        return real(sends, invokes, reports, *rest)
+
+    live.core.submit = counted
+    live.add(one)
+    for _ in range(100):
+        live.core._start(0, ("a", b"{}", None, None, None, None))
+    live.core._offer()
+    live.worker._schedule()
+    await live.settle()
+    assert submits == [100, 100]
+
+
+async def test_sends_that_find_no_room_are_tried_again_in_order(live: Any) -> None:
+    live.add(one)
+    room = 1
+    taken: list[int] = []
+
+    def submit(sends: Any, invokes: Any, reports: Any, *rest: Any) -> int:
+        del invokes, rest, reports
+        for ticket, _events, _source in sends[:room]:
+            taken.append(ticket)
+            live.core._say(0, ticket, ["E"])
+        return min(room, len(sends))
+
+    live.core.submit = submit
+    waiting = [
+        live.worker.send([("a", b"{}", None, None, None, None)]) for _ in range(3)
+    ]
+    await live.settle(5)
+    assert taken == [1]
+    room = 2
+    live.core._say(9)
+    await live.settle(5)
+    assert taken == [1, 2, 3]
+    assert await asyncio.gather(*waiting) == [["E"]] * 3
+
+
+async def test_work_that_came_as_a_difference_to_nothing_is_asked_for_whole(
+    live: Any,
+) -> None:
+    async def handler(ctx: durable.Context) -> str:
+        before = await ctx.step.run("before", lambda: "a")
+        await ctx.step.sleep("rest", "1h")
+        return before + "b"
+
+    run = await live.start(handler)
+    live.worker.runs.pop(run).drop()
+    await live.advance(3_600_000)
+    assert live.result(run) == "ab"
+
+
+async def test_a_run_that_is_taken_away_is_dropped(live: Any) -> None:
+    ended: list[str] = []
+
+    async def handler(ctx: durable.Context) -> None:
+        try:
+            await ctx.step.run("slow", asyncio.Event().wait)
+        finally:
+            ended.append("dropped")
+
+    run = await live.start(handler)
+    live.core._say(6, run, live.core.runs[run].epoch)
+    await live.settle()
+    assert ended == ["dropped"]
+    assert live.worker.runs == {}
+
+
+async def test_a_run_ended_by_the_engine_is_dropped(live: Any) -> None:
+    async def handler(ctx: durable.Context) -> None:
+        await ctx.step.run("slow", asyncio.Event().wait)
+
+    run = await live.start(handler)
+    live.core._end(live.core.runs[run], "failed", b"{}")
+    await live.settle()
+    assert live.worker.runs == {}
+
+
+async def test_a_stopped_engine_tells_every_caller(live: Any) -> None:
+    live.core.submit = lambda *_: 1
+    live.core.watch = lambda _: None
+    sent = live.worker.send([("a", b"{}", None, None, None, None)])
+    watched = live.worker.watch("R")
+    live.core._say(8, "poisoned", "the disk is gone")
+    await live.settle()
+    for waiting in (sent, watched):
+        with pytest.raises(durable.EngineFailed, match="the disk is gone"):
+            await waiting
+    with pytest.raises(durable.EngineFailed):
+        live.worker.send([])
+
+
+async def test_a_closed_worker_tells_every_caller(live: Any) -> None:
+    live.core.submit = lambda *_: 1
+    sent = live.worker.send([("a", b"{}", None, None, None, None)])
+    live.worker.close()
+    live.worker.close()
+    with pytest.raises(durable.EngineClosed):
+        await sent
+
+
+async def test_a_process_told_to_end_keeps_what_it_was_given(live: Any) -> None:
+    """The other items of the same pass are taken at the next one."""
+    taken: list[int] = []
+
+    def take(item: tuple[int, int]) -> None:
+        if item[1] == 1:
+            raise KeyboardInterrupt
+        taken.append(item[1])
+
+    live.worker._takers[99] = take
+    with pytest.raises(KeyboardInterrupt):
+        live.worker._take([(99, n) for n in range(4)])
+    live.worker._schedule()
+    await live.settle(2)
+    assert taken == [0, 2, 3]
+
+
+async def test_draining_starts_nothing_new(live: Any) -> None:
+    calls: list[str] = []
+    gate = asyncio.Event()
+
+    async def slow() -> None:
+        await gate.wait()
+        calls.append("slow")
+
+    async def handler(ctx: durable.Context) -> None:
+        await ctx.step.run("slow", slow)
+        await ctx.step.run("next", calls.append, "next")
+
+    run = await live.start(handler)
+    settling = asyncio.ensure_future(live.worker.settle(10))
+    await live.settle(3)
+    assert not settling.done()
+    gate.set()
+    await settling
+    assert calls == ["slow"]
+    assert [memo[0] for memo in live.core.runs[run].memos] == ["slow"]
