@@ -21,7 +21,7 @@ from typing import Final, Literal, TypeAlias, final
 __all__ = [
     "Core",
     "CoreError",
-    "Item",
+    "__version__",
     "store_backup",
     "store_check",
     "store_restore",

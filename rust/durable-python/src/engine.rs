@@ -134,7 +134,10 @@ impl Core {
         Ok(self.engine()?.park())
     }
 
-    #[pyo3(signature = (sends, invokes, reports, dropped=vec![], reloads=vec![]))]
+    #[pyo3(
+        signature = (sends, invokes, reports, dropped=vec![], reloads=vec![]),
+        text_signature = "($self, sends, invokes, reports, dropped=(), reloads=())"
+    )]
     fn submit(
         &self,
         sends: Vec<SendTuple<'_>>,
@@ -201,7 +204,10 @@ impl Core {
         found.map(|(name, run)| reads::run(py, id, &name, &run)).transpose()
     }
 
-    #[pyo3(signature = (*, status=vec![], function=None, since_ms=None, limit=50, cursor=None))]
+    #[pyo3(
+        signature = (*, status=vec![], function=None, since_ms=None, limit=50, cursor=None),
+        text_signature = "($self, *, status=(), function=None, since_ms=None, limit=50, cursor=None)"
+    )]
     fn runs<'py>(
         &self,
         py: Python<'py>,
