@@ -509,3 +509,19 @@ fn the_same_commands_at_the_same_times_give_the_same_bytes() {
     };
     assert_eq!(run(), run());
 }
+
+/// A clock that runs on between any two turns must not keep the search for old records going for ever.
+#[test]
+fn an_idle_shard_writes_nothing_though_time_goes_on() {
+    let mut world = World::new(vec![function("f", "a")]);
+    world.send(vec![event("a")]);
+    let work = world.only_work();
+    world.report(&work, 0, vec![sleeps("s", Until::For(300 * DAY))], Some(0));
+    let mut changed = 0;
+    for _ in 0..1_000 {
+        let before = world.store.clone();
+        world.advance(SECOND);
+        changed += usize::from(world.store != before);
+    }
+    assert!(changed < 5, "{changed} turns of 1,000 wrote something");
+}

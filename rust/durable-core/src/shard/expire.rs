@@ -31,6 +31,9 @@ const PAGE: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
     pub(super) next_at: Timestamp,
+    /// What was made before this goes. It stands still while a look is under way: a mark that runs
+    /// after the clock would never arrive.
+    horizon: Option<Timestamp>,
     is_asking: bool,
     /// The end of the page that was looked at, while senders' ids of it are still asked for.
     reached: Option<Reached>,
@@ -77,13 +80,15 @@ impl Shard {
         if self.expiry.is_asking || self.expiry.next_at > now {
             return;
         }
-        let horizon = now.minus(self.settings.retention);
+        let oldest_kept = now.minus(self.settings.retention);
+        let horizon = *self.expiry.horizon.get_or_insert(oldest_kept);
         let (event, run) = (EventId::earliest(horizon), RunId::earliest(horizon));
         let (from, before) = if self.meta.events_expired < event {
             (event_key(self.meta.events_expired), event_key(event))
         } else if self.meta.runs_expired < run {
             (history_key(self.meta.runs_expired), history_key(run))
         } else {
+            self.expiry.horizon = None;
             self.expiry.next_at = now.plus(self.settings.retention / 128);
             return;
         };
