@@ -78,9 +78,34 @@ impl Config {
     }
 }
 
+const SHORTEST_RETENTION: Duration = Duration::from_hours(24);
+
+impl Config {
+    /// Why an engine cannot work so.
+    pub(crate) fn check(&self) -> Result<()> {
+        let wrong = if self.retention < SHORTEST_RETENTION {
+            "retention: it is a day at least, because senders' event ids count for a day"
+        } else if self.capacity == 0 {
+            "capacity: with none, nothing would ever run"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(Kind::Invalid, wrong))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_that_cannot_work_are_named() {
+        assert_eq!(Config::new("memory:").check(), Ok(()));
+        let short = Config { retention: Duration::from_hours(23), ..Config::new("memory:") };
+        assert!(short.check().is_err_and(|error| error.text.contains("retention")));
+        let none = Config { capacity: 0, ..Config::new("memory:") };
+        assert!(none.check().is_err_and(|error| error.text.contains("capacity")));
+    }
 
     #[test]
     fn every_form_of_sync_is_read_and_others_are_refused() {

@@ -93,6 +93,7 @@ impl Engine {
 
     /// The same on a store of your own.
     pub fn open_on(options: Options, config: &Config) -> Result<Self> {
+        config.check()?;
         let Opened { log, view, checkpointer, report } = Store::open(options)?;
         let shard = load(config, &view)?;
         let shared = Arc::new(Shared {
@@ -279,6 +280,11 @@ impl Engine {
     }
 
     pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared_arc(&self) -> &Arc<Shared> {
         &self.shared
     }
 

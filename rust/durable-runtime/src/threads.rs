@@ -102,3 +102,24 @@ fn start<T: Send + 'static>(
         Error::new(Kind::Io, format!("the thread {name} could not be started: {error}"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Engine, Item};
+    use std::time::Duration;
+
+    #[test]
+    fn a_panic_stops_the_engine_and_everyone_hears_why() {
+        let engine = Engine::open(&Config::new("memory:")).unwrap();
+        let thread = start::<()>("test", engine.shared_arc(), || panic!("seven is not eight"));
+        assert!(thread.unwrap().join().unwrap().is_none());
+        let error = engine.register("app", Vec::new()).unwrap_err();
+        assert_eq!(error.kind, Kind::Broken);
+        assert!(error.text.contains("seven is not eight"), "{error}");
+        assert_eq!(engine.functions(), Ok(Vec::new()), "what is durable can still be read");
+        let items = engine.receive(Duration::from_secs(30));
+        assert_eq!(items, [Item::Poisoned(error.clone())]);
+        assert_eq!(engine.close(Duration::ZERO), Err(error));
+    }
+}

@@ -263,6 +263,24 @@ fn a_clean_close_loses_nothing_and_whoever_comes_late_is_told() {
 }
 
 #[test]
+fn closing_waits_for_what_executes_but_begins_nothing_more() {
+    let engine = open(&Config { capacity: 1, ..memory() });
+    send(&engine, 2);
+    let mut executor = Scripted::connect(&engine, AT_ONCE);
+    let offered = engine.receive(Duration::from_secs(30));
+    assert!(matches!(offered.as_slice(), [Item::Work(_)]), "{offered:?}");
+    engine.drain_executor().unwrap();
+    std::thread::scope(|scope| {
+        let closing = scope.spawn(|| engine.close(Duration::from_mins(10)));
+        executor.report(&offered);
+        assert_eq!(closing.join().unwrap(), Ok(()));
+    });
+    assert_eq!(engine.stats().counts.functions[0].completed, 1);
+    let rest = engine.outbox().drain(10);
+    assert!(!rest.iter().any(|item| matches!(item, Item::Work(_))), "{rest:?}");
+}
+
+#[test]
 fn with_a_sync_interval_a_close_still_loses_nothing() {
     let disk = FaultDisk::new(6);
     let sync = Sync::Every(Duration::from_mins(1));

@@ -57,6 +57,12 @@ impl<'a> Scripted<'a> {
         }
     }
 
+    /// Answers these items and takes no others.
+    pub(crate) fn report(&mut self, items: &[Item]) {
+        let reports = items.iter().filter_map(|item| self.take(item)).collect();
+        self.engine.submit(Submission { reports, ..Submission::default() }).unwrap();
+    }
+
     fn take(&mut self, item: &Item) -> Option<Report> {
         match item {
             Item::Work(offer) => {
