@@ -23,6 +23,10 @@ pub struct World {
     pub functions: Vec<FunctionSpec>,
     /// Audits after every turn; off where a test makes very many runs.
     pub is_audited: bool,
+    /// Time that passes between any two turns.
+    pub drift: Duration,
+    /// How often the shard has asked the store.
+    pub question_count: u32,
 }
 
 pub fn function(name: &str, trigger: &str) -> FunctionSpec {
@@ -70,6 +74,8 @@ impl World {
             other: Vec::new(),
             functions,
             is_audited: true,
+            drift: Duration::ZERO,
+            question_count: 0,
         };
         world.register();
         world.connect(1_000);
@@ -109,6 +115,7 @@ impl World {
 
     /// One turn, and those that answer what it asked of the store.
     pub fn turn(&mut self, commands: Vec<Command>) {
+        self.now = self.now.plus(self.drift);
         let mut turn = Turn::default();
         for command in commands {
             self.shard.handle(self.now, command, &mut turn);
@@ -137,6 +144,8 @@ impl World {
             }
         }
         if !questions.is_empty() {
+            self.question_count += 1;
+            assert!(self.question_count < 1_000, "the shard asks the store without end");
             self.turn(questions);
         }
     }
