@@ -165,7 +165,8 @@ impl Storage for DiskStorage {
             }
         });
         damaged.map_err(|error| error.to_string())?;
-        let Ok(opened) = open(&disk, self.sizes) else { return Ok(true) };
+        let opened = open(&disk, self.sizes);
+        let Ok(opened) = opened else { return Ok(true) };
         let found: Records = {
             let all = opened.view.scan(KeyRange::all());
             all.map(sound).collect()

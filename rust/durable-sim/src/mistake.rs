@@ -27,8 +27,8 @@ pub enum Mistake {
     LeavesMemos,
     /// Timers are read from the store before the turn that asks has been staged.
     ReadsTimersBeforeStaging,
-    /// Effects of a turn leave in another order.
-    ReversesEffects,
+    /// Now and then a piece of work is handed to nobody.
+    LosesWork,
 }
 
 impl Mistake {
@@ -46,7 +46,7 @@ impl Mistake {
         Self::ForgetsLastMemo,
         Self::LeavesMemos,
         Self::ReadsTimersBeforeStaging,
-        Self::ReversesEffects,
+        Self::LosesWork,
     ];
 
     /// Whether it can be made above any store.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use durable_core::write::META;
 use durable_core::{Command, Epoch, EventId, FunctionSpec, RunId, Timestamp};
 
 use crate::chance::Chance;
@@ -21,11 +22,14 @@ use crate::mistake::Mistake;
 use crate::mix::Mix;
 use crate::model::Model;
 use crate::outside::Outside;
-use crate::storage::{Flaws, MapStorage, Records, Storage};
+use crate::storage::{Change, Flaws, MapStorage, Records, Storage};
 use crate::tally::Tally;
 
 /// More turns than any world needs: one that takes them does not come to rest.
 const MOST_TURNS: u64 = 60_000;
+
+/// More turns in which nothing happens than any sleep takes.
+const MOST_IDLE_TURNS: u32 = 4_000;
 
 /// What a world came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -303,8 +307,8 @@ impl World {
             return Ok(());
         }
         self.turns = self.turns.saturating_add(1);
-        if self.turns > MOST_TURNS {
-            return Err(format!("no rest after {MOST_TURNS} turns: {}", self.what_lives()));
+        if self.turns > MOST_TURNS || self.idle_turns > MOST_IDLE_TURNS {
+            return Err(format!("no rest after {} turns: {}", self.turns, self.what_lives()));
         }
         let times = (self.clock.wall(), self.clock.latest());
         let most = self.chance.size(1, 6);
@@ -317,7 +321,8 @@ impl World {
         let is_reading = |command: &Command| {
             matches!(command, Command::LoadTimers { .. } | Command::Expire { .. })
         };
-        let is_idle = sealed.changes.is_empty() && sealed.commands.iter().all(is_reading);
+        let is_mark = |change: &Change| change.key.first() == Some(&META);
+        let is_idle = sealed.changes.iter().all(is_mark) && sealed.commands.iter().all(is_reading);
         self.idle_turns = if is_idle { self.idle_turns.saturating_add(1) } else { 0 };
         if !self.driver.mailbox.is_empty() || !self.driver.asked.is_empty() {
             self.plan(Duration::ZERO, Happening::Turn);

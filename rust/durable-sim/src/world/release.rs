@@ -60,11 +60,11 @@ impl World {
             self.losses = self.losses.saturating_add(1);
             self.executor = Executor::new(self.chance.fork(), &self.mix);
         }
-        let is_reversed = self.mistake == Some(Mistake::ReversesEffects);
-        let count = turn.effects.len();
-        for place in 0..count {
-            let place = if is_reversed { count - 1 - place } else { place };
-            let Some((effect, memos)) = turn.effects.get(place) else { continue };
+        for (effect, memos) in &turn.effects {
+            let is_work = matches!(effect, Effect::OfferWork(_));
+            if is_work && self.mistake == Some(Mistake::LosesWork) && self.chance.happens(50) {
+                continue;
+            }
             let is_early = match (self.mistake, effect) {
                 (Some(Mistake::AnswersEarly), Effect::Answer { .. }) => true,
                 (Some(Mistake::OffersEarly), effect) => !matches!(effect, Effect::Answer { .. }),
