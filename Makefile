@@ -65,7 +65,7 @@ lint: develop ## Every linter and type checker, warnings as errors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(PY)
 	$(BIN)/lint-imports
 	$(PY) -m pytest -q tests/test_tidy.py
 
