@@ -185,6 +185,9 @@ impl Reader {
         if is_empty(head) {
             return Ok(Found::Nothing);
         }
+        if head.starts_with(&MARK.to_le_bytes()) {
+            return Ok(Found::Damaged("the file's header stands here, where a frame should begin"));
+        }
         // a damaged frame still has its body; with nothing after it there never was one
         let after = link.position.saturating_add(bytes_u64(HEADER_BYTES));
         Ok(if self.is_empty_from(after)? {
