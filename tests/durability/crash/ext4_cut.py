@@ -62,7 +62,7 @@ def _cut(folder: Path, subject: Subject, seconds: float) -> tuple[int, Verdict]:
     image, said = _image(folder), folder / "said"
     with _mounted(image) as disk:
         subject.write(disk, 1)
-        os.sync()
+        subprocess.run(["sync", "--file-system", disk], check=True)
         writer = subject.start(disk, ENDLESS, said)
         time.sleep(seconds)
         writer.send_signal(signal.SIGSTOP)

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::victim::Failure;
 
 const BLOCK_BYTES: usize = 4096;
+/// Where the log's frames may begin, and how they do.
+const FRAME_ALIGNMENT: usize = 64;
+const FRAME_MARK: &[u8] = b"DFR1";
 
 /// Chance from a seed: SplitMix64 (Steele, Lea, Flood 2014).
 pub(crate) struct Chance(u64);
@@ -84,6 +87,19 @@ impl Damage {
     /// Puts the bytes into the copy of the store.
     pub(crate) fn inflict(&self, folder: &Path) -> Result<(), Failure> {
         Ok(fs::write(folder.join(&self.file), &self.content)?)
+    }
+
+    /// What a reader cannot tell from a power cut while the newest frames of the log were written: no frame
+    /// begins after the damage, and it is `zeros` only, or `other` whole blocks.
+    pub(crate) fn in_newest_frames(&self, folder: &Path) -> Result<Option<&'static str>, Failure> {
+        let before = fs::read(folder.join(&self.file))?;
+        let pairs = || before.iter().zip(&self.content);
+        let same = pairs().take_while(|(one, other)| one == other).count();
+        let is_zeroed = pairs().all(|(one, other)| one == other || *other == 0);
+        let frames = self.content.chunks(FRAME_ALIGNMENT).skip(same / FRAME_ALIGNMENT + 1);
+        let is_last = !frames.into_iter().any(|chunk| chunk.starts_with(FRAME_MARK));
+        let is_block = self.kind.contains("block") && before.len() == self.content.len();
+        Ok((is_block && is_last).then_some(if is_zeroed { "zeros" } else { "other" }))
     }
 
     /// The word for the way.

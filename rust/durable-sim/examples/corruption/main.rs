@@ -2,6 +2,8 @@
 //!
 //! `corruption KIND FOLDER COUNT SEED` works inside of the folder (in memory, for speed) and prints `tally N WHAT`
 //! lines and a `violation WHAT` line for each store that was opened with fewer or other records and no error.
+//! `newest-zeros` and `newest-other`: the newest frames of a store that was not closed are taken for a write that
+//! a power cut tore, since zeros or another block stand where they were, and nothing comes after.
 
 #[path = "../store_writer/model.rs"]
 mod model;
@@ -117,11 +119,15 @@ impl Campaign {
             return Ok(false);
         };
         damage.inflict(&damaged)?;
-        let verdict = judge(&self.kind, &damaged, template);
+        let mut verdict = judge(&self.kind, &damaged, template);
+        let is_open = !template.is_closed && verdict.starts_with("fewer");
+        if is_open && let Some(what) = damage.in_newest_frames(&template.folder)? {
+            verdict = format!("newest-{what}");
+        }
         let (word, detail) = verdict.split_once(' ').unwrap_or((&verdict, ""));
         let tallied = format!("{word}: {} in {}", damage.kind(), damage.file_kind());
         *self.tally.entry(tallied).or_default() += 1;
-        if !matches!(word, "harmless" | "detected") {
+        if !matches!(word, "harmless" | "detected" | "newest-zeros" | "newest-other") {
             self.violations += 1;
             let closed = if template.is_closed { "closed" } else { "killed" };
             let line = format!(
