@@ -73,7 +73,7 @@ fn open(disk: &FaultDisk, sizes: Sizes) -> durable_store::Result<Opened> {
     options.grow_bytes = sizes.grow;
     options.snapshot_bytes = sizes.snapshot;
     options.reserve_bytes = sizes.reserve;
-    options.holder = "simulated".to_owned();
+    "simulated".clone_into(&mut options.holder);
     Store::open(options)
 }
 

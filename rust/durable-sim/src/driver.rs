@@ -9,12 +9,15 @@ use durable_core::write::{
     self, LOADED_PREFIXES, MEMO, RUN, TIMER, history, history_key, memo_key, run_key,
 };
 use durable_core::{
-    Command, Effect, Memo, Record, RunEnd, RunId, Settings, Shard, Timestamp, Turn, Write,
+    Command, Effect, Memo, NewEvent, Record, RunEnd, RunId, Settings, Shard, Timestamp, Turn, Write,
 };
 
 use crate::chance::Chance;
 use crate::mistake::Mistake;
 use crate::storage::{Change, Seq, Storage};
+
+/// Runs and how they ended.
+pub type Ends = Vec<(RunId, RunEnd)>;
 
 /// A turn that is over: what went in, what it changed, what is to leave.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ pub struct Sealed {
     /// What it changed, archives resolved.
     pub changes: Vec<Change>,
     /// The runs it ended.
-    pub ends: Vec<(RunId, RunEnd)>,
+    pub ends: Ends,
     /// What is to leave, each with the memos that go with it.
     pub effects: Vec<(Effect, Vec<Memo>)>,
 }
@@ -93,13 +96,7 @@ impl Driver {
         let count = self.mailbox.len().min(most);
         commands.extend(self.mailbox.drain(..count));
         for command in &mut commands {
-            if let Command::AcceptEvents { events, .. } = command {
-                for (event, known) in events {
-                    let key = event.user_id.as_deref().map(write::dedup_key);
-                    let found = key.and_then(|key| Some((key.clone(), self.storage.get(&key)?)));
-                    *known = found.filter(|_| self.mistake != Some(Mistake::ForgetsSenders));
-                }
-            }
+            self.remember(command);
             self.shard.handle(now, command.clone(), &mut turn);
         }
         let is_hasty = self.mistake == Some(Mistake::TicksEarly);
@@ -110,6 +107,20 @@ impl Driver {
         }
         self.shard.dispatch(now, &mut turn);
         self.seal((commands, latest), turn, chance)
+    }
+
+    /// Puts with each event what the store remembers of its sender's id.
+    fn remember(&self, command: &mut Command) {
+        let Command::AcceptEvents { events, .. } = command else { return };
+        for (event, known) in events {
+            *known = self.remembered(event);
+        }
+    }
+
+    fn remembered(&self, event: &NewEvent) -> Option<Record> {
+        let key = write::dedup_key(event.user_id.as_deref()?);
+        let value = self.storage.get(&key)?;
+        (self.mistake != Some(Mistake::ForgetsSenders)).then_some((key, value))
     }
 
     /// Timers are fetched before anything else happens; what may be too old can wait.
@@ -236,7 +247,7 @@ impl Driver {
         &mut self,
         writes: Vec<Write>,
         chance: &mut Chance,
-    ) -> Result<(Vec<Change>, Vec<(RunId, RunEnd)>), String> {
+    ) -> Result<(Vec<Change>, Ends), String> {
         let (mut changes, mut ends) = (Vec::new(), Vec::new());
         let is_timer = |key: &Bytes| key.first() == Some(&TIMER);
         for write in writes {

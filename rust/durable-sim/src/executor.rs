@@ -7,7 +7,7 @@ use durable_core::{Epoch, Memo, Op, Outcome, Report, Retry, RunId, Timestamp, Un
 
 use crate::chance::Chance;
 use crate::outside::Outside;
-use crate::program::{Asked, Standing};
+use crate::program::{Asked, Sleep, Standing};
 
 /// What an executor does to the world.
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ impl Executor {
         let memos: BTreeMap<String, Outcome> =
             memos.iter().map(|memo| (memo.name.clone(), memo.outcome.clone())).collect();
         if let Some(name) = &work.step {
-            self.offer_step(work, name, &memos, outside, now);
+            self.offer_step((work, name), &memos, outside, now);
             return;
         }
         let live = self.live.entry(work.run).or_default();
@@ -122,8 +122,7 @@ impl Executor {
 
     fn offer_step(
         &mut self,
-        work: &Work,
-        name: &str,
+        (work, name): (&Work, &str),
         memos: &BTreeMap<String, Outcome>,
         outside: &mut Outside,
         now: Timestamp,
@@ -158,8 +157,7 @@ impl Executor {
     /// Memos came while the code executes.
     pub fn deliver(
         &mut self,
-        run: RunId,
-        epoch: Epoch,
+        (run, epoch): (RunId, Epoch),
         memos: &[Memo],
         outside: &mut Outside,
         now: Timestamp,
@@ -286,7 +284,7 @@ impl Executor {
                 self.say(run, epoch, None);
                 self.live.remove(&run);
             } else {
-                self.ask(run, epoch, asked, outside, now);
+                self.ask((run, epoch), asked, outside, now);
             }
             return;
         }
@@ -295,8 +293,7 @@ impl Executor {
     /// Asks for what the code has come upon in this pass: a call alone executes here.
     fn ask(
         &mut self,
-        run: RunId,
-        epoch: Epoch,
+        (run, epoch): (RunId, Epoch),
         asked: Vec<Asked>,
         outside: &mut Outside,
         now: Timestamp,
@@ -322,14 +319,12 @@ impl Executor {
             live.asked.insert(asked.name().to_owned());
             live.unsent.push(match asked {
                 Asked::Step(step) => Op::StepPlanned { name: step.name },
-                Asked::Sleep(sleep) => {
-                    let until = if sleep.is_moment {
-                        let first = outside.first_asked(run, &sleep.name, now);
-                        Until::At(first.plus(sleep.length))
-                    } else {
-                        Until::For(sleep.length)
-                    };
-                    Op::Sleep { name: sleep.name, until }
+                Asked::Sleep(Sleep { name, length, is_moment: false }) => {
+                    Op::Sleep { name, until: Until::For(length) }
+                }
+                Asked::Sleep(Sleep { name, length, is_moment: true }) => {
+                    let moment = outside.first_asked(run, &name, now).plus(length);
+                    Op::Sleep { name, until: Until::At(moment) }
                 }
             });
         }

@@ -138,7 +138,7 @@ impl Model {
             }
             (Some(&HISTORY), Some(value)) => {
                 let history = read_history(value).map_err(|why| why.to_string())?;
-                self.take_history(turn, RunId::from_bytes(id()?), history, outside, tally)
+                self.take_history(turn, (RunId::from_bytes(id()?), &history), outside, tally)
             }
             (Some(&RUN | &MEMO), None) => {
                 let run = RunId::from_bytes(id()?);

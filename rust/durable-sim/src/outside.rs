@@ -76,7 +76,7 @@ impl Outside {
         let plan = program.steps.get(name);
         let error = plan.filter(|plan| *count <= plan.failures).map(|plan| plan.retry);
         let size = plan.map_or(0, |plan| plan.size);
-        self.keep(run, Some(name), epoch, at, (error, size))
+        self.keep((run, Some(name)), epoch, at, (error, size))
     }
 
     /// Code between steps is come upon: the call that raised, if it did.
@@ -91,12 +91,12 @@ impl Outside {
         let count = self.place_calls.entry((run, place)).or_default();
         *count = count.saturating_add(1);
         let plan = program.places.get(&place).filter(|plan| *count <= plan.failures)?;
-        Some(self.keep(run, None, epoch, at, (Some(plan.retry), 0)))
+        Some(self.keep((run, None), epoch, at, (Some(plan.retry), 0)))
     }
 
     /// The handler returns.
     pub fn call_return(&mut self, run: RunId, epoch: Epoch, at: Timestamp) -> usize {
-        self.keep(run, None, epoch, at, (None, 0))
+        self.keep((run, None), epoch, at, (None, 0))
     }
 
     /// When a sleep to a moment was first asked for: the moment counts from there.
@@ -128,8 +128,7 @@ impl Outside {
 
     fn keep(
         &mut self,
-        run: RunId,
-        step: Option<&str>,
+        (run, step): (RunId, Option<&str>),
         epoch: Epoch,
         at: Timestamp,
         (error, size): (Option<Retry>, usize),

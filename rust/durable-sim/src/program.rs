@@ -128,7 +128,9 @@ impl Program {
             Node::Sleep(sleep) => drop(self.sleeps.insert(sleep.name.clone(), sleep.clone())),
             Node::Code(code) => drop(self.places.insert(code.place, code.clone())),
             Node::Sequence(nodes) | Node::Parallel(nodes) | Node::Race(nodes) => {
-                nodes.iter().for_each(|node| self.index(node));
+                for node in nodes {
+                    self.index(node);
+                }
             }
         }
     }
@@ -205,7 +207,7 @@ impl Writer<'_> {
     fn node(&mut self, depth: u32) -> Node {
         let shape = self.chance.below(if depth > 2 { 6 } else { 12 });
         match shape {
-            0..=3 => self.step(),
+            0..=3 => Node::Step(self.one_step()),
             4 => self.sleep(),
             5 => self.code(),
             6..=8 => Node::Sequence(self.children(depth)),
@@ -229,12 +231,7 @@ impl Writer<'_> {
     /// What races raises nothing: which of two errors comes first is not the same each time.
     fn racers(&mut self) -> Vec<Node> {
         let count = self.chance.small(2, 3);
-        (0..count)
-            .map(|_| match self.step() {
-                Node::Step(step) => Node::Step(Step { is_caught: true, ..step }),
-                other => other,
-            })
-            .collect()
+        (0..count).map(|_| Node::Step(Step { is_caught: true, ..self.one_step() })).collect()
     }
 
     fn name(&mut self) -> String {
@@ -257,15 +254,15 @@ impl Writer<'_> {
         if self.chance.happens(400) { self.chance.small(1, 6) } else { 0 }
     }
 
-    fn step(&mut self) -> Node {
+    fn one_step(&mut self) -> Step {
         let is_large = self.chance.happens(60);
-        Node::Step(Step {
+        Step {
             name: self.name(),
             failures: self.failures(),
             retry: self.retry(),
             is_caught: self.chance.happens(500),
             size: if is_large { self.chance.size(1, 2_000) } else { self.chance.size(1, 40) },
-        })
+        }
     }
 
     fn sleep(&mut self) -> Node {

@@ -80,6 +80,7 @@ enum Happening {
 
 /// See the module.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the world")]
 pub struct World {
     seed: u64,
     mix: Rc<Mix>,
@@ -264,7 +265,7 @@ impl World {
         if self.idle_turns < 20 {
             return at;
         }
-        let later = at.plus(self.chance.length(Duration::from_hours(12)));
+        let later = at.plus(Duration::from_secs(self.chance.below(12 * 3_600)));
         next.map_or(later, |next| later.min(next).max(at))
     }
 
@@ -315,7 +316,7 @@ impl World {
         let sealed = self.driver.turn(times, most, &mut self.chance)?;
         self.digest.take(&sealed);
         if self.is_loud {
-            self.tell_turn(&sealed);
+            Self::tell_turn(&sealed);
         }
         self.watch(&sealed)?;
         let is_reading = |command: &Command| {
@@ -327,9 +328,8 @@ impl World {
         if !self.driver.mailbox.is_empty() || !self.driver.asked.is_empty() {
             self.plan(Duration::ZERO, Happening::Turn);
         }
-        match self.mistake {
-            Some(Mistake::OffersEarly | Mistake::AnswersEarly) => self.let_out(&sealed, true)?,
-            Some(_) | None => {}
+        if let Some(Mistake::OffersEarly | Mistake::AnswersEarly) = self.mistake {
+            self.let_out(&sealed, true)?;
         }
         if !self.is_planned(&Happening::Commit) {
             let wait = self.chance.length(self.mix.commit);

@@ -16,9 +16,12 @@ fn hold(from: u64, count: u64) -> Campaign {
         Some(seed) => Campaign::of(seed, 1),
         None => Campaign::of(from, number("DURABLE_SEEDS").unwrap_or(count)),
     };
-    if let Some(finding) = campaign.findings.first() {
-        panic!("{} findings, the first:\n{finding}", campaign.findings.len());
-    }
+    let (count, first) = (campaign.findings.len(), campaign.findings.first());
+    assert!(
+        count == 0,
+        "{count} findings, the first:\n{}",
+        first.map_or_else(String::new, ToString::to_string)
+    );
     campaign
 }
 

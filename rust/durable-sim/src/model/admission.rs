@@ -20,9 +20,7 @@ impl Model {
         for command in &turn.commands {
             match command {
                 Command::RegisterFunctions { app, functions, .. } => {
-                    if let Some(Answer::Registered(ids)) = answers.pop_front() {
-                        self.register(app, functions, &ids, tally)?;
-                    }
+                    self.register(app, functions, answers.pop_front(), tally)?;
                 }
                 Command::AcceptEvents { events, source, .. } => {
                     let answer = answers.pop_front();
@@ -47,9 +45,10 @@ impl Model {
         &mut self,
         app: &str,
         functions: &[FunctionSpec],
-        ids: &[FunctionId],
+        answer: Option<Answer>,
         tally: &mut Tally,
     ) -> Result<(), String> {
+        let Some(Answer::Registered(ids)) = answer else { return Ok(()) };
         let mut expected = Vec::new();
         for spec in functions {
             let place = self.specs.iter().position(|(known, _)| known.name == spec.name);
@@ -101,7 +100,7 @@ impl Model {
             require(same(event, &record), || format!("{event:?} is stored as {record:?}"))?;
             let told = record.duplicate_of.unwrap_or(id);
             require(told == answered, || format!("{told} was answered as {answered}"))?;
-            self.start(turn, event, id, record, tally)?;
+            self.start(turn, event, (id, record), tally)?;
         }
         Ok(())
     }
@@ -111,8 +110,7 @@ impl Model {
         &mut self,
         turn: &Sealed,
         event: &NewEvent,
-        id: EventId,
-        record: EventRecord,
+        (id, record): (EventId, EventRecord),
         tally: &mut Tally,
     ) -> Result<(), String> {
         let now = turn.now;

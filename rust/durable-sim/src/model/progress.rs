@@ -6,7 +6,7 @@ use bytes::Bytes;
 use durable_core::write::memo_key;
 use durable_core::{
     Backoff, Command, Effect, Ending, Epoch, History, Memo, Op, Outcome, Pending, PendingState,
-    Retry, RunId, RunRecord, StepKind, Stretch, Timestamp, Until,
+    Retry, RunId, RunRecord, StepKind, Stretch, Timestamp, Until, Work,
 };
 
 use super::{Life, Model, read, require};
@@ -90,8 +90,7 @@ impl Model {
     pub(super) fn take_history(
         &mut self,
         turn: &Sealed,
-        id: RunId,
-        history: History,
+        (id, history): (RunId, &History),
         outside: &mut Outside,
         tally: &mut Tally,
     ) -> Result<(), String> {
@@ -150,23 +149,7 @@ impl Model {
     pub(super) fn check_offers(&self, turn: &Sealed, tally: &mut Tally) -> Result<(), String> {
         for (effect, memos) in &turn.effects {
             match effect {
-                Effect::OfferWork(work) => {
-                    let id = work.run;
-                    let life = self.runs.get(&id).filter(|life| life.end.is_none());
-                    let record = life.and_then(|life| life.record.as_ref());
-                    require(holds(record, work.epoch), || {
-                        format!("run {id}: {work:?} is offered and not recorded")
-                    })?;
-                    let count = u32::try_from(memos.len()).unwrap_or(u32::MAX);
-                    let is_early = life.is_some_and(|life| life.starts_at > turn.latest);
-                    require(!is_early, || format!("run {id} starts before its event"))?;
-                    require(count <= work.memo_count, || "more memos than there are".to_owned())?;
-                    if let Some(name) = &work.step {
-                        require(!self.is_recorded(id, name) || !self.is_honest, || {
-                            format!("run {id}: '{name}' is offered though it is recorded")
-                        })?;
-                    }
-                }
+                Effect::OfferWork(work) => self.check_offer(turn, work, memos)?,
                 Effect::DeliverMemo { .. } => tally.note("memo delivered to executing code"),
                 Effect::Answer { .. }
                 | Effect::ConfirmReport { .. }
@@ -177,6 +160,25 @@ impl Model {
             }
         }
         Ok(())
+    }
+}
+
+impl Model {
+    fn check_offer(&self, turn: &Sealed, work: &Work, memos: &[Memo]) -> Result<(), String> {
+        let id = work.run;
+        let life = self.runs.get(&id).filter(|life| life.end.is_none());
+        let record = life.and_then(|life| life.record.as_ref());
+        require(holds(record, work.epoch), || {
+            format!("run {id}: {work:?} is offered and not recorded")
+        })?;
+        let is_early = life.is_some_and(|life| life.starts_at > turn.latest);
+        require(!is_early, || format!("run {id} starts before its event"))?;
+        let count = u32::try_from(memos.len()).unwrap_or(u32::MAX);
+        require(count <= work.memo_count, || "more memos than there are".to_owned())?;
+        let recorded = work.step.as_ref().filter(|name| self.is_recorded(id, name));
+        require(recorded.is_none() || !self.is_honest, || {
+            format!("run {id}: {recorded:?} is offered though it is recorded")
+        })
     }
 }
 

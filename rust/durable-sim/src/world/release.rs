@@ -14,33 +14,34 @@ use crate::tally::Tally;
 impl World {
     /// All turns so far become durable, or the store says that it cannot.
     pub(super) fn commit(&mut self) -> Result<(), String> {
-        match self.driver.commit() {
-            Ok(turns) => {
-                if self.is_poisoned {
-                    return Err("an append succeeds after one that failed".to_owned());
-                }
-                for turn in turns {
-                    let (model, records) = &mut self.durable;
-                    model.take(&turn, &mut self.outside, &mut Tally::default())?;
-                    crate::storage::apply(records, &turn.changes);
-                    self.leaving.push_back(turn);
-                }
-                let wait = self.chance.length(Duration::from_micros(200));
-                self.plan(wait, Happening::Release);
-                self.driver.storage.rest(&mut self.chance, &mut self.tally)
-            }
-            Err(_) => {
-                if self.is_poisoned {
-                    self.tally.note("poisoned append refused again");
-                    return Ok(());
-                }
-                self.is_poisoned = true;
-                self.tally.note("append refused");
-                self.plan(Duration::from_millis(1), Happening::Commit);
-                self.plan(Duration::from_millis(2), Happening::Reopen);
-                Ok(())
-            }
+        let Ok(turns) = self.driver.commit() else {
+            self.poison();
+            return Ok(());
+        };
+        if self.is_poisoned {
+            return Err("an append succeeds after one that failed".to_owned());
         }
+        for turn in turns {
+            let (model, records) = &mut self.durable;
+            model.take(&turn, &mut self.outside, &mut Tally::default())?;
+            crate::storage::apply(records, &turn.changes);
+            self.leaving.push_back(turn);
+        }
+        let wait = self.chance.length(Duration::from_micros(200));
+        self.plan(wait, Happening::Release);
+        self.driver.storage.rest(&mut self.chance, &mut self.tally)
+    }
+
+    /// I11: after a failed write nothing is acknowledged; a second try must fail too.
+    fn poison(&mut self) {
+        if self.is_poisoned {
+            self.tally.note("poisoned append refused again");
+            return;
+        }
+        self.is_poisoned = true;
+        self.tally.note("append refused");
+        self.plan(Duration::from_millis(1), Happening::Commit);
+        self.plan(Duration::from_millis(2), Happening::Reopen);
     }
 
     pub(super) fn release(&mut self) -> Result<(), String> {
@@ -100,7 +101,7 @@ impl World {
             }
             Effect::OfferWork(work) => self.executor.offer(work, memos, outside, now),
             Effect::DeliverMemo { run, epoch, .. } => {
-                self.executor.deliver(*run, *epoch, memos, outside, now);
+                self.executor.deliver((*run, *epoch), memos, outside, now);
             }
             Effect::ConfirmReport { run, epoch, number, .. } => {
                 self.executor.confirm((*run, *epoch, *number), memos, outside, now);

@@ -1,7 +1,7 @@
 //! What is looked at after every turn, and at the end.
 
 use durable_core::write::{FUNCTION, INBOX, META, TIMER, id_in_key};
-use durable_core::{Command, Effect, Op, Report, Retry, RunId, Stretch};
+use durable_core::{Command, Effect, Op, Report, Retry, Stretch};
 
 use super::World;
 use crate::driver::{Sealed, live_keys};
@@ -41,20 +41,16 @@ impl World {
         match command {
             Command::Report(report) => self.note_report(report),
             Command::LoadTimers { is_complete: false, .. } => {
-                self.tally.note("timers read in parts")
+                self.tally.note("timers read in parts");
             }
             Command::Expire { records, is_complete, .. } => {
                 if !is_complete {
                     self.tally.note("records expire in parts");
                 }
-                for (key, _) in records {
-                    let id = id_in_key(key).map(durable_core::EventId::from_bytes);
-                    let event = id.and_then(|id| self.model.events.get(&id));
-                    let is_live = |run: &RunId| self.model.is_live(*run);
-                    if event.is_some_and(|event| event.runs.iter().any(|(_, run)| is_live(run))) {
-                        self.tally.note("event kept while its run lives");
-                    }
-                }
+                let keys = records.iter().map(|(key, _)| key);
+                let kept = keys.filter(|key| self.is_event_of_live_run(key)).count();
+                let kept = u64::try_from(kept).unwrap_or(0);
+                self.tally.add("event kept while its run lives", kept);
             }
             Command::RegisterFunctions { .. }
             | Command::AcceptEvents { .. }
@@ -63,6 +59,12 @@ impl World {
             | Command::DrainExecutor
             | Command::LoadTimers { .. } => {}
         }
+    }
+
+    fn is_event_of_live_run(&self, key: &[u8]) -> bool {
+        let id = id_in_key(key).map(durable_core::EventId::from_bytes);
+        let event = id.and_then(|id| self.model.events.get(&id));
+        event.is_some_and(|event| event.runs.iter().any(|(_, run)| self.model.is_live(*run)))
     }
 
     fn note_report(&mut self, report: &Report) {
@@ -130,7 +132,7 @@ impl World {
 
     /// What left a turn, for a reader.
     #[expect(clippy::print_stderr, reason = "only for a reader who asked for it")]
-    pub(super) fn tell_turn(&self, turn: &Sealed) {
+    pub(super) fn tell_turn(turn: &Sealed) {
         for command in &turn.commands {
             eprintln!("    < {command:?}");
         }
