@@ -150,6 +150,32 @@ fn no_swapped_or_zeroed_block_goes_unnoticed() -> Verdict {
     Ok(())
 }
 
+/// Blocks of 4 KiB that went to another place, in a store that was killed with all of its log's newest frames
+/// within one block: nothing but the place itself can tell.
+#[test]
+fn no_misdirected_block_goes_unnoticed_after_a_kill() -> Verdict {
+    let disk = FaultDisk::new(1);
+    let mut chance = Chance::new(2);
+    let few = || Options { segment_bytes: 1 << 20, ..options(&disk, ImageKind::Memory) };
+    let mut opened = Store::open(few()).map_err(|error| error.to_string())?;
+    for _ in 0..3 {
+        append(&mut opened, &mut chance).map_err(|error| error.to_string())?;
+    }
+    let state = opened.view.scan(KeyRange::all()).collect::<Result<Vec<_>>>();
+    let made = (disk.kill(), state.map_err(|error| error.to_string())?);
+    let pairs = |length: u64| {
+        let blocks = length / 4096;
+        (0..blocks).flat_map(|to| (0..blocks).map(move |from| (to, from))).collect()
+    };
+    damage_all(&made, ImageKind::Memory, pairs, |bytes, at| {
+        let (to, from) = ((at & 0xffff_ffff) as usize * 4096, (at >> 48) as usize * 4096);
+        if !bytes[from..from + 4096].iter().all(|byte| *byte == 0) {
+            bytes.copy_within(from..from + 4096, to);
+        }
+    })?;
+    Ok(())
+}
+
 /// Files that are gone, each one.
 #[test]
 fn no_file_is_missing_without_an_error() -> Verdict {

@@ -58,6 +58,30 @@ fn a_failure_at_any_call_loses_nothing() -> Verdict {
     Ok(())
 }
 
+/// A failure at any call, the process is killed and lives on well, then the power goes: nothing that the
+/// second life built upon was there in memory only.
+#[test]
+fn a_failure_at_any_call_leaves_nothing_half_kept() -> Verdict {
+    for seed in 20..30 {
+        for at in 0.. {
+            let mut world = World::new(seed, ImageKind::Memory);
+            world.disk.fail(Some(Plan { at, failure: Failure::InputOutput, persists: false }));
+            let calls = drive(&mut world)?;
+            world.end(Accident::Kill);
+            let described = |why| format!("seed {seed}, failure at call {at}: {why}");
+            let opened =
+                Store::open(world.options()).map_err(|error| described(error.to_string()))?;
+            world.work(opened).map_err(described)?;
+            world.end(Accident::PowerCut);
+            world.verify().map_err(described)?;
+            if at > calls {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Lives on until something fails; how many calls that took.
 fn drive(world: &mut World) -> std::result::Result<u64, String> {
     if let Ok(opened) = Store::open(world.options()) {

@@ -212,6 +212,11 @@ fn count_empty(after_header: &[u8], position: u64) -> u32 {
     u32::try_from(sectors.filter(|sector| is_empty(sector)).count()).unwrap_or(u32::MAX)
 }
 
+/// Whether these bytes have a frame's mark.
+pub(super) fn begins_like_a_frame(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MARK.to_le_bytes())
+}
+
 /// Whether there is nothing but zeros.
 pub(super) fn is_empty(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)

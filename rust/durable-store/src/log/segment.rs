@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::{Buf, BufMut, Bytes};
 
-use super::frame::{ALIGNMENT, HEADER_BYTES, Header, is_empty};
+use super::frame::{ALIGNMENT, HEADER_BYTES, Header, begins_like_a_frame, is_empty};
 use crate::disk::{Disk, Handle, OpenMode, bytes_u64, bytes_usize};
 use crate::{Result, Seq, StoreError};
 
@@ -185,15 +185,13 @@ impl Reader {
         if is_empty(head) {
             return Ok(Found::Nothing);
         }
-        if head.starts_with(&MARK.to_le_bytes()) {
-            return Ok(Found::Damaged("the file's header stands here, where a frame should begin"));
-        }
-        // a damaged frame still has its body; with nothing after it there never was one
+        // a header that was cut short begins like one and has nothing after it; the body of a damaged
+        // frame is still there, and what belongs elsewhere does not begin so
         let after = link.position.saturating_add(bytes_u64(HEADER_BYTES));
-        Ok(if self.is_empty_from(after)? {
-            Found::Torn("stray bytes stand where a frame would begin")
+        Ok(if begins_like_a_frame(head) && self.is_empty_from(after)? {
+            Found::Torn("a frame's header is cut short")
         } else {
-            Found::Damaged("a frame's header has a wrong checksum")
+            Found::Damaged("what stands here is neither a frame nor empty")
         })
     }
 
