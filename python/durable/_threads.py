@@ -8,11 +8,13 @@ again when there is more to do.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
+import os
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ._bridge import STEP_ERROR, STEP_RUN
@@ -53,7 +55,7 @@ class Threads:
     ) -> None:
         self._loop = loop
         self._context = context
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="durable")
+        self._pool = _Pool(count or min(32, (os.cpu_count() or 1) + 4))
         self._finished: deque[Callable[[], object]] = deque()
         self._lock = threading.Lock()
         self._is_due = False
@@ -105,7 +107,43 @@ class Threads:
 
     def close(self) -> None:
         """Start nothing more; what runs, runs out."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown()
+
+
+class _Pool:
+    """Threads that a process does not wait for when it ends, made when there is work for one more.
+
+    `ThreadPoolExecutor` joins its threads at exit: a handler that waits there for a loop which is closed
+    would keep the process for ever. What is cut off is executed again at the next start.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._count = 0
+        self._idle = threading.Semaphore(0)
+        self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+
+    def submit(self, function: Callable[[], object]) -> None:
+        """Run this on a thread; its errors are its own business."""
+        self._work.put(function)
+        if not self._idle.acquire(blocking=False) and self._count < self._limit:
+            self._count += 1
+            name = f"durable_{self._count}"
+            threading.Thread(target=self._execute, name=name, daemon=True).start()
+
+    def shutdown(self) -> None:
+        """Start nothing more; what runs, runs out."""
+        with contextlib.suppress(Empty):
+            while True:
+                self._work.get_nowait()
+        self._work.put(None)
+
+    def _execute(self) -> None:
+        while (function := self._work.get()) is not None:
+            function()
+            del function
+            self._idle.release()
+        self._work.put(None)  # for the next thread
 
 
 def _settle(future: asyncio.Future[Any], value: object) -> None:
@@ -223,7 +261,9 @@ class ThreadDriver:
         call.state = WAITING
         self._signal.clear()
         self.threads.post(lambda: self._begin(call))
-        while True:
+        while (
+            not self.is_done
+        ):  # once closed, the loop may never look at the call again
             self._signal.wait()
             self._signal.clear()
             if call.state == DONE:
@@ -234,6 +274,7 @@ class ThreadDriver:
                 raise _Unwind
             if call.state == GO:
                 self._execute_step(call)
+        raise _Unwind
 
     def _execute_step(self, call: StepCall[Any]) -> None:
         token = CURRENT_STEP.set(call)
