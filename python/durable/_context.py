@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, overload
 
 from pydantic import ValidationError
 from typing_extensions import TypeVar, override
@@ -144,7 +144,7 @@ class _StepMaker:
         frame: FrameType,
     ) -> StepCall[Any]:
         """One use of a step that calls `function`; `frame` is where it is written."""
-        if not callable(cast("object", function)):
+        if not _is_callable(function):
             text = (
                 f"step '{step_id}': {function!r} is no function; give the function and its arguments "
                 "apart, as in ctx.step.run('charge', charge_card, order_id)"
@@ -153,10 +153,8 @@ class _StepMaker:
         function = getattr(function, "__durable_step__", function)
         run = self._run
         name = self._name(step_id)
-        call: StepCall[Any] = StepCall(run, name, (frame.f_code, frame.f_lasti))
-        call.will_call(
-            function, arguments, codec_of(function), is_blocking=self._is_blocking
-        )
+        call: StepCall[Any] = StepCall(run, name, frame, function)
+        call.will_call(arguments, codec_of(function), is_blocking=self._is_blocking)
         run.unawaited[name] = call
         return call
 
@@ -164,7 +162,7 @@ class _StepMaker:
         self, step_id: str, moment: tuple[int, int], frame: FrameType
     ) -> SleepCall:
         name = self._name(step_id)
-        call = SleepCall(self._run, name, (frame.f_code, frame.f_lasti), moment)
+        call = SleepCall(self._run, name, frame, moment)
         self._run.unawaited[name] = call
         return call
 
@@ -176,7 +174,7 @@ class _StepMaker:
                 f"'{self._run.function.id}': call its function directly, or move it out"
             )
             raise NestedStepError(text)
-        if not isinstance(cast("object", step_id), str) or not step_id:
+        if not step_id or not _is_text(step_id):
             text = f"a step's id is a text that is not empty, not {step_id!r}"
             raise UsageError(text)
         if len(step_id) * 4 > _MAX_ID_BYTES and len(step_id.encode()) > _MAX_ID_BYTES:
@@ -203,6 +201,13 @@ class _StepMaker:
             since = when - datetime.fromtimestamp(0, when.tzinfo)
             return SleepCall.at(max(0, -(-since // timedelta(milliseconds=1))))
         return SleepCall.at(max(0, when))
+
+
+_is_callable: Callable[[object], bool] = callable
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 class Steps(_StepMaker):

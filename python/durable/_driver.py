@@ -130,7 +130,8 @@ class Driver:
 
     def _step_when_due(self, error: BaseException | None) -> None:
         self._is_due = False
-        self.step(error)
+        if error is not None or self._fut_waiter is None:
+            self.step(error)
 
     def _wakeup(self, future: asyncio.Future[Any]) -> None:
         try:

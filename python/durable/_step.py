@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import inspect
 import sys
+import types
 from collections.abc import Callable, Coroutine, Generator
-from types import CodeType, CoroutineType
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from typing_extensions import override
@@ -20,6 +20,7 @@ from ._failure import read_step_error, retry_of, write_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import FrameType
 
     from ._bridge import EventTuple, Op
     from ._function import Function
@@ -35,6 +36,9 @@ GO: int = 2  # to be executed now, by whoever awaits it
 DONE: int = 3  # remembered with a result
 FAILED: int = 4  # remembered with an error
 DROPPED: int = 5  # nobody waits for it any more
+
+#: The type of a value, which says no more to a type checker than that.
+_kind_of: Final[Callable[[Any], Any]] = type
 
 #: What a handler that is driven by hand yields while it waits for a step.
 PARK: Final = object()
@@ -126,6 +130,7 @@ class StepCall(Coroutine[Any, Any, T]):
         "epoch",
         "function",
         "is_blocking",
+        "is_same",
         "kwargs",
         "line",
         "name",
@@ -136,29 +141,35 @@ class StepCall(Coroutine[Any, Any, T]):
         "waiter",
     )
 
-    def __init__(self, run: StepOwner, name: str, line: tuple[CodeType, int]) -> None:
+    def __init__(  # noqa: PLR0917  # each is one thing its maker has at hand
+        self,
+        run: StepOwner,
+        name: str,
+        frame: FrameType,
+        function: Callable[..., Any] | None = None,
+    ) -> None:
         self.run = run
         self.name = name
-        self.line = line
+        self.function = function
+        self.line = (frame.f_code, frame.f_lasti)
         self.state: int = NEW
         self.attempt = 0
         self.epoch: int | None = None  # its own, where it has a slot of its own
         self.waiter: asyncio.Future[None] | None = None
-        self.task: object = None
+        self.task: object = None  # whose await it is; None: the handler's own
         self.data: bytes | None = None
-        self.function: Callable[..., Any] | None = None
+        self.value: T | None = None
+        self.is_same = False  # `value` is what a replay would give
         self._generator: Generator[Any, Any, T] | None = None
 
     def will_call(
         self,
-        function: Callable[..., Any],
         arguments: tuple[tuple[Any, ...], dict[str, Any]],
         codec: Codec[T],
         *,
         is_blocking: bool,
     ) -> None:
-        """Say what it executes."""
-        self.function = function
+        """Say how its function is called, and what it returns."""
         self.args, self.kwargs = arguments
         self.codec = codec
         self.is_blocking = is_blocking
@@ -176,11 +187,11 @@ class StepCall(Coroutine[Any, Any, T]):
                 if state == DONE:
                     return self.result()
                 if state == FAILED:
-                    raise read_step_error(self.name, cast("bytes", self.data))
+                    raise read_step_error(self.name, self.data or b"{}")
                 if state == GO:
                     self.state = WAITING
                     yield from self._execute()
-                elif self.is_driven_by_hand():
+                elif self.task is None:
                     yield PARK
                 else:
                     self.waiter = run.worker.loop.create_future()
@@ -203,32 +214,34 @@ class StepCall(Coroutine[Any, Any, T]):
         token = CURRENT_STEP.set(self)
         try:
             value = yield from self._call()
-            self.data = self.codec.write(value, "result")
+            self.is_same = self.codec.is_same_after(value)
+            data = self.data = self.codec.write(value, "result")
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise  # the process ends, or the run is dropped: the step is executed again
         except asyncio.CancelledError as error:
             if run.is_dropped or _is_cancelled():
                 raise  # whoever awaits the step was called off
             run.report_step(self, (STEP_ERROR, self.name, write_error(error), None))
-        except BaseException as error:  # every error of a step is kept  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001  # every error of a step is kept
             run.report_step(
                 self, (STEP_ERROR, self.name, self._explain(error), retry_of(error))
             )
         else:
             self.value = value
-            run.report_step(self, (STEP_RUN, self.name, self.data))
+            run.report_step(self, (STEP_RUN, self.name, data))
         finally:
             CURRENT_STEP.reset(token)
 
     def _call(self) -> Generator[Any, Any, T]:
-        function = cast("Callable[..., Any]", self.function)
+        function: Any = self.function
         if self.is_blocking:
             thread = self.run.worker.on_thread(function, self.args, self.kwargs)
             return cast("T", (yield from thread))
-        value = function(*self.args, **self.kwargs)
-        if type(value) is CoroutineType:
-            return cast("T", (yield from value.__await__()))
-        if inspect.isawaitable(value):
+        value: Any = function(*self.args, **self.kwargs)
+        kind: object = _kind_of(value)
+        if kind is CoroutineType:
+            return cast("T", (yield from value))
+        if hasattr(kind, "__await__"):
             return cast("T", (yield from value.__await__()))
         return cast("T", value)
 
@@ -240,14 +253,14 @@ class StepCall(Coroutine[Any, Any, T]):
         """It is remembered now."""
         if is_error or self.data is None:
             self.data = data
+            self.is_same = False
         self.state = FAILED if is_error else DONE
 
     def result(self) -> T:
         """What a replay would give."""
-        data = cast("bytes", self.data)
-        if hasattr(self, "value") and self.codec.is_same_after(self.value):
-            return self.value
-        return self.codec.read(data, f"step '{self.name}'")
+        if self.is_same:
+            return cast("T", self.value)
+        return self.codec.read(self.data or b"null", f"step '{self.name}'")
 
     def plan(self) -> Op:
         """The op that asks for a slot of its own."""
@@ -304,6 +317,10 @@ class StepCall(Coroutine[Any, Any, T]):
             self.run.lose(self)
 
 
+# Lets its `yield from` take a coroutine as it is, without an iterator around it.
+types.coroutine(cast("Any", StepCall)._call)  # noqa: SLF001  # it is ours
+
+
 class SleepCall(StepCall[None]):
     """One use of a step that waits for a moment."""
 
@@ -313,10 +330,10 @@ class SleepCall(StepCall[None]):
         self,
         run: StepOwner,
         name: str,
-        line: tuple[CodeType, int],
+        frame: FrameType,
         moment: tuple[int, int],
     ) -> None:
-        super().__init__(run, name, line)
+        super().__init__(run, name, frame)
         self._moment = moment
 
     @override

@@ -281,6 +281,7 @@ class ThreadDriver:
         op: tuple[Any, ...]
         try:
             value = self._call_function(call)
+            call.is_same = call.codec.is_same_after(value)
             call.data = call.codec.write(value, "result")
         except BaseException as error:  # every error of a step is kept  # noqa: BLE001
             op = (STEP_ERROR, call.name, write_error(error), retry_of(error))
