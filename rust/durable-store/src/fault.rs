@@ -167,6 +167,19 @@ impl FaultDisk {
         platter.names.iter().map(|(path, id)| (path.clone(), length(id))).collect()
     }
 
+    /// Whether both disks have the same files with the same bytes.
+    pub fn same_as(&self, other: &Self) -> bool {
+        let files = |disk: &Self| {
+            let platter = disk.platter();
+            let file = |(path, id): (&PathBuf, &u64)| {
+                let bytes = platter.inodes.get(id).map(Inode::bytes).unwrap_or_default();
+                (path.clone(), crc32c::crc32c(bytes))
+            };
+            platter.names.iter().map(file).collect::<Vec<_>>()
+        };
+        files(self) == files(other)
+    }
+
     /// A disk of its own with the same files, all synced.
     #[must_use]
     pub fn copy(&self) -> Self {

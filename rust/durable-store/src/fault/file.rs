@@ -35,6 +35,10 @@ impl Inode {
         u64::try_from(self.live.len()).unwrap_or(u64::MAX)
     }
 
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.live
+    }
+
     pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> usize {
         let rest = usize::try_from(offset).ok().and_then(|offset| self.live.get(offset..));
         let count = rest.unwrap_or_default().len().min(buffer.len());
