@@ -21,7 +21,8 @@ CUTS_PER_RUN = 12
 CUTS: tuple[Cut, ...] = ("strict", "leaky", "leaky")
 EVENTS = "10"
 LIMIT_S = 120
-FAILING = ("fdatasync", "pwrite64", "pwritev", "ftruncate", "openat", "rename", "fsync")
+# not openat: the interpreter itself could not start
+FAILING = ("fdatasync", "pwrite64", "pwritev", "ftruncate", "rename", "fsync")
 
 
 def power_cuts(count: int, seed: int) -> Report:

@@ -61,7 +61,9 @@ class Journal:
             return file.read()
 
     def _open(self) -> None:
+        """Another process: what the one before was in the middle of is over."""
         self.is_open = True
+        self._inside.clear()
 
     def taken(self, word: str) -> list[str]:
         """What was said with this word, and is now judged by the caller."""

@@ -104,6 +104,6 @@ def _judge(
     report.tally["slowest, ms"] = max(
         report.tally.get("slowest, ms", 0), int(took * 1000)
     )
-    if took > LIMIT_S:
+    if took > LIMIT_S * programs.patience():
         report.violation(f"{way}: took {took:.1f} s to end")
     shop.journal.read()

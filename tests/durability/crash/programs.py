@@ -51,6 +51,11 @@ def example(name: str) -> Path:
     raise FileNotFoundError(message)
 
 
+def patience() -> float:
+    """By how much a limit of time is stretched: others may want this machine's cores too."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A folder in memory: thousands of stores are laid out and thrown away."""

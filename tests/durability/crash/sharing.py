@@ -60,7 +60,7 @@ def _judge_race(told: list[str], report: Report) -> None:
         if not line.startswith("locked "):
             report.violation(f"an untyped end: {line[-400:]}")
             continue
-        if int(line.split()[1]) > REFUSAL_LIMIT_MS:
+        if int(line.split()[1]) > REFUSAL_LIMIT_MS * programs.patience():
             report.violation(f"the refusal took long: {line}")
         if not winners.intersection(re.findall(r"\d+", line)):
             report.violation(f"the holder is not named: {line}")

@@ -25,7 +25,7 @@ REFUSED, ALLOWED, SLOW, OTHER = 0, 10, 11, 12
 
 def child(engine: durable.Engine) -> int:
     """What the child finds, as an exit status."""
-    began = time.perf_counter()
+    began = time.thread_time()  # other processes may have the core meanwhile
     calls = (
         lambda: engine.send_sync(shop.placed.event({"n": -1})),
         engine.stats,
@@ -39,7 +39,7 @@ def child(engine: durable.Engine) -> int:
         except BaseException:  # noqa: BLE001  # the exit status tells it
             return OTHER
         return ALLOWED
-    took = time.perf_counter() - began
+    took = time.thread_time() - began
     return SLOW if took > LIMIT_S * len(calls) else REFUSED
 
 
