@@ -23,6 +23,7 @@ pub struct DiskStorage {
     opened: Opened,
     unsynced: Vec<(Seq, Bytes)>,
     has_plan: bool,
+    skips_sync: bool,
 }
 
 /// Small, so that a short world meets every boundary.
@@ -41,8 +42,8 @@ impl fmt::Debug for DiskStorage {
 }
 
 impl DiskStorage {
-    /// A new store on a disk whose accidents are drawn from `chance`.
-    pub fn new(chance: &mut Chance) -> Result<Self, String> {
+    /// A new store on a disk whose accidents are drawn from `chance`. `skips_sync`: a deliberate mistake.
+    pub fn new(chance: &mut Chance, skips_sync: bool) -> Result<Self, String> {
         let sizes = Sizes {
             segment: 4_096 << chance.small(0, 4),
             grow: 4_096,
@@ -52,7 +53,7 @@ impl DiskStorage {
         let disk = FaultDisk::new(chance.draw());
         let opened = open(&disk, sizes).map_err(|error| format!("a new store: {error}"))?;
         let left = disk.copy();
-        Ok(Self { disk, left, sizes, opened, unsynced: Vec::new(), has_plan: false })
+        Ok(Self { disk, left, sizes, opened, unsynced: Vec::new(), has_plan: false, skips_sync })
     }
 
     fn open_again(&mut self, disk: FaultDisk) -> Result<(), String> {
@@ -100,7 +101,9 @@ impl Storage for DiskStorage {
 
     fn append(&mut self) -> Result<(), String> {
         let unsynced = self.unsynced.clone();
-        self.opened.log.append(&unsynced).map_err(|error| error.to_string())?;
+        let log = &mut self.opened.log;
+        let done = if self.skips_sync { log.write(&unsynced) } else { log.append(&unsynced) };
+        done.map_err(|error| error.to_string())?;
         self.unsynced.clear();
         Ok(())
     }

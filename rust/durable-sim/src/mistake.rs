@@ -51,6 +51,6 @@ impl Mistake {
 
     /// Whether it can be made above any store.
     pub fn is_of_driver(self) -> bool {
-        !matches!(self, Self::SkipsSync | Self::TearsTurns)
+        self != Self::TearsTurns
     }
 }

@@ -148,7 +148,7 @@ impl World {
         let start = |what| Finding { seed, turns: 0, what };
         let storage: Box<dyn Storage> = if mix.has_disk && mistake.is_none_or(Mistake::is_of_driver)
         {
-            Box::new(DiskStorage::new(&mut chance).map_err(start)?)
+            Box::new(DiskStorage::new(&mut chance, flaws.skips_sync).map_err(start)?)
         } else {
             Box::new(MapStorage::new(flaws))
         };

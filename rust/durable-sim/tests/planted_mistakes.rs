@@ -1,11 +1,23 @@
 //! Each deliberate mistake in the driver or the store must be found, or the simulator finds nothing.
 
+use durable_sim::chance::Chance;
 use durable_sim::mistake::Mistake;
+use durable_sim::mix::Mix;
 use durable_sim::world::run;
 
 /// The first seed that shows a mistake, and what it says.
 fn first_finding(mistake: Mistake, most: u64) -> Option<(u64, String)> {
     (0..most).find_map(|seed| Some((seed, run(seed, Some(mistake), false).err()?.what)))
+}
+
+/// The store's own log on its simulated disk: what is written and not synced does not survive each cut.
+#[test]
+fn a_log_that_is_not_synced_is_found_on_the_simulated_disk() {
+    let on_disk = |seed: &u64| Mix::draw(&mut Chance::new(*seed)).has_disk;
+    let mut found = (0..400).filter(on_disk).filter_map(|seed| {
+        run(seed, Some(Mistake::SkipsSync), false).err().map(|finding| finding.what)
+    });
+    assert!(found.any(|what| what.contains("after a crash")));
 }
 
 #[test]
