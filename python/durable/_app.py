@@ -44,6 +44,10 @@ class Sender(Protocol):
         """Have events accepted."""
         ...
 
+    def is_open(self) -> bool:
+        """True until it is closed, or its loop is."""
+        ...
+
 
 class App:
     """The functions that belong together. Its name must be unique in a store."""
@@ -98,7 +102,7 @@ class App:
     @property
     def has_engine(self) -> bool:
         """True while an engine is open on this application."""
-        return self._engine is not None
+        return self._engine is not None and self._engine.is_open()
 
     def use_engine(self, engine: Sender | None) -> None:
         """For the engine: it is open now, or no longer."""

@@ -131,7 +131,7 @@ class Engine:
     # --- open and close
 
     async def __aenter__(self) -> Self:
-        if self._session is not None:
+        if self.is_open():
             text = "this engine is open already: make a second Engine, on another store"
             raise UsageError(text)
         self._check_apps()
@@ -227,6 +227,15 @@ class Engine:
         async with self:
             yield {}
 
+    def is_open(self) -> bool:
+        """True until it is closed. One whose loop has ended without leaving it is closed by asking."""
+        session = self._session
+        if session is not None and session.loop.is_closed():
+            self._session = None
+            session.worker.close()
+            session.core.close()
+        return self._session is not None
+
     @property
     def session(self) -> Session:
         """What the open engine has; for the parts of this package.
@@ -234,7 +243,7 @@ class Engine:
         Raises:
             EngineClosed: it is not open.
         """
-        if self._session is None:
+        if self._session is None or not self.is_open():
             text = "the engine is not open: use it inside `async with Engine(...)`"
             raise EngineClosed(text)
         return self._session

@@ -36,7 +36,9 @@ class Event(BaseModel, Generic[DataT]):
         user: who it is about.
     """
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, arbitrary_types_allowed=True, defer_build=True
+    )
 
     name: str = Field(min_length=1, max_length=256)
     data: DataT

@@ -238,10 +238,9 @@ class StepCall(Coroutine[Any, Any, T]):
             thread = self.run.worker.on_thread(function, self.args, self.kwargs)
             return cast("T", (yield from thread))
         value: Any = function(*self.args, **self.kwargs)
-        kind: object = _kind_of(value)
-        if kind is CoroutineType:
+        if _kind_of(value) is CoroutineType:
             return cast("T", (yield from value))
-        if hasattr(kind, "__await__"):
+        if hasattr(value, "__await__"):
             return cast("T", (yield from value.__await__()))
         return cast("T", value)
 

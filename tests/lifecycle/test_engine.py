@@ -411,6 +411,22 @@ async def test_an_engine_never_left_does_not_hinder_the_exit(tmp_path: Path) -> 
     assert again.returncode == 0, again.stderr
 
 
+async def test_an_engine_whose_loop_has_ended_makes_room_for_the_next(
+    tmp_path: Path,
+) -> None:
+    ran = run_python(
+        f"""{PROGRAM}
+    async def forget():
+        global engine
+        engine = await durable.Engine(app, store="./store").__aenter__()
+    asyncio.run(forget())
+    asyncio.run(main())
+    """,
+        tmp_path,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "{6} 100\n", "")
+
+
 @pytest.mark.parametrize("end", ["sys.exit(3)", "raise KeyboardInterrupt"])
 async def test_a_step_that_ends_the_process_is_executed_again(
     tmp_path: Path, end: str

@@ -47,6 +47,9 @@ async def test_sending_without_an_engine_says_what_to_do() -> None:
 @pytest.mark.asyncio
 async def test_sending_goes_through_the_open_engine() -> None:
     class Sender:
+        def is_open(self) -> bool:
+            return True
+
         async def send(self, *events: Any) -> list[str]:
             return [event.name for event in events]
 
