@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 SEED = 20261121
 
 SHORT: dict[str, tuple[Callable[[int, int], Report], int]] = {
-    "controls": (controls.run, 20),
+    "controls": (controls.run, 12),
     "corruption": (corruption.run, 300),
     "disk-full": (disk_full.run, 3),
     "ext4-cut": (ext4_cut.run, 3),
-    "engine-errors": (engine_faults.errors, 3),
-    "engine-power-cut": (engine_faults.power_cuts, 4),
+    "engine-errors": (engine_faults.errors, 2),
+    "engine-power-cut": (engine_faults.power_cuts, 2),
     "exits": (leaving.exits, 8),
     "forks": (sharing.forks, 10),
-    "io-errors": (io_errors.run, 40),
-    "kill-loop": (kill_loop.run, 6),
-    "kill-points": (kill_points.run, 40),
-    "power-cut": (power_cut.run, 80),
-    "signals": (leaving.signals, 4),
-    "two-openers": (sharing.openers, 8),
+    "io-errors": (io_errors.run, 30),
+    "kill-loop": (kill_loop.run, 5),
+    "kill-points": (kill_points.run, 30),
+    "power-cut": (power_cut.run, 60),
+    "signals": (leaving.signals, 2),
+    "two-openers": (sharing.openers, 4),
 }
 
 
