@@ -6,10 +6,12 @@
     reason = "offsets into small files, and a test that goes beyond them has failed"
 )]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use durable_store::conformance::Verdict;
+use durable_store::disk::{Disk, OpenMode};
 use durable_store::fault::{Chance, FaultDisk};
 use durable_store::{
     Change, ImageKind, Item, KeyRange, Opened, Options, Result, Seq, Store, StoreError, batch,
@@ -216,13 +218,63 @@ fn no_zeroed_block_takes_more_than_the_last_append() -> Verdict {
     Ok(())
 }
 
+/// An append out of another history of the same store, at the same place and under the same number.
+#[test]
+fn no_append_of_another_history_is_taken_for_ours() -> Verdict {
+    let (disk, _) = make(ImageKind::Memory, true).map_err(|error| error.to_string())?;
+    let live_on = |fill: u8| -> Result<Vec<u8>> {
+        let branch = disk.copy();
+        let mut opened = Store::open(options(&branch, ImageKind::Memory))?;
+        for _ in 0..2 {
+            let seq = opened.log.next_seq();
+            let value = Some(Bytes::from(vec![fill; 100]));
+            let changes = [Change { key: Bytes::from_static(b"key"), value, is_new: false }];
+            opened.log.append(&[(seq, batch::encode(&changes))])?;
+        }
+        let newest = branch.files().into_iter().rfind(|(path, _)| path.starts_with("/store/log"));
+        let (path, length) = newest.unwrap_or_default();
+        let mut bytes = vec![0; length as usize];
+        let file = Disk::open(&branch, &path, OpenMode::Read);
+        let read = file.and_then(|file| file.read_at(0, &mut bytes));
+        read.map_err(|error| StoreError::io("read", &path, error))?;
+        opened.log.close()?;
+        drop(opened);
+        assert_eq!(
+            read_branch(&branch, &path, &bytes)?,
+            53,
+            "the copy is sound before it is mixed"
+        );
+        Ok(bytes)
+    };
+    let (ours, theirs) = (live_on(1), live_on(2));
+    let (ours, theirs) = (ours.map_err(|e| e.to_string())?, theirs.map_err(|e| e.to_string())?);
+    let first_difference = ours.iter().zip(&theirs).position(|(a, b)| a != b).unwrap_or(0);
+    let begins = |at: &usize| ours[*at..].starts_with(b"DFR1");
+    let last = (0..ours.len()).step_by(64).filter(begins).last().unwrap_or(0);
+    assert!(last > first_difference, "two appends differ");
+    let mixed = [&ours[..last], &theirs[last..]].concat();
+    let newest = disk.files().into_iter().rfind(|(path, _)| path.starts_with("/store/log"));
+    let (path, _) = newest.ok_or("there is no log")?;
+    match read_branch(&disk.copy(), &path, &mixed) {
+        Err(StoreError::Corrupt { .. }) => Ok(()),
+        other => Err(format!("an append of another history was taken: {other:?}")),
+    }
+}
+
+/// The last batch of a store whose newest segment is replaced.
+fn read_branch(disk: &FaultDisk, path: &Path, bytes: &[u8]) -> Result<Seq> {
+    let replaced = disk.damage(path, |place| *place = bytes.to_vec());
+    replaced.map_err(|error| StoreError::io("write", path, error))?;
+    Ok(read(disk, ImageKind::Memory)?.0)
+}
+
 /// Files that are gone, each one.
 #[test]
 fn no_file_is_missing_without_an_error() -> Verdict {
     let (disk, state) = make(ImageKind::Memory, true).map_err(|error| error.to_string())?;
     for (path, _) in disk.files() {
         let copy = disk.copy();
-        durable_store::disk::Disk::remove(&copy, &path).map_err(|error| error.to_string())?;
+        Disk::remove(&copy, &path).map_err(|error| error.to_string())?;
         match read(&copy, ImageKind::Memory) {
             Ok(found) if path.ends_with("lock") => assert_eq!(found, state),
             Ok(_) => return Err(format!("{} is gone, and nobody minds", path.display())),
