@@ -215,7 +215,8 @@ def plot(whole: list[Row], peers: list[Row]) -> None:
             systems, values, color=["#c0392b", *["#7f8c8d"] * 3][: len(systems)]
         )
         axis.bar_label(bars, [text(v) for v in values], padding=3)
-        axis.set_xscale("log")
+        if systems:
+            axis.set_xscale("log")
         axis.margins(x=0.2)
         axis.invert_yaxis()
         axis.set_title(title)
@@ -237,8 +238,8 @@ def _taken(result: dict[str, object]) -> str:
     at = dict(result["machine"]).get  # type: ignore[call-overload]
     return (
         f"Taken {at('taken_at')} at commit {at('commit')}: {at('cores')} cores, {at('cpu')}, "
-        f"Linux {at('kernel')}, Python {at('python')}. Medians of the rounds."
-    )
+        f"Linux {at('kernel')}, Python {at('python')}. Medians of the rounds. {at('note') or ''}"
+    ).rstrip()
 
 
 def main() -> None:
@@ -248,6 +249,10 @@ def main() -> None:
     parts = [BEGIN, ""]
     if rows:
         parts += [_taken(whole), "", *whole_table(rows), "", *limits_table(whole), ""]
+    busy = load("whole-ordinary-priority.json")
+    if busy["rows"]:
+        table = whole_table(list(busy["rows"]))  # type: ignore[call-overload]
+        parts += ["### The same, taken first", "", _taken(busy), "", *table, ""]
     if peer_rows:
         parts += [
             "### Beside others",

@@ -129,6 +129,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tenth, once")
     parser.add_argument("--folder", type=Path, default=HERE / ".state")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--note", default="", help="what a reader should know of it")
     parser.add_argument("--child", nargs=3, metavar=("LOAD", "STORE", "COUNT"))
     return parser.parse_args()
 
@@ -141,7 +142,7 @@ def main() -> None:
         child(load, Path(store), int(count))
         return
     sizes, rounds = (QUICK, 1) if given.quick else (SIZES, given.rounds)
-    result: dict[str, object] = {"machine": machine()}
+    result: dict[str, object] = {"machine": machine() | {"note": given.note}}
     folder = real_folder(given.folder)
     try:
         result["limits"] = [limits.all_limits(folder) for _ in range(rounds)]

@@ -26,7 +26,7 @@ from run import in_child, machine, real_folder  # noqa: E402
 SIZES: dict[str, dict[str, int]] = {
     "durable": {"W1": 10_000, "W2": 2_000, "W4": 1_000, "W5": 300},
     "restate": {"W1": 10_000, "W2": 2_000, "W4": 1_000, "W5": 300},
-    "dbos": {"W1": 500, "W2": 200, "W4": 200, "W5": 100},
+    "dbos": {"W1": 200, "W2": 100, "W4": 100, "W5": 100},
     "celery": {"W1": 10_000, "W2": 2_000, "W4": 1_000, "W5": 300},
 }
 TIMEOUT_S = 600
@@ -97,6 +97,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, default=HERE.parent / "results" / "peers.json"
     )
+    parser.add_argument("--note", default="", help="what a reader should know of it")
     return parser.parse_args()
 
 
@@ -107,7 +108,7 @@ def main() -> None:
         if system != "durable":
             environments.python_of(system)
     share = 10 if given.quick else 1
-    result: dict[str, object] = {"machine": machine()}
+    result: dict[str, object] = {"machine": machine() | {"note": given.note}}
     folder = real_folder(given.folder)
     rows = []
     try:
