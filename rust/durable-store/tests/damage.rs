@@ -250,7 +250,7 @@ fn no_append_of_another_history_is_taken_for_ours() -> Verdict {
     let (ours, theirs) = (ours.map_err(|e| e.to_string())?, theirs.map_err(|e| e.to_string())?);
     let first_difference = ours.iter().zip(&theirs).position(|(a, b)| a != b).unwrap_or(0);
     let begins = |at: &usize| ours[*at..].starts_with(b"DFR1");
-    let last = (0..ours.len()).step_by(64).filter(begins).last().unwrap_or(0);
+    let last = (0..ours.len()).step_by(64).rfind(begins).unwrap_or(0);
     assert!(last > first_difference, "two appends differ");
     let mixed = [&ours[..last], &theirs[last..]].concat();
     let newest = disk.files().into_iter().rfind(|(path, _)| path.starts_with("/store/log"));
