@@ -51,7 +51,7 @@ demo: develop ## A pipeline over this repository's own history
 test: develop test-rust test-python ## All everyday tests
 
 test-rust: $(READY)
-	$(CARGO) test --workspace --locked --profile ci
+	$(CARGO) test --workspace --locked --profile ci --no-fail-fast
 
 test-python: develop
 	$(PY) -m pytest
