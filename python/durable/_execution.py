@@ -241,7 +241,9 @@ class LiveRun:
                 self.inline = None
             if call in self.ready:
                 self.ready.remove(call)
-            if call.epoch is not None:
+            # whoever ends the process cancels all tasks: that is not the code's own wish
+            is_kept = self.worker.is_draining
+            if call.epoch is not None and not is_kept:
                 self._report_lost(call.name, call.epoch)
             self.mark()
 
@@ -390,7 +392,7 @@ class LiveRun:
             return True
         if self.is_dropped or self.epoch is None or self.driver is None:
             return False
-        return not self.ready and not self.driver.is_at_step
+        return not (self.ready or self.driver.is_at_step or self._is_quiet())
 
     def _is_under_way(self) -> bool:
         """True while something of it executes here or is not confirmed: its code cannot be put aside."""
