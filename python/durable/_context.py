@@ -1,12 +1,11 @@
 """What a handler is given: its event, its steps, its place in the run."""
 
-# `id` is the word users know
-
 # ruff: noqa: A002  # `id` is the word users know
 
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, overload
@@ -31,6 +30,8 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 _LOGGER: Final = logging.getLogger("durable.run")
+#: Beyond what any sleep may reach, and within what the engine counts in.
+_LAST_MOMENT: Final = 2**53
 _MAX_ID_BYTES: Final = 256
 #: The frame so many calls up: which line asks for a step.
 caller: Final = sys._getframe  # noqa: SLF001  # the quick way, without a whole stack
@@ -177,7 +178,12 @@ class _StepMaker:
         if not step_id or not _is_text(step_id):
             text = f"a step's id is a text that is not empty, not {step_id!r}"
             raise UsageError(text)
-        if len(step_id) * 4 > _MAX_ID_BYTES and len(step_id.encode()) > _MAX_ID_BYTES:
+        try:
+            size = len(step_id.encode())
+        except UnicodeEncodeError:
+            text = f"step {step_id!r}: an id is valid Unicode; this one has half a character"
+            raise UsageError(text) from None
+        if size > _MAX_ID_BYTES:
             text = f"step '{step_id}': an id has at most {_MAX_ID_BYTES} bytes"
             raise UsageError(text)
         return self._run.names.next(step_id)
@@ -200,7 +206,12 @@ class _StepMaker:
                 raise UsageError(text)
             since = when - datetime.fromtimestamp(0, when.tzinfo)
             return SleepCall.at(max(0, -(-since // timedelta(milliseconds=1))))
-        return SleepCall.at(max(0, when))
+        try:
+            moment = math.ceil(when)
+        except (TypeError, ValueError, OverflowError):
+            text = f"step '{step_id}': sleep_until takes a datetime or ms since the epoch, not {when!r}"
+            raise UsageError(text) from None
+        return SleepCall.at(min(max(0, moment), _LAST_MOMENT))
 
 
 _is_callable: Callable[[object], bool] = callable

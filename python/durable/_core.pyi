@@ -223,6 +223,9 @@ class Core:
         difference to what Python has forgotten: it comes again, whole.
         """
 
+    def wake(self, runs: Sequence[str]) -> None:
+        """The code of these runs, which are parked, would go on by itself: give it a slot in its turn."""
+
     def send_wait(
         self, events: Sequence[NewEvent], source: tuple[str, int] | None = None
     ) -> list[str]:

@@ -42,8 +42,8 @@ class Event(BaseModel, Generic[DataT]):
 
     name: str = Field(min_length=1, max_length=256)
     data: DataT
-    id: str | None = Field(default=None, max_length=256)
-    ts: int | None = None
+    id: str | None = Field(default=None, min_length=1, max_length=256)
+    ts: int | None = Field(default=None, ge=0, lt=2**53)
     v: str | None = None
     user: dict[str, Any] | None = None
 
@@ -52,7 +52,7 @@ class Event(BaseModel, Generic[DataT]):
         name: str,
         data: DataT | None = None,
         *,
-        id: str | None = None,  # the name is the envelope's  # noqa: A002  # the word users know
+        id: str | None = None,  # noqa: A002  # the word users know
         ts: datetime | int | None = None,
         v: str | None = None,
         user: dict[str, Any] | None = None,

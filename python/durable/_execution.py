@@ -15,7 +15,7 @@ from ._awaits import HandlerTasks
 from ._bridge import NEVER, RUN_COMPLETE, RUN_ERROR, STEP_ERROR, STEP_RUN
 from ._context import Context, SyncContext
 from ._driver import Driver
-from ._failure import retry_of, write_error
+from ._failure import retry_of, tell, write_error
 from ._step import CURRENT_RUN, GO, WAITING, StepCall, StepNames, error_of_unawaited
 
 
@@ -243,7 +243,9 @@ class LiveRun:
                 self.ready.remove(call)
             # whoever ends the process cancels all tasks: that is not the code's own wish
             is_kept = self.worker.is_draining
-            if call.epoch is not None and not is_kept:
+            has_failed = self.ending is not None and self.ending[0] == RUN_ERROR
+            # where it failed, the engine offers it again
+            if call.epoch is not None and not has_failed and not is_kept:
                 self._report_lost(call.name, call.epoch)
             self.mark()
 
@@ -251,6 +253,7 @@ class LiveRun:
         """A step's function has returned or raised."""
         if op[0] == STEP_ERROR:
             call.data = None
+            tell(self, f"step '{call.name}'", op[2])
         if call.epoch is not None:
             epoch, call.epoch = call.epoch, None
             if epoch >= 0:
@@ -278,7 +281,9 @@ class LiveRun:
 
     def fail(self, error: BaseException) -> None:
         """The handler raised."""
-        self._end_with((RUN_ERROR, write_error(error), retry_of(error)))
+        data = write_error(error)
+        tell(self, "the handler", data)
+        self._end_with((RUN_ERROR, data, retry_of(error)))
 
     def _end_with(self, op: Op) -> None:
         if self.is_dropped:
@@ -377,7 +382,9 @@ class LiveRun:
 
     def _decide_without_slot(self) -> None:
         """The code was called again for one step only, or goes on by itself while it is parked."""
-        if self.targets and (self.ending is not None or self._has_missed()):
+        if self.targets and (
+            self.ending is not None or (not self.ready and self._has_missed())
+        ):
             self._settle_targets()
         if self.ending is not None or self.ready:
             self.worker.want_slot(self)

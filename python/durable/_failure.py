@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import orjson
 
@@ -21,6 +22,7 @@ from ._errors import (
 )
 
 
+_LOGGER: Final = logging.getLogger("durable.failures")
 MAX_STACK_CHARS: Final = 8_000
 MAX_MESSAGE_CHARS: Final = 16_000
 _MAX_FRAMES: Final = 30
@@ -33,6 +35,22 @@ _HOPELESS: Final = (
     StepError,
     UsageError,
 )
+
+
+class Run(Protocol):
+    """Whose failure it is."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def function(self) -> Named: ...
+
+
+class Named(Protocol):
+    """What has an id."""
+
+    @property
+    def id(self) -> str: ...
 
 
 def write_error(error: BaseException) -> bytes:
@@ -52,6 +70,20 @@ def write_error(error: BaseException) -> bytes:
             for key, text in fields.items()
         }
         return orjson.dumps(clean)
+
+
+def tell(run: Run, who: str, json: bytes) -> None:
+    """Log a failure when it happens: of those that are tried again the store keeps none."""
+    if _LOGGER.isEnabledFor(logging.WARNING):
+        error = read_error(json)
+        _LOGGER.warning(
+            "function '%s', run %s: %s failed: %s: %s",
+            run.function.id,
+            run.id,
+            who,
+            error["name"],
+            error["message"],
+        )
 
 
 def read_error(json: bytes) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from ._bridge import (
     Core,
     CoreError,
     public_error,
+    public_errors,
 )
 from ._errors import DurableError, EngineClosed, NotFoundError
 from ._execution import LiveRun
@@ -73,6 +74,7 @@ class Worker:
         self._reports: list[Report] = []
         self._dropped: list[str] = []
         self._reloads: list[tuple[str, int]] = []
+        self._waking: dict[str, None] = {}  # parked runs whose code goes on by itself
         self._requests: list[
             tuple[bool, tuple[Any, ...]]
         ] = []  # is it a send, and what
@@ -143,7 +145,15 @@ class Worker:
         except CoreError as error:
             self._take_poison((POISONED, error.kind, error.text))
             return
-        self._take(items)
+        except (TypeError, ValueError, OverflowError) as error:
+            text = f"what a handler reported could not be handed over: {error!r}"
+            self._take_poison((POISONED, "broken", text))
+            return
+        try:
+            self._take(items)
+        except BaseException:
+            self._schedule()  # or nothing would ever be taken again
+            raise
         if items or self._marked or self._reports or not self._core.park():
             self._schedule()
 
@@ -167,6 +177,12 @@ class Worker:
                 self._backlog = items[done:]
 
     def _submit(self) -> None:
+        self._submit_pass()
+        if self._waking:
+            waking, self._waking = self._waking, {}
+            self._core.wake(list(waking))
+
+    def _submit_pass(self) -> None:
         if not (
             self._reports
             or self._dropped
@@ -219,8 +235,8 @@ class Worker:
 
     def want_slot(self, run: LiveRun) -> None:
         """This run would go on, but has no slot: it is given one when the engine offers its work."""
-        if isinstance(run.driver, ThreadDriver) and not run.targets:
-            self._put_aside(run)
+        self._waking[run.id] = None
+        self._schedule()
 
     def renew(self, run: LiveRun) -> LiveRun:
         """Put a run's live code aside, and keep the rest."""
@@ -274,16 +290,22 @@ class Worker:
     def ask_when_idle(self, ask: Callable[[int], None]) -> asyncio.Future[None]:
         """Ask for `Idle` with a ticket."""
         ticket, future = self._ticket()
-        ask(ticket)
+        try:
+            with public_errors():
+                ask(ticket)
+        except BaseException:
+            del self._tickets[ticket]
+            raise
         return future
 
     def watch(self, run_id: str) -> asyncio.Future[tuple[str, bytes]]:
         """The status and the result or error that a run ends with."""
         future: asyncio.Future[tuple[str, bytes]] = self.loop.create_future()
         self._check()
+        if run_id not in self._watched:
+            with public_errors():
+                self._core.watch([run_id])
         self._watched.setdefault(run_id, []).append(future)
-        if len(self._watched[run_id]) == 1:
-            self._core.watch([run_id])
         return future
 
     def _ticket(self) -> tuple[int, asyncio.Future[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -152,3 +153,27 @@ async def test_plain_handlers_sleep_without_their_threads(world: Any) -> None:
     await world.restart()
     await world.engine.advance("1h")
     assert [run.result for run in await world.engine.runs.list()] == ["ab"] * 10
+
+
+async def test_a_time_out_of_the_handlers_own_ends_although_its_run_is_parked(
+    world: Any,
+) -> None:
+    """What the engine knows nothing of wakes the code too: it need not wait for the sleep."""
+    world.replay = (
+        "needed"  # a wait that the engine does not know ends with the live code
+    )
+    gone = asyncio.Event()
+
+    async def handler(ctx: durable.Context) -> str:
+        sleep = asyncio.create_task(ctx.step.sleep("long", "30d"))
+        other = asyncio.create_task(gone.wait())
+        await asyncio.wait({sleep, other}, return_when=asyncio.FIRST_COMPLETED)
+        return await ctx.step.run("after", str, "went on")
+
+    world.function(handler, on="test/start")
+    await world.open()
+    run_id = await world.start()
+    await world.settle()
+    gone.set()
+    await asyncio.wait_for(world.engine.runs.wait(run_id), 10)
+    assert (await world.get(run_id)).result == "went on"

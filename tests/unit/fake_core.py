@@ -59,6 +59,7 @@ class FakeCore:
         self.runs: dict[str, Run] = {}
         self.outbox: list[tuple[Any, ...]] = []
         self.reports: list[tuple[Any, ...]] = []
+        self.woken: list[str] = []
         self.retries = retries
         self.is_drained = False
         self._watched: set[str] = set()
@@ -81,6 +82,9 @@ class FakeCore:
     def park(self) -> bool:
         self._is_parked = not self.outbox
         return self._is_parked
+
+    def wake(self, runs: Any) -> None:
+        self.woken += list(runs)
 
     def submit(
         self,

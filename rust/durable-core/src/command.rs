@@ -53,6 +53,12 @@ pub enum Command {
     DrainExecutor,
     /// What an executor says of work it was offered.
     Report(Report),
+    /// The code of a run whose stretch is parked would go on by itself: a time-out of its own fired, or
+    /// something came that the engine knows nothing of. It is given a slot in its turn.
+    WakeRun {
+        /// The run.
+        run: RunId,
+    },
     /// The answer to [`crate::Effect::LoadTimers`]: the timers asked for, in the order of their keys.
     LoadTimers {
         /// The timers.

@@ -8,6 +8,8 @@ use crate::time::Timestamp;
 
 /// The most bytes an event's data may have.
 pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
+/// The most bytes the events of one send may have together.
+pub(crate) const MAX_SEND_BYTES: usize = 64 * MAX_EVENT_BYTES;
 /// How deep an event's data may nest.
 pub const MAX_EVENT_DEPTH: u32 = 64;
 /// The most bytes an event's name, or the id its sender gave, may have.
@@ -80,6 +82,13 @@ impl NewEvent {
         self.refusal_of_shape()
     }
 
+    /// Bytes of its data and of what is said of it beside.
+    pub fn size(&self) -> usize {
+        let user = self.user.as_ref().map_or(0, Bytes::len);
+        let version = self.version.as_ref().map_or(0, String::len);
+        self.data.len().saturating_add(user).saturating_add(version)
+    }
+
     /// Why this event cannot be accepted whoever sends it.
     pub(crate) fn refusal_of_shape(&self) -> Option<String> {
         let name = &self.name;
@@ -95,14 +104,14 @@ impl NewEvent {
                 id.len()
             ));
         }
-        if self.data.len() > MAX_EVENT_BYTES {
+        let size = self.size();
+        if size > MAX_EVENT_BYTES {
             return Some(format!(
-                "event '{name}': its data has {} bytes of JSON; the limit is {MAX_EVENT_BYTES} \
-                 (4 MB): store large things elsewhere and send a reference",
-                self.data.len()
+                "event '{name}': its data has {size} bytes of JSON; the limit is {MAX_EVENT_BYTES} \
+                 (4 MB): store large things elsewhere and send a reference"
             ));
         }
-        let depth = json_depth(&self.data);
+        let depth = json_depth(&self.data).max(self.user.as_deref().map_or(0, json_depth));
         (depth > MAX_EVENT_DEPTH).then(|| {
             format!("event '{name}': its data nests {depth} deep; the limit is {MAX_EVENT_DEPTH}")
         })

@@ -211,6 +211,7 @@ impl Shard {
             }
             Command::ConnectExecutor { capacity, functions } => self.connect(capacity, &functions),
             Command::DrainExecutor => self.capacity = 0,
+            Command::WakeRun { run } => self.wake_by_itself(run),
             Command::Report(report) => self.report(report, turn),
             Command::LoadTimers { timers, is_complete } => self.load_timers(&timers, is_complete),
             Command::Expire { from, before, records, is_complete } => {

@@ -187,6 +187,25 @@ fn a_memo_that_comes_while_the_code_executes_is_delivered_and_one_that_crosses_i
     assert_eq!((woken.step, woken.memo_count), (None, 1), "it parked without having seen the memo");
 }
 
+/// A time-out inside the handler ends while the run is parked: its code need not wait for the sleep.
+#[test]
+fn parked_code_that_would_go_on_by_itself_is_given_a_slot_once() {
+    let mut world = World::new(vec![function("f", "a")]);
+    world.send(vec![event("a")]);
+    let work = world.only_work();
+    world.report(&work, 0, vec![sleeps("s", Until::For(DAY))], Some(0));
+    let wake = Command::WakeRun { run: work.run };
+    world.turn(vec![wake.clone(), wake.clone()]);
+    let again = world.only_work();
+    assert_eq!((again.step.clone(), again.memo_count), (None, 0));
+    world.turn(vec![wake.clone()]);
+    assert!(world.work().is_empty(), "it has a slot already");
+    world.report(&again, 0, vec![done()], None);
+    world.turn(vec![wake]);
+    assert_eq!(world.ended(), [work.run]);
+    assert!(world.work().is_empty() && world.all(write::TIMER).is_empty());
+}
+
 #[test]
 fn a_sleep_ends_at_its_moment_never_early_though_the_process_was_down() {
     for pause in [DAY, Duration::from_secs(1), Duration::from_millis(1), 366 * DAY] {

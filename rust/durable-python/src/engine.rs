@@ -160,6 +160,10 @@ impl Core {
         engine.submit(submission).map_err(to_py)
     }
 
+    fn wake(&self, runs: Vec<String>) -> PyResult<()> {
+        self.engine()?.wake(convert::run_ids(&runs)?).map_err(to_py)
+    }
+
     #[pyo3(signature = (events, source=None))]
     fn send_wait(
         &self,

@@ -29,6 +29,8 @@ pub(crate) struct Committer {
 
 /// After so many bytes the log is given room ahead, on another thread.
 const PREPARE_EVERY: usize = 1 << 20;
+/// So many bytes go to the log at a time.
+const BYTES_PER_WRITE: usize = 256 << 20;
 
 impl Committer {
     pub(crate) fn new(
@@ -64,16 +66,33 @@ impl Committer {
         Ok(self.log)
     }
 
+    /// In pieces that the log takes, however large the turns that wait are together.
+    fn write(&mut self, batches: &[(Seq, Bytes)]) -> Result<()> {
+        let mut rest = batches;
+        while !rest.is_empty() {
+            let mut size = 0_usize;
+            let fitting = rest.iter().take_while(|(_, bytes)| {
+                size = size.saturating_add(bytes.len());
+                size <= BYTES_PER_WRITE
+            });
+            let (now, later) = rest.split_at(fitting.count().max(1));
+            self.log.write(now)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
     fn commit(&mut self, batches: &[(Seq, Bytes)]) -> Result<()> {
         let began = Instant::now();
         if let Some((last, _)) = batches.last() {
             match self.sync {
                 Sync::Always => {
-                    self.log.append(batches)?;
+                    self.write(batches)?;
+                    self.log.sync()?;
                     self.shared.synced.rise(*last);
                 }
                 Sync::Every(_) => {
-                    self.log.write(batches)?;
+                    self.write(batches)?;
                     self.unsynced_since.get_or_insert(began);
                 }
             }

@@ -195,6 +195,12 @@ impl Engine {
         self.alive(self.shared.mailbox.put(reports.chain(dropped).chain(reloads), requests))
     }
 
+    /// The code of these runs would go on though nothing that it waits for has come.
+    pub fn wake(&self, runs: Vec<RunId>) -> Result<()> {
+        let commands = runs.into_iter().map(|run| Message::Command(Command::WakeRun { run }));
+        self.alive(self.shared.mailbox.put(commands, [])).map(|_taken| ())
+    }
+
     /// Asks for one [`crate::Item::Ended`] for each run, also for those that have ended.
     pub fn watch(&self, runs: Vec<RunId>) -> Result<()> {
         self.post(Message::Watch(runs))

@@ -69,6 +69,7 @@ impl Message {
                 | Command::ConnectExecutor { .. }
                 | Command::DrainExecutor
                 | Command::Report(_)
+                | Command::WakeRun { .. }
                 | Command::LoadTimers { .. }
                 | Command::Expire { .. },
             )

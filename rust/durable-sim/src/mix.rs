@@ -61,6 +61,8 @@ pub struct Mix {
     pub lose: u32,
     /// A report of before a crash comes after it.
     pub stale: u32,
+    /// A run's code would go on by itself.
+    pub wake: u32,
     /// The shard's settings.
     pub settings: Settings,
 }
@@ -77,6 +79,7 @@ impl Mix {
         let [flip, executor_dies, drain, jump, register] =
             [fault(40), fault(40), fault(10), fault(30), fault(30)];
         let [repeat, delay, lose, stale] = [fault(300), fault(300), fault(60), fault(500)];
+        let wake = fault(80);
         let is_slow = chance.happens(300);
         let scale = if is_slow { 3_600 } else { 1 };
         let settings = settings(chance);
@@ -107,6 +110,7 @@ impl Mix {
             delay,
             lose,
             stale,
+            wake,
             settings,
         }
     }

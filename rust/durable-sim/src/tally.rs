@@ -42,7 +42,7 @@ impl Tally {
 }
 
 /// Rare branches that a campaign must have come to.
-pub const MUST_HAPPEN: [&str; 46] = [
+pub const MUST_HAPPEN: [&str; 48] = [
     "acknowledged event",
     "append refused",
     "byte flipped",
@@ -76,6 +76,7 @@ pub const MUST_HAPPEN: [&str; 46] = [
     "function archived",
     "history deleted",
     "killed",
+    "killed while forgetting",
     "memo delivered to executing code",
     "poisoned append refused again",
     "timers read in parts",
@@ -88,5 +89,6 @@ pub const MUST_HAPPEN: [&str; 46] = [
     "source position repeated",
     "snapshot taken",
     "timer beyond the window",
+    "woken by itself",
     "woken while parking",
 ];

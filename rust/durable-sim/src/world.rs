@@ -224,6 +224,7 @@ impl World {
             self.turn()?;
             while !self.is_at_rest() {
                 self.step()?;
+                self.kill_while_forgetting()?;
             }
         }
         self.check_forgotten()

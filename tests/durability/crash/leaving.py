@@ -96,7 +96,7 @@ def _judge(
     try:
         process.wait(HANG_S)
     except subprocess.TimeoutExpired:
-        process.kill()
+        process.send_signal(signal.SIGABRT)  # faulthandler tells where each thread is
         process.wait()
         report.violation(f"{way}: hangs: {shop.said()}")
     took = time.monotonic() - began

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -43,7 +44,8 @@ class Shop:
         command += [str(self.journal.path), "--first", str(first)]
         command += ["--events", str(events), "--resend", ",".join(map(str, again))]
         with (self.folder / "stderr").open("wb") as errors:
-            return subprocess.Popen([*command, *more], stderr=errors)
+            environment = os.environ | {"PYTHONFAULTHANDLER": "1"}
+            return subprocess.Popen([*command, *more], stderr=errors, env=environment)
 
     def wait_until_open(self, process: subprocess.Popen[bytes]) -> bool:
         """Until this process has said so in the journal."""
@@ -109,4 +111,4 @@ class Shop:
 
     def said(self) -> str:
         """The end of what the process said of its troubles."""
-        return (self.folder / "stderr").read_text(errors="replace")[-800:]
+        return (self.folder / "stderr").read_text(errors="replace")[-3000:]

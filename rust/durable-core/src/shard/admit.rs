@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Shard, Slot, Turn};
 use crate::effect::{Answer, Effect, Refusal};
-use crate::event::{DedupRecord, EventRecord, MAX_EVENT_BYTES, NewEvent};
+use crate::event::{DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_SEND_BYTES, NewEvent};
 use crate::id::{EventId, FunctionId, RunId, Ticket};
 use crate::run::{RunRecord, Stretch};
 use crate::time::Timestamp;
@@ -21,7 +21,8 @@ impl Shard {
         source: Option<(String, u64)>,
         turn: &mut Turn,
     ) {
-        let answer = match events.iter().find_map(|(event, _)| refusal(event)) {
+        let refused = events.iter().find_map(|(event, _)| refusal(event));
+        let answer = match refused.or_else(|| refusal_of_size(&events)) {
             Some(why) => Answer::Refused(why),
             None if !self.is_news(source, turn) => Answer::Accepted(Vec::new()),
             None => Answer::Accepted(
@@ -44,7 +45,8 @@ impl Shard {
 
     fn admit(&mut self, event: NewEvent, known: Option<Record>, turn: &mut Turn) -> EventId {
         let id = self.next_event_id();
-        let mut dedup = event.user_id.as_deref().and_then(|name| self.dedup(name, known));
+        let sender = event.user_id.as_deref().filter(|name| !name.is_empty());
+        let mut dedup = sender.and_then(|name| self.dedup(name, known));
         let duplicate_of = dedup.as_ref().map(|dedup| dedup.event);
         let mut runs = Vec::new();
         for function in self.matching(&event.name) {
@@ -53,11 +55,11 @@ impl Shard {
                 runs.push((function, self.create_run(function, id, event.ts, turn)));
             }
         }
-        if let Some(name) = &event.user_id {
+        if let Some(name) = sender {
             let dedup = dedup.get_or_insert(DedupRecord { event: id, runs: Vec::new() });
             dedup.runs.extend_from_slice(&runs);
             turn.writes.push(Write::Put { key: dedup_key(name), value: encode(dedup) });
-            self.turn.dedups.insert(name.clone(), dedup.clone());
+            self.turn.dedups.insert(name.to_owned(), dedup.clone());
         }
         let record = record(self.now(), event, runs, duplicate_of);
         turn.writes.push(Write::Insert { key: event_key(id), value: encode(&record) });
@@ -140,13 +142,24 @@ impl Shard {
     }
 }
 
+fn refusal_of_size(events: &[(NewEvent, Option<Record>)]) -> Option<Refusal> {
+    let size = events.iter().fold(0, |sum: usize, (event, _)| sum.saturating_add(event.size()));
+    (size > MAX_SEND_BYTES).then(|| {
+        let count = events.len();
+        Refusal::TooLarge(format!(
+            "these {count} events have {size} bytes together; one send takes {MAX_SEND_BYTES}: send them \
+             in several"
+        ))
+    })
+}
+
 fn refusal(event: &NewEvent) -> Option<Refusal> {
     event.refusal().map(|why| too_large_or_invalid(event, Some(why)))
 }
 
 fn too_large_or_invalid(event: &NewEvent, why: Option<String>) -> Refusal {
     let why = why.unwrap_or_default();
-    if event.data.len() > MAX_EVENT_BYTES { Refusal::TooLarge(why) } else { Refusal::Invalid(why) }
+    if event.size() > MAX_EVENT_BYTES { Refusal::TooLarge(why) } else { Refusal::Invalid(why) }
 }
 
 fn record(

@@ -56,6 +56,15 @@ impl Shard {
         }
     }
 
+    /// A run's code would go on although nothing that it waits for has come. Where it is not parked it
+    /// has, or will have, a slot anyway.
+    pub(super) fn wake_by_itself(&mut self, id: RunId) {
+        if let Some(run) = self.open(id).filter(|run| run.stretch == Stretch::Parked) {
+            run.start_count = 0;
+            self.enqueue_stretch(id);
+        }
+    }
+
     pub(super) fn start_timer(&mut self, timer: Timer, turn: &mut Turn) {
         let key = key_of(timer);
         if key < self.timers_loaded {

@@ -30,7 +30,8 @@ impl Shard {
         }
     }
 
-    fn lose_steps(&mut self, id: RunId) {
+    /// The steps of a run that were executing are queued again.
+    pub(super) fn lose_steps(&mut self, id: RunId) {
         let Some(run) = self.open(id) else { return };
         let function = run.function;
         let lost: Vec<u32> = run

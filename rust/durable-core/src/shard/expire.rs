@@ -160,10 +160,15 @@ impl Shard {
     /// A run has ended whose event, or which itself, is older than what has been looked at.
     pub(super) fn keep_until_expired(&mut self, run: RunId, event: EventId, turn: &mut Turn) {
         let due = self.now().plus(self.settings.retention);
-        if event < self.meta.events_expired {
+        let (events_seen, runs_seen) = match self.expiry.reached {
+            Some(Reached::Event(end)) => (end, self.meta.runs_expired),
+            Some(Reached::Run(end)) => (self.meta.events_expired, end),
+            None => (self.meta.events_expired, self.meta.runs_expired),
+        };
+        if event < events_seen {
             self.start_timer(Timer { due, id: *event.as_bytes(), number: EXPIRE_EVENT }, turn);
         }
-        if run < self.meta.runs_expired {
+        if run < runs_seen {
             self.start_timer(Timer { due, id: *run.as_bytes(), number: EXPIRE_RUN }, turn);
         }
     }

@@ -54,6 +54,7 @@ impl Shard {
         }
         if number > expected {
             self.lose_stretch(id);
+            self.lose_steps(id);
             turn.effects.push(Effect::AbandonWork { run: id, epoch });
             return;
         }
@@ -151,7 +152,7 @@ impl Shard {
     /// the first result counts.
     fn inline_step(&mut self, id: RunId, name: &str, turn: &mut Turn) -> Pending {
         let run = self.opened(id);
-        let active_at = run.active_at;
+        let (active_at, start_count) = (run.active_at, run.start_count);
         if let Some(place) = run.pending.iter().position(|step| step.name == name) {
             let step = run.pending.remove(place);
             self.forget(id, &step, turn);
@@ -163,7 +164,7 @@ impl Shard {
             name: name.to_owned(),
             number,
             state: PendingState::Queued,
-            start_count: 1,
+            start_count,
             failure_count: 0,
             asked_at: active_at,
         }
@@ -329,6 +330,7 @@ impl Shard {
         let (function, failure_count) = (run.function, run.failure_count);
         if let Some(wait) = self.wait_before_retry(id, failure_count, retry) {
             self.queues.release_slot(function);
+            self.lose_steps(id); // they executed in the live code, which is gone
             let due = self.now().plus(wait);
             self.delay_stretch(id, due, turn);
         } else {

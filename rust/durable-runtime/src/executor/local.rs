@@ -49,7 +49,8 @@ impl LocalExecutor {
             memo_count: upto,
             event,
             memos,
-            pending: work.pending,
+            // Live code knows what it waits for.
+            pending: if known.is_none() { work.pending } else { Vec::new() },
         })
     }
 
@@ -78,7 +79,6 @@ impl LocalExecutor {
 
     /// The same work once more and whole, if it still is the executor's.
     pub(crate) fn reload(&mut self, view: &View, id: RunId, epoch: Epoch) -> Result<Option<Offer>> {
-        self.forget(id);
         let Some(record) = view.get(&write::run_key(id))? else { return Ok(None) };
         let run: RunRecord = write::decode("a live run", &record)?;
         let (step, start_count) = if run.stretch == Stretch::Executing(epoch) {

@@ -34,6 +34,7 @@ pub(crate) struct Ours {
     frozen: Option<Sender<Frozen>>,
     results: Receiver<Result<(), Failure>>,
     thread: Option<JoinHandle<()>>,
+    stopped: Option<String>,
 }
 
 impl Ours {
@@ -59,12 +60,15 @@ impl Ours {
             frozen: Some(frozen),
             results,
             thread: Some(thread),
+            stopped: None,
         })
     }
 
     /// The first failure of the checkpointer stops the store, as it stops an engine.
-    fn checkpointed(&self) -> Result<(), Failure> {
-        self.results.try_iter().collect()
+    fn checkpointed(&mut self) -> Result<(), Failure> {
+        let failed = self.results.try_iter().find_map(Result::err);
+        self.stopped = self.stopped.take().or_else(|| failed.map(|failure| failure.to_string()));
+        self.stopped.clone().map_or(Ok(()), |why| Err(why.into()))
     }
 }
 

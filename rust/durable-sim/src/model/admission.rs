@@ -33,6 +33,7 @@ impl Model {
                 Command::ConnectExecutor { .. }
                 | Command::DrainExecutor
                 | Command::Report(_)
+                | Command::WakeRun { .. }
                 | Command::LoadTimers { .. }
                 | Command::Expire { .. } => {}
             }

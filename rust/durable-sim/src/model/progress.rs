@@ -44,6 +44,7 @@ impl Model {
             Some(_) => {}
         }
         if self.is_honest {
+            check_parking(turn, id, &record)?;
             check_waits(turn, id, (life.record.as_ref(), &record), &spec.unwrap_or_default())?;
         }
         life.record = Some(record);
@@ -206,6 +207,27 @@ fn check_moves(
     Ok(())
 }
 
+/// Code that parks without having been given all memos goes on at once.
+fn check_parking(turn: &Sealed, id: RunId, after: &RunRecord) -> Result<(), String> {
+    let seen = turn.commands.iter().filter_map(|command| match command {
+        Command::Report(report) if report.run == id => report.parked_at,
+        Command::Report(_)
+        | Command::WakeRun { .. }
+        | Command::RegisterFunctions { .. }
+        | Command::AcceptEvents { .. }
+        | Command::InvokeFunction { .. }
+        | Command::ConnectExecutor { .. }
+        | Command::DrainExecutor
+        | Command::LoadTimers { .. }
+        | Command::Expire { .. } => None,
+    });
+    // Of several only the last can count, and one that does not count leaves nothing parked.
+    let misses = seen.last().is_some_and(|seen| seen < after.memo_count);
+    require(!misses || after.stretch != Stretch::Parked, || {
+        format!("run {id} is parked, and its code has not seen all of its memos")
+    })
+}
+
 /// New waits are as long as the error or the table says.
 fn check_waits(
     turn: &Sealed,
@@ -325,6 +347,7 @@ fn ops(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Op> {
     let reports = turn.commands.iter().filter_map(move |command| match command {
         Command::Report(report) if report.run == id => Some(report),
         Command::Report(_)
+        | Command::WakeRun { .. }
         | Command::RegisterFunctions { .. }
         | Command::AcceptEvents { .. }
         | Command::InvokeFunction { .. }

@@ -48,6 +48,9 @@ impl World {
         if self.chance.happens(mix.register) {
             self.change_functions();
         }
+        if self.chance.happens(mix.wake) {
+            self.wake_a_run();
+        }
         if self.mix.is_hostile && self.chance.happens(150) {
             self.say_garbage();
         }
@@ -180,6 +183,15 @@ impl World {
         let command = self.connect_command();
         self.driver.mailbox.push_back(command);
         self.plan(Duration::ZERO, Happening::Turn);
+    }
+
+    /// What is forgotten is forgotten whole, whenever the process ends.
+    pub(super) fn kill_while_forgetting(&mut self) -> Result<(), String> {
+        if !self.chance.happens(self.mix.kill) {
+            return Ok(());
+        }
+        self.tally.note("killed while forgetting");
+        self.fall(Cut::Kill)
     }
 
     /// From here on nothing goes wrong any more.

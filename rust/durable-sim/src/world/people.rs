@@ -93,6 +93,7 @@ impl World {
             Command::ConnectExecutor { .. }
             | Command::DrainExecutor
             | Command::Report(_)
+            | Command::WakeRun { .. }
             | Command::LoadTimers { .. }
             | Command::Expire { .. } => {}
         }
@@ -138,6 +139,14 @@ impl World {
             *last = last.saturating_add(self.chance.within(1, 3));
         }
         (name, *last)
+    }
+
+    /// An executor says that a run's code would go on by itself; by then the run may be anywhere.
+    pub(super) fn wake_a_run(&mut self) {
+        let runs: Vec<RunId> = self.model.runs.keys().copied().collect();
+        let Some(run) = self.chance.pick(&runs).copied() else { return };
+        self.tally.note("woken by itself");
+        self.plan(Duration::ZERO, Happening::Mail(Command::WakeRun { run }));
     }
 
     /// An executor says something that may or may not be so.

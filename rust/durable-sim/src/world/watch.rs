@@ -57,6 +57,7 @@ impl World {
             | Command::InvokeFunction { .. }
             | Command::ConnectExecutor { .. }
             | Command::DrainExecutor
+            | Command::WakeRun { .. }
             | Command::LoadTimers { .. } => {}
         }
     }
