@@ -6,7 +6,7 @@ use bytes::Bytes;
 use durable_core::write::memo_key;
 use durable_core::{
     Backoff, Command, Effect, Ending, Epoch, History, Memo, Op, Outcome, Pending, PendingState,
-    Retry, RunId, RunRecord, StepKind, Stretch, Timestamp, Until, Work,
+    Report, Retry, RunId, RunRecord, StepKind, Stretch, Timestamp, Until, Work,
 };
 
 use super::{Life, Model, read, require};
@@ -44,7 +44,7 @@ impl Model {
             Some(_) => {}
         }
         if self.is_honest {
-            check_parking(turn, id, &record)?;
+            check_parking(turn, id, life.record.as_ref(), &record)?;
             check_waits(turn, id, (life.record.as_ref(), &record), &spec.unwrap_or_default())?;
         }
         life.record = Some(record);
@@ -208,9 +208,20 @@ fn check_moves(
 }
 
 /// Code that parks without having been given all memos goes on at once.
-fn check_parking(turn: &Sealed, id: RunId, after: &RunRecord) -> Result<(), String> {
+fn check_parking(
+    turn: &Sealed,
+    id: RunId,
+    before: Option<&RunRecord>,
+    after: &RunRecord,
+) -> Result<(), String> {
+    let counts = |report: &Report| {
+        before.is_some_and(|before| {
+            before.stretch == Stretch::Executing(report.epoch)
+                && before.report_count <= report.number
+        })
+    };
     let seen = turn.commands.iter().filter_map(|command| match command {
-        Command::Report(report) if report.run == id => report.parked_at,
+        Command::Report(report) if report.run == id && counts(report) => report.parked_at,
         Command::Report(_)
         | Command::WakeRun { .. }
         | Command::RegisterFunctions { .. }
@@ -221,7 +232,6 @@ fn check_parking(turn: &Sealed, id: RunId, after: &RunRecord) -> Result<(), Stri
         | Command::LoadTimers { .. }
         | Command::Expire { .. } => None,
     });
-    // Of several only the last can count, and one that does not count leaves nothing parked.
     let misses = seen.last().is_some_and(|seen| seen < after.memo_count);
     require(!misses || after.stretch != Stretch::Parked, || {
         format!("run {id} is parked, and its code has not seen all of its memos")
