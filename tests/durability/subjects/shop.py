@@ -142,7 +142,7 @@ async def main() -> None:
     parser.add_argument("--until-idle", action="store_true")
     chosen = parser.parse_args()
     open_journal(chosen.journal)
-    async with durable.Engine(app, store=chosen.store) as engine:
+    async with durable.Engine(app, store=chosen.store, grace="1s") as engine:
         note("open")
         again = [int(number) for number in chosen.resend.split(",") if number]
         if again:
