@@ -341,12 +341,15 @@ fn work_for_a_live_run_brings_only_what_is_new_and_a_reload_brings_all() {
     };
     assert_eq!(names(&work.memos), ["nap"]);
     let reloads = vec![(work.run, work.epoch)];
-    engine.submit(Submission { reloads, ..Submission::default() }).unwrap();
+    let dropped = vec![work.run];
+    let twice = reloads.iter().chain(&reloads).copied().collect();
+    engine.submit(Submission { dropped, reloads: twice, ..Submission::default() }).unwrap();
     let items = engine.receive(Duration::from_secs(30));
-    let Item::Work(whole) = &items[0] else { panic!("{items:?}") };
+    let [Item::Work(whole), Item::Work(second)] = &items[..] else { panic!("{items:?}") };
     assert!(whole.event.is_some());
     assert_eq!(names(&whole.memos), ["a", "nap"]);
     assert_eq!((whole.epoch, whole.attempt), (work.epoch, work.attempt));
+    assert!(second.event.is_none(), "the first answer made it live again");
 }
 
 #[test]
