@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import os
 import random
+import signal
 import sys
 import time
 import uuid
@@ -163,5 +164,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    # A shell's background job, and so a whole test run, may hand down Ctrl-C as ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     asyncio.run(main())
     sys.exit(0)
