@@ -316,9 +316,7 @@ class SyncSteps(_StepMaker):
         call = self.make(id, fn, (args, kwargs), caller(1))
         return self._run.driver.wait_for(call)
 
-    def sleep(
-        self, id: str, duration: Duration
-    ) -> None:  # the word users know  # the word users know
+    def sleep(self, id: str, duration: Duration) -> None:  # the word users know
         """Go on after so long, at no cost, whatever happens to the process meanwhile."""
         call = self._make_sleep(id, self._length(id, duration), caller(1))
         self._run.driver.wait_for(call)

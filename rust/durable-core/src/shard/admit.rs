@@ -122,14 +122,13 @@ impl Shard {
         let event =
             NewEvent { name: "durable/function.invoked".to_owned(), data, ..NewEvent::default() };
         let id = self.names.get(function).copied();
-        let answer = match (id.filter(|id| !self.function(*id).record.is_archived), event) {
+        let id = id.filter(|id| !self.function(*id).record.is_archived);
+        let answer = match (id, event.refusal_of_shape()) {
             (None, _) => Answer::Refused(Refusal::UnknownFunction(format!(
                 "there is no function '{function}' in this store: is its application registered?"
             ))),
-            (Some(_), event) if event.refusal_of_shape().is_some() => {
-                Answer::Refused(too_large_or_invalid(&event, event.refusal_of_shape()))
-            }
-            (Some(function), event) => {
+            (Some(_), Some(why)) => Answer::Refused(too_large_or_invalid(&event, why)),
+            (Some(function), None) => {
                 let event_id = self.next_event_id();
                 let run = self.create_run(function, event_id, None, turn);
                 let record = record(self.now(), event, vec![(function, run)], None);
@@ -154,11 +153,10 @@ fn refusal_of_size(events: &[(NewEvent, Option<Record>)]) -> Option<Refusal> {
 }
 
 fn refusal(event: &NewEvent) -> Option<Refusal> {
-    event.refusal().map(|why| too_large_or_invalid(event, Some(why)))
+    event.refusal().map(|why| too_large_or_invalid(event, why))
 }
 
-fn too_large_or_invalid(event: &NewEvent, why: Option<String>) -> Refusal {
-    let why = why.unwrap_or_default();
+fn too_large_or_invalid(event: &NewEvent, why: String) -> Refusal {
     if event.size() > MAX_EVENT_BYTES { Refusal::TooLarge(why) } else { Refusal::Invalid(why) }
 }
 
