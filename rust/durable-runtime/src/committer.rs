@@ -28,7 +28,7 @@ pub(crate) struct Committer {
 }
 
 /// After so many bytes the log is given room ahead, on another thread.
-const PREPARE_EVERY: usize = 1 << 20;
+const PREPARE_EVERY: usize = 256 << 10;
 /// So many bytes go to the log at a time.
 const BYTES_PER_WRITE: usize = 256 << 20;
 

@@ -195,9 +195,10 @@ fn no_misdirected_block_goes_unnoticed_after_a_kill() -> Verdict {
     Ok(())
 }
 
-/// After a kill the sectors of the very last frame can vanish without a trace; none before it can.
+/// After a kill the frames that begin in the very last sectors can vanish without a trace: here two at
+/// most, as a small one and the last share a sector. None before them can.
 #[test]
-fn no_zeroed_block_takes_more_than_the_last_append() -> Verdict {
+fn no_zeroed_block_takes_more_than_the_last_appends() -> Verdict {
     let made = make(ImageKind::Memory, false).map_err(|error| error.to_string())?;
     let (disk, (last, _)) = &made;
     for (path, length) in disk.files().into_iter().filter(|(path, _)| !path.ends_with("lock")) {
@@ -210,7 +211,7 @@ fn no_zeroed_block_takes_more_than_the_last_append() -> Verdict {
                 Err(StoreError::Corrupt { .. }) => {}
                 Err(other) => return Err(other.to_string()),
                 Ok(found) if found == made.1 => {}
-                Ok((found, _)) if found == last - 1 => {}
+                Ok((found, _)) if found == last - 1 || found == last - 2 => {}
                 Ok((found, _)) => return Err(format!("block {block}: {found} of {last} batches")),
             }
         }

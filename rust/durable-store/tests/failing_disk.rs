@@ -173,6 +173,27 @@ fn a_group_costs_one_write_and_one_sync() {
     assert_eq!(disk.calls() - calls, 2);
 }
 
+/// A commit does not wait for a file to be made longer where a spare one is ready.
+#[test]
+fn a_busy_log_goes_on_in_the_spare_file() {
+    let disk = FaultDisk::healthy();
+    let roomy = Options { segment_bytes: 256 << 10, ..options(&disk) };
+    let mut opened = Store::open(roomy).unwrap();
+    (0..20).for_each(|_| append(&mut opened).unwrap());
+    opened.checkpointer.prepare().unwrap();
+    let mut calls = Vec::new();
+    for _ in 0..200 {
+        let before = disk.calls();
+        append(&mut opened).unwrap();
+        calls.push(disk.calls() - before);
+    }
+    let dear = calls.iter().filter(|calls| **calls != 2).count();
+    assert_eq!(
+        dear, 1,
+        "only the change of files costs more than one write and one sync: {calls:?}"
+    );
+}
+
 /// Who holds the store is in the error of the one who comes second.
 #[test]
 fn a_second_opener_is_told_who_is_there() {

@@ -173,12 +173,13 @@ impl Writer {
     }
 
     /// Sees to it that a frame of this length fits, and zeros after it: where they are missing, the file
-    /// was cut.
+    /// was cut. A spare is taken rather than the file made longer: that would hold up the commit.
     fn make_room(&mut self, shelf: &Shelf, length: u64) -> Result<()> {
         let needed =
             |position: u64| position.saturating_add(length).saturating_add(bytes_u64(HEADER_BYTES));
         let is_full = needed(self.link.position) > shelf.segment_bytes();
-        if is_full && self.link.position > FRAMES_FROM {
+        let is_short = needed(self.link.position) > self.allocated;
+        if (is_full || is_short && shelf.has_spare()) && self.link.position > FRAMES_FROM {
             self.begin_segment(shelf)?;
         }
         let needed = needed(self.link.position);

@@ -16,6 +16,9 @@ use crate::{Result, Seq, StoreError};
 /// each has a name of its own: with a shared one, both would write to one file.
 pub(super) const DRAFT: &str = "draft-";
 
+/// So much of a spare segment is on its way to the disk at a time.
+const PIECE_BYTES: u64 = 256 << 10;
+
 /// The log's files but the newest.
 #[derive(Debug)]
 pub(crate) struct Shelf {
@@ -131,8 +134,7 @@ impl Shelf {
             return Ok(());
         }
         let file = self.draft()?;
-        let filled = file.write_zeros(0, self.segment_bytes).and_then(|()| file.sync());
-        match filled {
+        match self.fill(&file) {
             // a disk without room for a spare has room for a shorter segment perhaps
             Err(StoreError::Full { .. }) => self.remove(&file.path),
             Err(error) => Err(error),
@@ -143,11 +145,27 @@ impl Shelf {
         }
     }
 
+    /// A piece at a time, each synced: commits share the disk, and wait for what is on its way there.
+    fn fill(&self, file: &Handle) -> Result<()> {
+        let mut length = 0;
+        while length < self.segment_bytes {
+            let longer = length.saturating_add(PIECE_BYTES).min(self.segment_bytes);
+            file.write_zeros(length, longer)?;
+            file.sync()?;
+            length = longer;
+        }
+        Ok(())
+    }
+
     /// An empty file for a segment, under a name that no other has.
     pub(super) fn draft(&self) -> Result<Handle> {
         let number = self.drafts.fetch_add(1, Ordering::Relaxed);
         let path = self.folder.join(format!("{DRAFT}{number}"));
         Handle::open(self.disk(), &path, OpenMode::Truncate)
+    }
+
+    pub(super) fn has_spare(&self) -> bool {
+        self.stock().spare.is_some()
     }
 
     pub(super) fn take_spare(&self) -> Option<Handle> {
