@@ -127,6 +127,19 @@ async def test_stats_count_runs_and_commits(world: Any) -> None:
     assert stats["commits"]["count"] > 0
 
 
+async def test_stats_say_what_parked_runs_wait_for(world: Any) -> None:
+    async def waits(ctx: durable.Context[Order]) -> None:
+        if ctx.event.data.cents:
+            await ctx.step.sleep("rest", "1h")
+        raise durable.RetryAfterError("later", "1h")
+
+    world.function(waits, on=order_placed)
+    engine = await world.open()
+    await world.send(order_placed(cents=0))
+    await world.send(order_placed(cents=1), order_placed(cents=2))
+    assert engine.stats()["functions"]["waits"]["parked"] == {"sleep": 2, "retry": 1}
+
+
 async def test_join_returns_when_nothing_is_left_to_do(world: Any) -> None:
     world.function(double, on=order_placed)
     engine = await world.open()

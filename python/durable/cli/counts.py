@@ -75,11 +75,11 @@ def counts_of(stats: Mapping[str, Any]) -> Counts:
     return Counts({name: _of(one) for name, one in stats["functions"].items()})
 
 
-def _of(one: Mapping[str, int]) -> FunctionCounts:
+def _of(one: Mapping[str, Any]) -> FunctionCounts:
     return FunctionCounts(
         queued=one["queued"],
         running=one["running"],
-        parked=one["parked"],
+        parked=sum(one["parked"].values()),
         done=one["completed"],
         failed=one["failed"] + one["cancelled"],
     )

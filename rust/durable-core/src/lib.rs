@@ -34,7 +34,7 @@ pub use flow::backoff::Backoff;
 pub use function::{FunctionRecord, FunctionSpec};
 pub use id::{Epoch, EventId, FunctionId, RunId, Ticket};
 pub use run::{Ending, History, RunEnd, RunRecord, RunStatus, RunView, Stretch};
-pub use shard::{Counts, FunctionCounts, Limits, Portrait, Settings, Shard, Turn};
+pub use shard::{Counts, FunctionCounts, Limits, ParkedCounts, Portrait, Settings, Shard, Turn};
 pub use step::{Memo, Outcome, Pending, PendingState, StepKind};
 pub use time::Timestamp;
 pub use write::{Record, Unreadable, Write};

@@ -43,23 +43,46 @@ pub struct RunRecord {
 impl RunRecord {
     /// What the run looks like from outside: whatever of it is furthest.
     pub fn status(&self) -> RunStatus {
-        let states = self.pending.iter().map(|pending| match pending.state {
-            PendingState::Executing(_) => RunStatus::Running,
-            PendingState::Queued => RunStatus::Queued,
-            PendingState::BackingOff(_) | PendingState::Sleeping(_) => RunStatus::Parked,
-        });
-        let stretch = match self.stretch {
-            Stretch::Executing(_) => RunStatus::Running,
-            Stretch::Queued => RunStatus::Queued,
-            Stretch::BackingOff(_) | Stretch::Parked => RunStatus::Parked,
-        };
-        let furthest = |a: RunStatus, b| match (a, b) {
-            (RunStatus::Running, _) | (_, RunStatus::Running) => RunStatus::Running,
-            (RunStatus::Queued, _) | (_, RunStatus::Queued) => RunStatus::Queued,
-            (other, _) => other,
-        };
-        states.fold(stretch, furthest)
+        match self.standing() {
+            Standing::Running => RunStatus::Running,
+            Standing::Queued => RunStatus::Queued,
+            Standing::Parked(_) => RunStatus::Parked,
+        }
     }
+
+    /// The same, and what it is parked on.
+    pub(crate) fn standing(&self) -> Standing {
+        let stretch = match self.stretch {
+            Stretch::Executing(_) => Standing::Running,
+            Stretch::Queued => Standing::Queued,
+            Stretch::BackingOff(_) => Standing::Parked(ParkedOn::Retry),
+            Stretch::Parked => Standing::Parked(ParkedOn::Sleep),
+        };
+        let steps = self.pending.iter().map(|pending| match pending.state {
+            PendingState::Executing(_) => Standing::Running,
+            PendingState::Queued => Standing::Queued,
+            PendingState::BackingOff(_) => Standing::Parked(ParkedOn::Retry),
+            PendingState::Sleeping(_) => Standing::Parked(ParkedOn::Sleep),
+        });
+        steps.fold(stretch, Standing::max)
+    }
+}
+
+/// Where a live run stands, the least urgent first: of several things the last counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    Parked(ParkedOn),
+    Queued,
+    Running,
+}
+
+/// Why nothing of a run is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ParkedOn {
+    /// The end of a sleep.
+    Sleep,
+    /// The next try of what failed.
+    Retry,
 }
 
 /// Where a run's code between steps stands. Each state has exactly one thing that ends it.

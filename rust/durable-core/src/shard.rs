@@ -33,7 +33,7 @@ use crate::flow::timer_wheel::TimerWheel;
 use crate::function::FunctionRecord;
 use crate::id::{EventId, FunctionId, RunId};
 use crate::map::Map;
-use crate::run::{RunRecord, RunStatus};
+use crate::run::{ParkedOn, RunRecord, Standing};
 use crate::time::Timestamp;
 use crate::write::{Write, decode, encode, run_key};
 
@@ -122,14 +122,30 @@ pub struct FunctionCounts {
     pub running: u64,
     /// Its stretches of code and steps that execute: the slots taken.
     pub executing: u32,
-    /// Runs that wait.
-    pub parked: u64,
+    /// Runs that wait, by what for.
+    pub parked: ParkedCounts,
     /// Runs that ended well, ever.
     pub completed: u64,
     /// Runs that failed, ever.
     pub failed: u64,
     /// Runs that were cancelled, ever.
     pub cancelled: u64,
+}
+
+/// How many runs of one function wait for what. One that waits for several things is counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParkedCounts {
+    /// For the end of a sleep, and nothing of them failed.
+    pub sleep: u64,
+    /// For the next try of something that failed.
+    pub retry: u64,
+}
+
+impl ParkedCounts {
+    /// All that wait.
+    pub fn total(self) -> u64 {
+        self.sleep.saturating_add(self.retry)
+    }
 }
 
 /// The scheduler of one namespace. See the crate's first page for how it is used.
@@ -174,7 +190,7 @@ struct Function {
     record: FunctionRecord,
     queued: u64,
     running: u64,
-    parked: u64,
+    parked: ParkedCounts,
 }
 
 /// A live run in memory: as the bytes of its record while nothing happens to it.
@@ -188,7 +204,7 @@ enum Slot {
 #[derive(Debug, Default)]
 struct TurnState {
     /// Runs that may have changed, with the state that the counters have for them.
-    touched: BTreeMap<RunId, Option<(FunctionId, RunStatus)>>,
+    touched: BTreeMap<RunId, Option<(FunctionId, Standing)>>,
     /// Functions whose records have changed.
     functions: BTreeSet<FunctionId>,
     /// Senders' event ids of this turn, which the store cannot know yet.
@@ -311,7 +327,7 @@ impl Shard {
             *slot = Slot::Open(Box::new(record));
         }
         let Slot::Open(run) = slot else { return None };
-        self.turn.touched.entry(id).or_insert_with(|| Some((run.function, run.status())));
+        self.turn.touched.entry(id).or_insert_with(|| Some((run.function, run.standing())));
         Some(run)
     }
 
@@ -320,13 +336,13 @@ impl Shard {
         self.open(id).unwrap_or_else(|| broken(&format!("run {id} should be live and is not")))
     }
 
-    fn count(&mut self, function: FunctionId, status: RunStatus, change: i8) {
+    fn count(&mut self, function: FunctionId, standing: Standing, change: i8) {
         let function = self.function_mut(function);
-        let counter = match status {
-            RunStatus::Queued => &mut function.queued,
-            RunStatus::Running => &mut function.running,
-            RunStatus::Parked => &mut function.parked,
-            RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => return,
+        let counter = match standing {
+            Standing::Queued => &mut function.queued,
+            Standing::Running => &mut function.running,
+            Standing::Parked(ParkedOn::Sleep) => &mut function.parked.sleep,
+            Standing::Parked(ParkedOn::Retry) => &mut function.parked.retry,
         };
         *counter = counter.saturating_add_signed(change.into());
     }
@@ -334,22 +350,22 @@ impl Shard {
     /// Writes what the turn has changed. Runs in which nothing executes are packed.
     fn close(&mut self, turn: &mut Turn) {
         for (id, before) in std::mem::take(&mut self.turn.touched) {
-            if let Some((function, status)) = before {
-                self.count(function, status, -1);
+            if let Some((function, standing)) = before {
+                self.count(function, standing, -1);
             }
             let Some(slot) = self.runs.get_mut(id) else {
                 self.executing.remove(&id);
                 continue;
             };
             let Slot::Open(run) = slot else { continue };
-            let (function, status, value) = (run.function, run.status(), encode(run.as_ref()));
-            if status == RunStatus::Running {
+            let (function, standing, value) = (run.function, run.standing(), encode(run.as_ref()));
+            if standing == Standing::Running {
                 self.executing.insert(id);
             } else {
                 self.executing.remove(&id);
                 *slot = Slot::Packed(value.as_ref().into());
             }
-            self.count(function, status, 1);
+            self.count(function, standing, 1);
             let key = run_key(id);
             turn.writes.push(match before {
                 None => Write::Insert { key, value },

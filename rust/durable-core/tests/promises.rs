@@ -363,7 +363,7 @@ fn an_event_from_the_future_makes_its_run_now_and_starts_it_then() {
     let mut world = World::new(vec![function("f", "a")]);
     let ts = Some(world.now.plus(DAY));
     world.send(vec![NewEvent { ts, ..event("a") }]);
-    assert_eq!(world.shard.counts().functions[0].parked, 1);
+    assert_eq!(world.shard.counts().functions[0].parked.total(), 1);
     world.advance(Duration::from_secs(86_399));
     assert!(world.work().is_empty());
     world.advance(SECOND);

@@ -119,7 +119,10 @@ pub(crate) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, 
         counts.set_item("queued", function.queued)?;
         counts.set_item("running", function.running)?;
         counts.set_item("executing", function.executing)?;
-        counts.set_item("parked", function.parked)?;
+        let parked = PyDict::new(py);
+        parked.set_item("sleep", function.parked.sleep)?;
+        parked.set_item("retry", function.parked.retry)?;
+        counts.set_item("parked", parked)?;
         counts.set_item("completed", function.completed)?;
         counts.set_item("failed", function.failed)?;
         counts.set_item("cancelled", function.cancelled)?;

@@ -113,12 +113,11 @@ impl ShardLoop {
     /// True where no run is left that goes on by itself. Runs whose function nobody serves do not.
     fn is_all_done(&self) -> bool {
         let is_served = |name| self.served.as_ref().is_none_or(|served| served.contains(name));
-        self.shard
-            .counts()
-            .functions
-            .iter()
-            .filter(|function| is_served(&function.name))
-            .all(|function| function.queued == 0 && function.running == 0 && function.parked == 0)
+        self.shard.counts().functions.iter().filter(|function| is_served(&function.name)).all(
+            |function| {
+                function.queued == 0 && function.running == 0 && function.parked.total() == 0
+            },
+        )
     }
 
     /// Those who wait for the end of all runs hear of it with the turn that brought it.

@@ -23,7 +23,7 @@ impl ShardLoop {
             }
             return true;
         }
-        let is_parked = |counts: &Counts| counts.functions.iter().any(|f| f.parked > 0);
+        let is_parked = |counts: &Counts| counts.functions.iter().any(|f| f.parked.total() > 0);
         match next.filter(|_| clock.is_auto() && is_parked(&self.shard.counts())) {
             Some(next) => {
                 clock.jump(next);

@@ -116,7 +116,7 @@ fn a_sleep_outlives_a_restart_and_no_remembered_step_runs_again() {
     engine.advance(1, Duration::from_mins(59)).unwrap();
     executor.until(is_idle);
     assert_eq!(executor.step_calls, ["a"; 3]);
-    assert_eq!(engine.stats().counts.functions[0].parked, 3);
+    assert_eq!(engine.stats().counts.functions[0].parked.sleep, 3);
     drop(engine);
 
     let engine = Engine::open_on(on(&disk), &config).unwrap();
@@ -126,7 +126,7 @@ fn a_sleep_outlives_a_restart_and_no_remembered_step_runs_again() {
     // A virtual clock begins again at the last turn that wrote: when the sleep was reached.
     engine.advance(3, Duration::from_mins(59)).unwrap();
     executor.until(|item| *item == Item::Idle(3));
-    assert_eq!(engine.stats().counts.functions[0].parked, 3, "early");
+    assert_eq!(engine.stats().counts.functions[0].parked.sleep, 3, "early");
     engine.advance(4, Duration::from_mins(2)).unwrap();
     executor.until(|item| *item == Item::Idle(2));
     assert_eq!(executor.step_calls, [""; 0], "a remembered step was called again");

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::enqueue::{STRETCH, timer_of};
-use super::{Meta, Shard, Slot};
+use super::{Meta, ParkedCounts, Shard, Slot};
 use crate::flow::ready_queue::Item;
 use crate::flow::timer_wheel::Timer;
 use crate::function::FunctionRecord;
 use crate::id::{FunctionId, RunId};
-use crate::run::{RunRecord, RunStatus, Stretch};
+use crate::run::{ParkedOn, RunRecord, Standing, Stretch};
 use crate::step::PendingState;
 use crate::time::Timestamp;
 use crate::write::{Record, decode};
@@ -21,7 +21,7 @@ pub struct Portrait {
     inbox: BTreeMap<String, u64>,
     runs: Vec<(RunId, RunRecord)>,
     queues: Vec<(Vec<Item>, u32, Option<u32>)>,
-    counts: Vec<[u64; 3]>,
+    counts: Vec<(u64, u64, ParkedCounts)>,
     executing: BTreeSet<RunId>,
 }
 
@@ -41,7 +41,7 @@ impl Shard {
             inbox: self.inbox.clone(),
             runs: self.records(),
             queues: queues.collect(),
-            counts: self.functions.iter().map(|f| [f.queued, f.running, f.parked]).collect(),
+            counts: self.functions.iter().map(|f| (f.queued, f.running, f.parked)).collect(),
             executing: self.executing.clone(),
         }
     }
@@ -49,21 +49,24 @@ impl Shard {
     /// Counts everything again and compares: queues, slots, counters, limits, and each run's way on.
     /// To be called between turns. `Err` says what does not hold.
     pub fn audit(&self) -> Result<(), String> {
-        let mut expected: Vec<(BTreeSet<Item>, u32, [u64; 3])> =
-            vec![<(BTreeSet<Item>, u32, [u64; 3])>::default(); self.functions.len()];
+        let mut expected: Vec<(BTreeSet<Item>, u32, (u64, u64, ParkedCounts))> =
+            vec![
+                <(BTreeSet<Item>, u32, (u64, u64, ParkedCounts))>::default();
+                self.functions.len()
+            ];
         for (id, run) in self.records() {
             let Some((items, taken, counts)) = expected.get_mut(run.function.index()) else {
                 return Err(format!("run {id} has no function"));
             };
             recount(id, &run, items, taken);
-            let [queued, running, parked] = counts;
-            match run.status() {
-                RunStatus::Queued => *queued += 1,
-                RunStatus::Running => *running += 1,
-                RunStatus::Parked => *parked += 1,
-                RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => {}
+            let (queued, running, parked) = counts;
+            match run.standing() {
+                Standing::Queued => *queued += 1,
+                Standing::Running => *running += 1,
+                Standing::Parked(ParkedOn::Sleep) => parked.sleep += 1,
+                Standing::Parked(ParkedOn::Retry) => parked.retry += 1,
             }
-            if run.status() == RunStatus::Running && !self.executing.contains(&id) {
+            if run.standing() == Standing::Running && !self.executing.contains(&id) {
                 return Err(format!("run {id} executes and is not listed so"));
             }
             if run.stretch == Stretch::Parked && run.pending.is_empty() {
@@ -102,7 +105,7 @@ impl Shard {
         id: FunctionId,
         items: &BTreeSet<Item>,
         taken: u32,
-        counts: [u64; 3],
+        counts: (u64, u64, ParkedCounts),
     ) -> Result<(), String> {
         let function = self.function(id);
         let Some(queue) = self.queues.queue(id) else { return Err(format!("{id:?} has no queue")) };
@@ -113,7 +116,7 @@ impl Shard {
         if queue.taken_count() != taken {
             return Err(format!("'{name}': {} slots taken, {taken} held", queue.taken_count()));
         }
-        let counted = [function.queued, function.running, function.parked];
+        let counted = (function.queued, function.running, function.parked);
         if counted != counts {
             return Err(format!("'{name}': counters say {counted:?}, runs say {counts:?}"));
         }

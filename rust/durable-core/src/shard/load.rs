@@ -12,7 +12,7 @@ use crate::flow::timer_wheel::TimerWheel;
 use crate::function::FunctionRecord;
 use crate::id::{FunctionId, RunId};
 use crate::map::Map;
-use crate::run::{RunRecord, RunStatus, Stretch};
+use crate::run::{RunRecord, Standing, Stretch};
 use crate::step::PendingState;
 use crate::time::Timestamp;
 use crate::write::{
@@ -102,9 +102,9 @@ impl Shard {
                 PendingState::BackingOff(_) | PendingState::Sleeping(_) => {}
             }
         }
-        let status = run.status();
-        self.count(function, status, 1);
-        let slot = if status == RunStatus::Running {
+        let standing = run.standing();
+        self.count(function, standing, 1);
+        let slot = if standing == Standing::Running {
             self.executing.insert(id);
             Slot::Open(Box::new(run))
         } else {
