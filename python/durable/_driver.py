@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
@@ -43,6 +43,8 @@ class Driver:
         "loop",
         "run",
     )
+
+    has_begun: Final = True
 
     def __init__(  # noqa: PLR0917  # each is one thing the caller has at hand
         self,

@@ -399,6 +399,8 @@ class LiveRun:
             return True
         if self.is_dropped or self.epoch is None or self.driver is None:
             return False
+        if not self.driver.has_begun:
+            return False
         return not (self.ready or self.driver.is_at_step or self._is_quiet())
 
     def _is_under_way(self) -> bool:

@@ -173,6 +173,7 @@ class ThreadDriver:
         "_context",
         "_given",
         "_signal",
+        "has_begun",
         "is_done",
         "is_stepping",
         "run",
@@ -190,6 +191,7 @@ class ThreadDriver:
         self.threads = threads
         self.is_stepping = True  # whoever awaits a step is the handler itself
         self.is_done = False
+        self.has_begun = False  # there may be no thread free for it
         self._given = given
         self._context = context
         self._call: StepCall[Any] | None = None
@@ -244,6 +246,9 @@ class ThreadDriver:
 
     def _execute(self) -> None:
         post, run = self.threads.post, self.run
+        if self.is_done:
+            return
+        self.has_begun = True
         try:
             value = self._context.run(run.function.handler, self._given)
         except _Unwind:

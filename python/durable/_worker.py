@@ -161,7 +161,7 @@ class Worker:
         marked, self._marked = self._marked, []
         for run in marked:
             run.decide()
-        if self._settled is not None and not self._is_busy():
+        if self._settled is not None and not self._let_finish():
             _settle(self._settled, None)
 
     def _take(self, items: list[Any]) -> None:
@@ -331,8 +331,15 @@ class Worker:
         if self._failure is None:
             self._submit()
 
-    def _is_busy(self) -> bool:
-        return any(run.is_busy() for run in self.runs.values())
+    def _let_finish(self) -> bool:
+        """True while something executes. Plain handlers that wait give their threads back."""
+        executing = False
+        for run in list(self.runs.values()):
+            if run.is_busy():
+                executing = True
+            elif isinstance(run.driver, ThreadDriver):
+                self._put_aside(run)
+        return executing
 
     # --- what the engine says
 
