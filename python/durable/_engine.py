@@ -34,6 +34,7 @@ from ._errors import (
 )
 from ._events import Event
 from ._failure import read_error
+from ._fork import watch
 from ._function import Function
 from ._reading import Events, Functions, Runs
 from ._sending import encode_events
@@ -137,6 +138,7 @@ class Engine:
         self._check_apps()
         self._functions = _read_apps(self.apps)
         loop = asyncio.get_running_loop()
+        watch(self, self.store)
         with public_errors():
             core = await loop.run_in_executor(None, self._open_core)
             try:

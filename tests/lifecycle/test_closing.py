@@ -1,7 +1,12 @@
 """Leaving an engine waits for what executes, and for nothing else."""
 
 import asyncio
+import os
+import signal
+import sys
+import textwrap
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,3 +43,32 @@ async def test_plain_handlers_that_wait_for_a_thread_do_not_hold_up_the_end(
     await world.open()
     await world.settle()
     assert kept.count(2) == 20
+
+
+async def test_a_child_that_outlives_its_killed_parent_does_not_keep_the_store(
+    tmp_path: Path,
+) -> None:
+    store = str(tmp_path / "store")
+    parent = textwrap.dedent("""
+        import asyncio, os, signal, sys, durable
+
+        async def main():
+            async with durable.Engine(store=sys.argv[1]):
+                if child := os.fork():
+                    print(child, flush=True)
+                    os.kill(os.getpid(), signal.SIGKILL)
+                signal.pause()
+
+        asyncio.run(main())
+    """)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", parent, store, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    child = int(await process.stdout.readline())
+    await process.wait()
+    try:
+        async with durable.Engine(store=store) as engine:
+            assert engine.is_open()
+    finally:
+        os.kill(child, signal.SIGKILL)

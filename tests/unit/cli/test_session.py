@@ -42,7 +42,11 @@ class FakeEngine:
 
     def stats(self) -> dict[str, Any]:
         """Counts."""
-        counts = {"queued": self.queued, "running": 0, "parked": 0}
+        counts = {
+            "queued": self.queued,
+            "running": 0,
+            "parked": {"sleep": 0, "retry": 0},
+        }
         ended = {"completed": len(self.sent), "failed": 1, "cancelled": 1}
         return {"functions": {"f": counts | ended}}
 
