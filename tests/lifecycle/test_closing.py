@@ -57,6 +57,7 @@ async def test_a_child_that_outlives_its_killed_parent_does_not_keep_the_store(
                 if child := os.fork():
                     print(child, flush=True)
                     os.kill(os.getpid(), signal.SIGKILL)
+                os.close(1)  # ours is read to its end
                 signal.pause()
 
         asyncio.run(main())
