@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use durable_core::Timestamp;
+use parking_lot::Mutex;
 
 use crate::error::{Error, Kind, Result};
+use crate::steady::Steady;
 
 /// Which clock an engine follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockChoice {
-    /// The wall's.
+    /// The wall's, but it never goes back.
     System,
     /// It begins at the wall's time, or where the store's stopped if that is later, and goes so many times
     /// as fast.
@@ -66,7 +68,7 @@ impl ClockChoice {
 /// A clock that runs.
 #[derive(Debug)]
 pub(crate) enum Clock {
-    System,
+    System { steady: Mutex<Steady>, began: Instant },
     Scaled { start: Timestamp, began: Instant, factor: u32 },
     Virtual { nanos: AtomicU64, is_auto: bool },
 }
@@ -75,7 +77,11 @@ impl Clock {
     /// `start`: the time of the store when it was loaded.
     pub(crate) fn begin(choice: ClockChoice, start: Timestamp) -> Self {
         match choice {
-            ClockChoice::System => Self::System,
+            ClockChoice::System => {
+                let began = Instant::now();
+                let steady = Steady::begin(start, (wall(), began.elapsed()));
+                Self::System { steady: Mutex::new(steady), began }
+            }
             ClockChoice::Scaled(factor) => Self::Scaled { start, began: Instant::now(), factor },
             ClockChoice::Virtual { is_auto, .. } => {
                 // A whole millisecond, as timers have: what is due after n of them is, after n of them.
@@ -88,7 +94,11 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Timestamp {
         match self {
-            Self::System => wall(),
+            Self::System { steady, began } => {
+                let mut steady = steady.lock();
+                let shown = wall(); // first: see `Steady::read`
+                steady.read((shown, began.elapsed()))
+            }
             Self::Scaled { start, began, factor } => {
                 start.plus(began.elapsed().saturating_mul(*factor))
             }
@@ -100,9 +110,17 @@ impl Clock {
     pub(crate) fn until(&self, moment: Timestamp) -> Option<Duration> {
         let ahead = moment.since(self.now());
         match self {
-            Self::System => Some(ahead),
+            Self::System { .. } => Some(ahead),
             Self::Scaled { factor, .. } => Some(ahead / *factor),
             Self::Virtual { .. } => (ahead.is_zero()).then_some(Duration::ZERO),
+        }
+    }
+
+    /// How far it is ahead of the wall, whose moments callers name.
+    pub(crate) fn ahead(&self) -> Duration {
+        match self {
+            Self::System { steady, .. } => steady.lock().ahead(),
+            Self::Scaled { .. } | Self::Virtual { .. } => Duration::ZERO,
         }
     }
 

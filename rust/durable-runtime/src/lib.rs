@@ -13,6 +13,7 @@ mod error;
 mod clock;
 mod config;
 mod engine;
+mod steady;
 
 mod mailbox;
 mod outbox;

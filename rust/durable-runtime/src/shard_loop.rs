@@ -17,6 +17,7 @@ use crate::outbox::Item;
 use crate::pipeline::{Leaving, Sealed};
 use crate::resolve;
 use crate::shared::Shared;
+use crate::steady::in_engine_time;
 
 /// So much goes into one turn at most, so that no turn takes long.
 const MESSAGES_PER_TURN: usize = 4_096;
@@ -90,6 +91,7 @@ impl ShardLoop {
 
     fn turn(&mut self) -> Result<()> {
         let now = self.shared.clock.now();
+        let ahead = self.shared.clock.ahead();
         let mut turn = Turn::default();
         for command in std::mem::take(&mut self.answered) {
             self.shard.handle(now, command, &mut turn);
@@ -100,7 +102,7 @@ impl ShardLoop {
             let (more_events, more_bytes) = message.weight();
             taken = taken.saturating_add(more_events.max(1));
             bytes = bytes.saturating_add(more_bytes);
-            self.obey(now, message, &mut turn)?;
+            self.obey(now, in_engine_time(message, now, ahead), &mut turn)?;
         }
         self.shard.tick(now, &mut turn);
         self.shard.dispatch(now, &mut turn);

@@ -12,7 +12,10 @@ use durable_runtime::{
 };
 use durable_store::fault::{Failure, FaultDisk, Plan};
 use durable_store::{ImageKind, Options};
-use scripted::{Handler, Scripted, complete, go, is_idle, is_poisoned, json, open, register, send};
+use scripted::{
+    FAR, Handler, Scripted, complete, go, is_idle, is_poisoned, json, open, open_ahead_of_the_wall,
+    register, send,
+};
 
 const AT_ONCE: Handler = |_| complete();
 
@@ -364,4 +367,31 @@ fn the_async_api_waits_for_room_and_for_the_disk() {
     assert_eq!(engine.stats().counts.live_count, 100);
     let refused = runtime.block_on(engine.send(vec![durable_core::NewEvent::default()]));
     assert_eq!(refused.unwrap_err().kind, Kind::Event);
+}
+
+fn nap(memos: usize, until: Until) -> (Vec<Op>, bool) {
+    let asked = || (vec![Op::Sleep { name: "nap".to_owned(), until }], true);
+    if memos == 0 { asked() } else { complete() }
+}
+
+#[test]
+fn time_goes_on_though_the_wall_is_behind_the_store() {
+    let engine = open_ahead_of_the_wall();
+    let handler: Handler = |memos| nap(memos.len(), Until::For(Duration::from_millis(1)));
+    let mut executor = Scripted::connect(&engine, handler);
+    engine.join(1).unwrap();
+    executor.until(is_idle);
+    assert_eq!(engine.stats().counts.functions[0].completed, 1);
+    assert!(engine.now() > FAR);
+}
+
+/// It would be past by the engine's time. By the wall's it is so far ahead that the sleep is refused.
+#[test]
+fn a_moment_that_the_wall_has_not_reached_is_not_past() {
+    let engine = open_ahead_of_the_wall();
+    let handler: Handler = |memos| nap(memos.len(), Until::At(FAR.minus(Duration::from_secs(1))));
+    let mut executor = Scripted::connect(&engine, handler);
+    engine.join(1).unwrap();
+    executor.until(is_idle);
+    assert_eq!(engine.stats().counts.functions[0].failed, 1);
 }

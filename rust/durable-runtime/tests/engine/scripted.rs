@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use durable_core::{Epoch, EventId, NewEvent, Op, Outcome, Report, RunId};
-use durable_runtime::{Config, Engine, Item, Kind, Submission};
+use durable_core::{Epoch, EventId, NewEvent, Op, Outcome, Report, RunId, Timestamp};
+use durable_runtime::{ClockChoice, Config, Engine, Item, Kind, Submission};
+use durable_store::fault::FaultDisk;
+use durable_store::{ImageKind, Options};
 
 /// What is remembered, by step, and what a handler does then: ops, and whether it waits after them.
 pub(crate) type Handler = fn(&BTreeMap<String, Outcome>) -> (Vec<Op>, bool);
@@ -129,6 +132,24 @@ pub(crate) fn open(config: &Config) -> Engine {
     let engine = Engine::open(config).unwrap();
     register(&engine);
     engine
+}
+
+/// When a clock was wrong by centuries, and a store was open meanwhile.
+pub(crate) const FAR: Timestamp = Timestamp::from_millis(10_000_000_000_000);
+
+/// An engine on the system's clock, whose store is at [`FAR`], with one run.
+pub(crate) fn open_ahead_of_the_wall() -> Engine {
+    let disk = FaultDisk::healthy();
+    let open = |clock| {
+        let options = Options::on(Arc::new(disk.clone()), "/store", ImageKind::Memory);
+        let engine = Engine::open_on(options, &Config { clock, ..Config::new("memory:") }).unwrap();
+        register(&engine);
+        engine
+    };
+    let wrong = open(ClockChoice::Virtual { is_auto: false, start: Some(FAR) });
+    send(&wrong, 1);
+    drop(wrong);
+    open(ClockChoice::System)
 }
 
 pub(crate) fn register(engine: &Engine) {
