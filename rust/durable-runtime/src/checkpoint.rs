@@ -19,24 +19,49 @@ const AT_CLOSE_BYTES: usize = 4 * 1024 * 1024;
 /// Whether a layer is on its way into the image.
 #[derive(Debug, Default)]
 pub(crate) struct Busy {
-    is_busy: Mutex<bool>,
-    done: Condvar,
+    moving: Mutex<Moving>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Moving {
+    #[default]
+    Nothing,
+    Layer,
+    /// The engine is poisoned: no layer arrives any more, whoever still hands one over.
+    Never,
 }
 
 impl Busy {
+    /// True: the next layer may be handed over.
     fn begin(&self) -> bool {
-        !std::mem::replace(&mut *self.is_busy.lock(), true)
+        let mut moving = self.moving.lock();
+        let is_free = *moving == Moving::Nothing;
+        if is_free {
+            *moving = Moving::Layer;
+        }
+        is_free
     }
 
+    /// The layer has arrived, or there was none.
+    fn finish(&self) {
+        let mut moving = self.moving.lock();
+        if *moving == Moving::Layer {
+            *moving = Moving::Nothing;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Nobody waits any more, now or later.
     pub(crate) fn end(&self) {
-        *self.is_busy.lock() = false;
-        self.done.notify_all();
+        *self.moving.lock() = Moving::Never;
+        self.changed.notify_all();
     }
 
     fn wait(&self) {
-        let mut is_busy = self.is_busy.lock();
-        while *is_busy {
-            self.done.wait(&mut is_busy);
+        let mut moving = self.moving.lock();
+        while *moving == Moving::Layer {
+            self.changed.wait(&mut moving);
         }
     }
 }
@@ -82,7 +107,7 @@ fn run(
                     let below = snapshot.min(done.applied).saturating_add(1);
                     shared.trim_below.fetch_max(below, Ordering::AcqRel);
                 }
-                shared.busy.end();
+                shared.busy.finish();
             }
             Task::Prepare => checkpointer.prepare()?,
         }
@@ -123,7 +148,37 @@ impl Checkpoints {
             let (batch, leaving) = (None, Vec::new());
             shared.pipeline.put(Sealed { batch, leaving, is_urgent: true });
         } else {
-            shared.busy.end();
+            shared.busy.finish();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The committer failed first; the shard, which has not looked yet, hands one more layer over.
+    #[test]
+    fn nobody_waits_for_a_layer_that_a_poisoned_engine_will_not_move() {
+        let busy = Busy::default();
+        assert!(busy.begin());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| busy.wait());
+            busy.end();
+            waiting.join().unwrap();
+        });
+        busy.finish();
+        assert!(!busy.begin(), "a layer more");
+        busy.wait();
+    }
+
+    #[test]
+    fn one_layer_is_moved_at_a_time() {
+        let busy = Busy::default();
+        busy.wait();
+        assert!(busy.begin());
+        assert!(!busy.begin());
+        busy.finish();
+        assert!(busy.begin());
     }
 }
