@@ -53,7 +53,7 @@ pub struct Config {
     pub retention: Duration,
     /// What a single run may use.
     pub limits: Limits,
-    /// How many events may wait to be accepted.
+    /// How many events and reports may wait for the shard before senders wait.
     pub max_mailbox: usize,
     /// What chance is drawn from; fresh where not said.
     pub seed: Option<u64>,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use durable_core::{Command, Epoch, NewEvent, RunId};
+use durable_core::{Command, Epoch, NewEvent, Op, Report, RunId};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -33,7 +33,7 @@ pub(crate) enum Message {
     Close,
 }
 
-/// Bytes of events that may wait, whatever their number.
+/// So many bytes may wait, whatever they are of, before requests are refused.
 const MAX_WAITING_BYTES: usize = 128 * 1024 * 1024;
 
 #[derive(Debug)]
@@ -42,13 +42,14 @@ pub(crate) struct Mailbox {
     arrived: Condvar,
     room: Condvar,
     async_room: Notify,
-    max_events: usize,
+    max_count: usize,
 }
 
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Message>,
-    events: usize,
+    /// Events, and reports.
+    count: usize,
     bytes: usize,
     is_room_wanted: bool,
     is_nudged: bool,
@@ -56,19 +57,19 @@ struct State {
 }
 
 impl Message {
-    /// How much of the mailbox, and of a turn, it takes: events and their bytes. Nothing for what may
-    /// never be refused.
+    /// How much of the mailbox, and of a turn, it takes: in number and in bytes. A report, which is never
+    /// refused, takes what requests then wait for.
     pub(crate) fn weight(&self) -> (usize, usize) {
         match self {
             Self::Command(Command::AcceptEvents { events, .. }) => {
                 (events.len().max(1), events.iter().map(|(event, _)| size(event)).sum())
             }
             Self::Command(Command::InvokeFunction { data, .. }) => (1, data.len()),
+            Self::Command(Command::Report(report)) => (1, size_of_report(report)),
             Self::Command(
                 Command::RegisterFunctions { .. }
                 | Command::ConnectExecutor { .. }
                 | Command::DrainExecutor
-                | Command::Report(_)
                 | Command::WakeRun { .. }
                 | Command::LoadTimers { .. }
                 | Command::Expire { .. },
@@ -89,19 +90,32 @@ fn size(event: &NewEvent) -> usize {
     event.name.len().saturating_add(event.data.len())
 }
 
+fn size_of_report(report: &Report) -> usize {
+    let size = |op: &Op| match op {
+        Op::StepRun { name, data: body } | Op::StepError { name, error: body, .. } => {
+            name.len().saturating_add(body.len())
+        }
+        Op::StepPlanned { name } | Op::Sleep { name, .. } => name.len(),
+        Op::RunComplete { data: body } | Op::RunError { error: body, .. } => body.len(),
+    };
+    report.ops.iter().map(size).sum()
+}
+
 impl Mailbox {
-    pub(crate) fn new(max_events: usize) -> Self {
+    pub(crate) fn new(max_count: usize) -> Self {
         let state = Mutex::new(State::default());
         Self {
             state,
             arrived: Condvar::new(),
             room: Condvar::new(),
             async_room: Notify::new(),
-            max_events: max_events.max(1),
+            max_count: max_count.max(1),
         }
     }
 
-    /// Takes all of `reports` and as many of `requests` as there is room for; says how many that were.
+    /// Takes all of `reports` and as many of `requests` as there is room for; says how many that were. The
+    /// reports take no room from requests that come with them, or an executor with enough of the ones would
+    /// never get rid of the others.
     pub(crate) fn put(
         &self,
         reports: impl IntoIterator<Item = Message>,
@@ -111,7 +125,12 @@ impl Mailbox {
         if state.is_closed {
             return Err(Error::closed());
         }
-        state.queue.extend(reports);
+        let (mut count, mut bytes) = (0_usize, 0_usize);
+        for report in reports {
+            let weight = report.weight();
+            (count, bytes) = (count.saturating_add(weight.0), bytes.saturating_add(weight.1));
+            state.queue.push_back(report);
+        }
         let mut taken = 0_usize;
         for request in requests {
             if !self.has_room(&state) {
@@ -121,6 +140,7 @@ impl Mailbox {
             state.add(request);
             taken = taken.saturating_add(1);
         }
+        state.weigh(count, bytes);
         drop(state);
         self.arrived.notify_one();
         Ok(taken)
@@ -163,7 +183,7 @@ impl Mailbox {
 
     /// Full means: no more. A single batch larger than the whole mailbox still finds it empty some day.
     fn has_room(&self, state: &State) -> bool {
-        state.events < self.max_events && state.bytes < MAX_WAITING_BYTES
+        state.count < self.max_count && state.bytes < MAX_WAITING_BYTES
     }
 
     /// Moves what has come into `into`, waiting for it up to `at_most`. True: someone who was refused is to be
@@ -175,7 +195,7 @@ impl Mailbox {
         }
         state.is_nudged = false;
         into.append(&mut state.queue);
-        (state.events, state.bytes) = (0, 0);
+        (state.count, state.bytes) = (0, 0);
         self.room.notify_all();
         self.async_room.notify_waiters();
         std::mem::take(&mut state.is_room_wanted)
@@ -206,9 +226,60 @@ impl Mailbox {
 
 impl State {
     fn add(&mut self, message: Message) {
-        let (events, bytes) = message.weight();
-        self.events = self.events.saturating_add(events);
-        self.bytes = self.bytes.saturating_add(bytes);
+        let (count, bytes) = message.weight();
+        self.weigh(count, bytes);
         self.queue.push_back(message);
+    }
+
+    fn weigh(&mut self, count: usize, bytes: usize) {
+        self.count = self.count.saturating_add(count);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use durable_core::Ticket;
+
+    use super::*;
+
+    fn report(bytes: usize) -> Message {
+        let ops = vec![Op::RunComplete { data: Bytes::from(vec![0; bytes]) }];
+        let run = RunId::from_bytes([1; 16]);
+        let report = Report { run, epoch: Epoch(1), number: 0, ops, parked_at: None };
+        Message::Command(Command::Report(report))
+    }
+
+    fn request() -> Message {
+        let events = vec![(NewEvent::default(), None)];
+        Message::Command(Command::AcceptEvents { ticket: Ticket(1), events, source: None })
+    }
+
+    /// By number and by bytes.
+    #[test]
+    fn reports_are_always_taken_and_requests_wait_for_them() {
+        for (max_count, reports) in [(3, vec![0; 3]), (1_000, vec![MAX_WAITING_BYTES])] {
+            let mailbox = Mailbox::new(max_count);
+            mailbox.put(reports.into_iter().map(report), []).unwrap();
+            assert!(mailbox.try_put(request()).unwrap().is_some(), "room for a request");
+            assert_eq!(mailbox.put([report(1)], [request()]), Ok(0));
+            let waiting = mailbox.len();
+            let mut taken = VecDeque::new();
+            assert!(mailbox.take(&mut taken, Duration::ZERO), "nobody is told of room");
+            assert_eq!(taken.len(), waiting);
+            assert!(mailbox.try_put(request()).unwrap().is_none(), "no room in an empty mailbox");
+        }
+    }
+
+    #[test]
+    fn however_much_an_executor_reports_its_requests_get_through() {
+        let mailbox = Mailbox::new(1);
+        let pass = || mailbox.put([report(1), report(1)], [request(), request()]);
+        for _ in 0..3 {
+            assert_eq!(pass(), Ok(1));
+            assert_eq!(pass(), Ok(0));
+            mailbox.take(&mut VecDeque::new(), Duration::ZERO);
+        }
     }
 }

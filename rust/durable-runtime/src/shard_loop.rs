@@ -99,8 +99,8 @@ impl ShardLoop {
         let (mut taken, mut bytes) = (0_usize, 0_usize);
         while taken < MESSAGES_PER_TURN && bytes < BYTES_PER_TURN {
             let Some(message) = self.backlog.pop_front() else { break };
-            let (more_events, more_bytes) = message.weight();
-            taken = taken.saturating_add(more_events.max(1));
+            let (more, more_bytes) = message.weight();
+            taken = taken.saturating_add(more.max(1));
             bytes = bytes.saturating_add(more_bytes);
             self.obey(now, in_engine_time(message, now, ahead), &mut turn)?;
         }
