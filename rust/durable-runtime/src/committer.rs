@@ -139,6 +139,10 @@ impl Committer {
             match one {
                 Leaving::Item(item) => items.push(item),
                 Leaving::Answer(ticket, answer) => self.shared.waiters.answer(ticket, answer),
+                Leaving::Connected => {
+                    self.shared.outbox.put(items.drain(..));
+                    self.shared.outbox.connected();
+                }
             }
         }
         if !items.is_empty() {

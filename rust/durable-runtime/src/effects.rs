@@ -11,6 +11,20 @@ use crate::outbox::Item;
 use crate::pipeline::Leaving;
 use crate::shard_loop::ShardLoop;
 
+/// Without what is for the executor: another has taken its place.
+pub(crate) fn forget_executor(effects: &mut Vec<Effect>) {
+    effects.retain(|effect| match effect {
+        Effect::OfferWork(_)
+        | Effect::DeliverMemo { .. }
+        | Effect::ConfirmReport { .. }
+        | Effect::AbandonWork { .. } => false,
+        Effect::Answer { .. }
+        | Effect::AnnounceEnd { .. }
+        | Effect::LoadTimers { .. }
+        | Effect::FindExpired { .. } => true,
+    });
+}
+
 impl ShardLoop {
     /// In order, after the turn's writes can be read. Payloads are read here, once.
     pub(crate) fn resolve_effects(&mut self, effects: Vec<Effect>) -> Result<()> {

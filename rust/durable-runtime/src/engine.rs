@@ -175,7 +175,9 @@ impl Engine {
     }
 
     /// An executor is ready: work for these functions begins to come. What one before it had comes again.
+    /// Nothing that was meant for that one comes any more.
     pub fn connect(&self, functions: Vec<String>) -> Result<()> {
+        self.shared.outbox.await_executor();
         self.tell(Command::ConnectExecutor { capacity: self.capacity, functions })
     }
 

@@ -108,9 +108,30 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Item>,
+    /// Executors that have said that they connect, while what comes is still for those before them.
+    awaited_count: u32,
     is_parked: bool,
     is_rung: bool,
     is_closed: bool,
+}
+
+impl Item {
+    /// Of no use to an executor other than the one it was made for.
+    fn is_for_one_executor(&self) -> bool {
+        match self {
+            Self::Work(_)
+            | Self::Memos { .. }
+            | Self::Confirm { .. }
+            | Self::Abandon { .. }
+            | Self::Finished(_) => true,
+            Self::Answer { .. }
+            | Self::Ended { .. }
+            | Self::Unknown(_)
+            | Self::Poisoned(_)
+            | Self::Room
+            | Self::Idle(_) => false,
+        }
+    }
 }
 
 impl Outbox {
@@ -131,8 +152,23 @@ impl Outbox {
         if state.is_closed {
             return;
         }
-        state.queue.extend(items);
+        let is_awaited = state.awaited_count > 0;
+        state.queue.extend(items.into_iter().filter(|i| !is_awaited || !i.is_for_one_executor()));
         self.wake(&mut state);
+    }
+
+    /// An executor says that it connects: what is here for the one before it, and what still comes until
+    /// [`Self::connected`], reaches nobody.
+    pub(crate) fn await_executor(&self) {
+        let mut state = self.state.lock();
+        state.awaited_count = state.awaited_count.saturating_add(1);
+        state.queue.retain(|item| !item.is_for_one_executor());
+    }
+
+    /// What comes from here on is for an executor that was awaited.
+    pub(crate) fn connected(&self) {
+        let mut state = self.state.lock();
+        state.awaited_count = state.awaited_count.saturating_sub(1);
     }
 
     /// The last item there will be.
@@ -203,5 +239,32 @@ impl Outbox {
     /// Readable when something has come while parked.
     pub fn wake_fd(&self) -> BorrowedFd<'_> {
         self.ear.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_for_an_executor_does_not_reach_the_one_after_it() {
+        let outbox = Outbox::new().unwrap();
+        let run = RunId::from_bytes([1; 16]);
+        let put = |epoch| outbox.put([Item::Abandon { run, epoch: Epoch(epoch) }, Item::Idle(7)]);
+        put(1);
+        outbox.await_executor();
+        put(2);
+        outbox.await_executor();
+        put(3);
+        outbox.connected();
+        put(4); // for the second, and the third has come already
+        outbox.connected();
+        put(5);
+        let mut left = outbox.drain(10);
+        assert_eq!(
+            left.pop().zip(left.pop()),
+            Some((Item::Idle(7), Item::Abandon { run, epoch: Epoch(5) }))
+        );
+        assert_eq!(left, [const { Item::Idle(7) }; 4], "what is for anyone");
     }
 }

@@ -29,6 +29,8 @@ pub(crate) enum Leaving {
     Item(Item),
     /// To a caller inside this process that waits for its ticket.
     Answer(u64, Answer),
+    /// Items before this one are for another executor than those after it.
+    Connected,
 }
 
 #[derive(Debug, Default)]

@@ -10,6 +10,7 @@ use durable_store::{Seq, View, batch};
 use rustc_hash::FxHashSet;
 
 use crate::checkpoint::Checkpoints;
+use crate::effects::forget_executor;
 use crate::error::Result;
 use crate::executor::local::LocalExecutor;
 use crate::mailbox::Message;
@@ -126,6 +127,8 @@ impl ShardLoop {
                 let command = self.with_what_is_remembered(command)?;
                 if let Command::ConnectExecutor { functions, .. } = &command {
                     self.executor.forget_all();
+                    forget_executor(&mut turn.effects);
+                    self.leaving.push(Leaving::Connected);
                     self.served = Some(functions.iter().cloned().collect());
                 }
                 self.shard.handle(now, command, turn);

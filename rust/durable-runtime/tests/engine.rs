@@ -6,7 +6,7 @@ mod scripted;
 use std::sync::Arc;
 use std::time::Duration;
 
-use durable_core::{Answer, Op, RunStatus, Timestamp, Until};
+use durable_core::{Answer, Epoch, Op, Report, RunStatus, Timestamp, Until};
 use durable_runtime::{
     ClockChoice, Config, Engine, EventFilter, Item, Kind, Request, RunFilter, Submission, Sync,
 };
@@ -394,4 +394,32 @@ fn a_moment_that_the_wall_has_not_reached_is_not_past() {
     engine.join(1).unwrap();
     executor.until(is_idle);
     assert_eq!(engine.stats().counts.functions[0].failed, 1);
+}
+
+/// Offers and confirmations that were in the outbox, on their way to the disk, or made in the same turn.
+#[test]
+fn what_was_meant_for_an_executor_does_not_reach_the_next() {
+    let engine = open(&memory());
+    send(&engine, 1);
+    let mut last = Epoch(0);
+    for round in 0..300 {
+        engine.connect(vec!["f".to_owned()]).unwrap();
+        let work = loop {
+            let items = engine.receive(Duration::from_secs(30));
+            assert!(!items.is_empty(), "nothing came");
+            let is_new = |item: &Item| matches!(item, Item::Work(work) if work.epoch > last);
+            assert!(items.iter().all(is_new), "round {round}, after {last:?}: {items:?}");
+            if let Some(Item::Work(work)) = items.into_iter().next() {
+                break work;
+            }
+        };
+        last = work.epoch;
+        let ops = vec![Op::StepRun { name: format!("s{round}"), data: json("1") }];
+        let report = Report { run: work.run, epoch: last, number: 0, ops, parked_at: None };
+        let (reports, reloads) = (vec![report], vec![(work.run, last)]);
+        engine.submit(Submission { reports, reloads, ..Submission::default() }).unwrap();
+        while round % 3 == 0 && engine.outbox().is_empty() {
+            std::thread::yield_now();
+        }
+    }
 }
