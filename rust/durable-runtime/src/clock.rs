@@ -140,7 +140,8 @@ impl Clock {
     }
 }
 
-fn wall() -> Timestamp {
+/// The wall's time.
+pub(crate) fn wall() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

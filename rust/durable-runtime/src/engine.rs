@@ -13,7 +13,8 @@ use durable_core::{
 use durable_store::{ImageKind, KeyRange, OpenReport, Opened, Options, Store, View};
 use parking_lot::Mutex;
 
-use crate::clock::Clock;
+use crate::calendar::utc;
+use crate::clock::{Clock, wall};
 use crate::commit_times::CommitStats;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -350,8 +351,14 @@ fn crossed() -> Error {
     Error::new(Kind::Broken, "a ticket was answered with the answer to another question")
 }
 
-/// How to open the store that a text names.
+/// How to open the store that a text names, and what others are told who try meanwhile.
 pub(crate) fn location(store: &str) -> Result<Options> {
+    let mut options = place(store)?;
+    options.holder = format!("since {}", utc(wall()));
+    Ok(options)
+}
+
+fn place(store: &str) -> Result<Options> {
     if store == "memory:" {
         return Ok(Options::memory());
     }

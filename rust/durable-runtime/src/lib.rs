@@ -10,6 +10,7 @@
 
 mod error;
 
+mod calendar;
 mod clock;
 mod config;
 mod engine;

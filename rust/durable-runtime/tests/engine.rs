@@ -423,3 +423,18 @@ fn what_was_meant_for_an_executor_does_not_reach_the_next() {
         }
     }
 }
+
+/// This process, and when: `since 2026-05-09 10:52:08 UTC`.
+#[test]
+fn whoever_finds_the_store_in_use_is_told_by_whom_and_since_when() {
+    let folder = std::env::temp_dir().join(format!("durable-in-use-{}", std::process::id()));
+    let config = Config { store: folder.display().to_string(), ..memory() };
+    let engine = Engine::open(&config).unwrap();
+    let refused = Engine::open(&config).unwrap_err();
+    drop(engine);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(refused.kind, Kind::Locked);
+    assert!(refused.text.contains(&format!("process {} on ", std::process::id())), "{refused}");
+    let (_, since) = refused.text.split_once(", since 20").unwrap();
+    assert!(since.contains(" UTC)"), "{refused}");
+}
