@@ -10,8 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use durable_core::{
     Answer, Backoff, Command, Effect, Epoch, EventId, FunctionSpec, NewEvent, Op, Record, Report,
-    RunId, Settings, Shard, Ticket, Timestamp, Turn, Work, Write, write,
+    Retry, RunId, Settings, Shard, Ticket, Timestamp, Turn, Until, Work, Write, write,
 };
+
+pub const SECOND: Duration = Duration::from_secs(1);
+pub const DAY: Duration = Duration::from_hours(24);
 
 pub struct World {
     pub shard: Shard,
@@ -47,6 +50,14 @@ pub fn with_id(name: &str, id: &str) -> NewEvent {
 
 pub fn ran(name: &str) -> Op {
     Op::StepRun { name: name.to_owned(), data: Bytes::from_static(b"1") }
+}
+
+pub fn failed(name: &str, retry: Retry) -> Op {
+    Op::StepError { name: name.to_owned(), error: Bytes::from_static(b"{}"), retry }
+}
+
+pub fn sleeps(name: &str, until: Until) -> Op {
+    Op::Sleep { name: name.to_owned(), until }
 }
 
 pub fn planned(name: &str) -> Op {

@@ -1,0 +1,103 @@
+//! Tries and their table, and the limits beyond which a run fails.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use durable_core::{Backoff, Ending, FunctionSpec, Limits, Op, Outcome, Retry, Settings, write};
+
+use crate::world::{SECOND, World, done, event, failed, function, ran};
+
+/// R1 and R3 of the pinned cases: each step has its own tries, and the table is followed.
+#[test]
+fn a_step_is_tried_again_by_the_table_and_then_its_error_is_remembered() {
+    let mut world = World::new(vec![FunctionSpec { retries: 2, ..function("f", "a") }]);
+    world.send(vec![event("a")]);
+    let work = world.only_work();
+    world.report(&work, 0, vec![failed("s", Retry::Backoff)], None);
+    world.report(&work, 1, Vec::new(), Some(0));
+    for (attempt, seconds) in [(1, 15), (2, 30)] {
+        world.advance(Duration::from_secs(seconds - 1));
+        assert!(world.work().is_empty(), "early");
+        world.advance(SECOND);
+        let again = world.only_work();
+        assert_eq!((again.step.as_deref(), again.attempt), (Some("s"), attempt));
+        world.report(&again, 0, vec![failed("s", Retry::Backoff)], None);
+    }
+    let on = world.only_work();
+    assert_eq!((on.step, on.memo_count, on.attempt), (None, 1, 0));
+    let memo: durable_core::Memo = write::decode("a memo", &world.all(write::MEMO)[0].1).unwrap();
+    assert!(matches!(memo.outcome, Outcome::Error(_)) && memo.start_count == 3);
+}
+
+#[test]
+fn an_error_may_forbid_a_retry_or_say_when() {
+    let mut world = World::new(vec![function("f", "a")]);
+    world.send(vec![event("a"), event("a")]);
+    let work = world.work();
+    world.report(&work[0], 0, vec![failed("s", Retry::Never)], None);
+    assert_eq!(world.all(write::MEMO).len(), 1);
+    let later = Retry::After(Duration::from_secs(77));
+    let error = Op::RunError { error: Bytes::from_static(b"{}"), retry: later };
+    world.report(&work[1], 0, vec![error], None);
+    world.advance(Duration::from_secs(76));
+    assert!(world.work().is_empty());
+    world.advance(SECOND);
+    assert_eq!(world.only_work().attempt, 1);
+}
+
+/// R2 of the pinned cases.
+#[test]
+fn twenty_retries_are_twenty_one_attempts_and_then_the_run_fails() {
+    let mut spec = FunctionSpec { retries: 20, ..function("f", "a") };
+    spec.backoff = Backoff { delays: vec![SECOND], jitter: Duration::ZERO };
+    let mut world = World::new(vec![spec]);
+    world.send(vec![event("a")]);
+    for attempt in 0..=20 {
+        let work = world.only_work();
+        assert_eq!(work.attempt, attempt);
+        let error = Op::RunError { error: Bytes::from_static(b"{}"), retry: Retry::Backoff };
+        world.report(&work, 0, vec![error], None);
+        world.advance(SECOND);
+    }
+    assert!(world.work().is_empty());
+    assert_eq!(world.ended().len(), 1);
+    assert_eq!(world.shard.counts().functions[0].failed, 1);
+}
+
+/// S9 of the pinned cases, less its mistake: the thousandth step still completes the run.
+#[test]
+fn a_thousand_steps_complete_and_one_more_fails_the_run_by_name() {
+    for (count, ending) in [(1_000, Ending::Completed), (1_001, Ending::Failed)] {
+        let mut world = World::new(vec![function("f", "a")]);
+        world.is_audited = false;
+        world.send(vec![event("a")]);
+        let work = world.only_work();
+        for number in 0..count {
+            world.report(&work, number, vec![ran(&format!("s{number}"))], None);
+        }
+        world.report(&work, count, vec![done()], None);
+        let history = write::read_history(&world.all(write::HISTORY)[0].1).unwrap();
+        assert_eq!(history.end.ending, ending);
+        if let Outcome::Error(error) = history.end.outcome {
+            assert!(String::from_utf8_lossy(&error).contains("StepLimitExceeded"));
+        }
+    }
+}
+
+/// S10 of the pinned cases.
+#[test]
+fn outputs_and_states_beyond_their_limits_fail_their_run_only() {
+    let limits = Limits { output_bytes: 10, state_bytes: 15, ..Limits::default() };
+    let settings = Settings { limits, ..Settings::default() };
+    let mut world = World::with_settings(vec![function("f", "a")], settings);
+    world.send(vec![event("a"), event("a"), event("a")]);
+    let work = world.work();
+    let big = |name: &str, size| Op::StepRun {
+        name: name.to_owned(),
+        data: Bytes::from(vec![b'1'; size]),
+    };
+    world.report(&work[0], 0, vec![big("s", 11)], None);
+    world.report(&work[1], 0, vec![big("s", 9), big("t", 9)], None);
+    world.report(&work[2], 0, vec![big("s", 10)], None);
+    assert_eq!(world.ended(), [work[0].run, work[1].run]);
+}
