@@ -220,18 +220,7 @@ fn check_parking(
                 && before.report_count <= report.number
         })
     };
-    let seen = turn.commands.iter().filter_map(|command| match command {
-        Command::Report(report) if report.run == id && counts(report) => report.parked_at,
-        Command::Report(_)
-        | Command::WakeRun { .. }
-        | Command::RegisterFunctions { .. }
-        | Command::AcceptEvents { .. }
-        | Command::InvokeFunction { .. }
-        | Command::ConnectExecutor { .. }
-        | Command::DrainExecutor
-        | Command::LoadTimers { .. }
-        | Command::Expire { .. } => None,
-    });
+    let seen = reports(turn, id).filter(|report| counts(report)).filter_map(|r| r.parked_at);
     let misses = seen.last().is_some_and(|seen| seen < after.memo_count);
     require(!misses || after.stretch != Stretch::Parked, || {
         format!("run {id} is parked, and its code has not seen all of its memos")
@@ -353,8 +342,9 @@ fn due_of(turn: &Sealed, id: RunId, record: Option<&RunRecord>, name: &str) -> O
     })
 }
 
-fn ops(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Op> {
-    let reports = turn.commands.iter().filter_map(move |command| match command {
+/// What was reported of a run in this turn, in order.
+fn reports(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Report> {
+    turn.commands.iter().filter_map(move |command| match command {
         Command::Report(report) if report.run == id => Some(report),
         Command::Report(_)
         | Command::WakeRun { .. }
@@ -365,8 +355,11 @@ fn ops(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Op> {
         | Command::DrainExecutor
         | Command::LoadTimers { .. }
         | Command::Expire { .. } => None,
-    });
-    reports.flat_map(|report| &report.ops)
+    })
+}
+
+fn ops(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Op> {
+    reports(turn, id).flat_map(|report| &report.ops)
 }
 
 /// Whether the engine itself failed the run, and which limit it was.
