@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import PurePath
@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar, cast, get_type_hints
 
 import orjson
 from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter
-from pydantic_core import PydanticSerializationError, ValidationError
+from pydantic_core import PydanticSerializationError, ValidationError, from_json
 
 from ._errors import NonDeterminismError, SerializationError
 
@@ -28,6 +28,7 @@ MAX_DEPTH: Final = 64
 _WIDE_BITS: Final = 64  # orjson writes 64 bits, pydantic any
 MISSING: Final[object] = object()
 _PLAIN: Final[frozenset[object]] = frozenset({str, int, float, bool, type(None)})
+_NEVER_NON_FINITE: Final[frozenset[object]] = _PLAIN - {float}
 _FIX: Final = (
     "return plain data (dict, list, str, numbers), a pydantic model or a dataclass"
 )
@@ -58,13 +59,12 @@ class Codec(Generic[T]):
         Raises:
             SerializationError: some part of it has no JSON; the message has the path to it.
         """
+        is_plain = self._untyped or (self.is_same_after(value) and not _is_wide(value))
         try:
-            if isinstance(value, float) and not math.isfinite(value):
-                text = f"{path} is {value}, which has no JSON form"
-                raise SerializationError(text, path=path)
-            if self._untyped or (self.is_same_after(value) and not _is_wide(value)):
-                return orjson.dumps(value, default=_simplify)
-            return self._typed().dump_json(value, warnings="error")
+            if is_plain:
+                json = orjson.dumps(value, default=_simplify)
+            else:
+                json = self._typed().dump_json(value, warnings="error")
         except (
             orjson.JSONEncodeError,
             PydanticSerializationError,
@@ -73,6 +73,13 @@ class Codec(Generic[T]):
             if "serializer warnings" in str(error):
                 raise self._misfit(value, path) from None
             raise _explain(value, path, str(error)) from None
+        if is_plain:
+            if "null" in json.decode() and value is not None:
+                _refuse_non_finite(value, json, path)
+        elif _may_be_non_finite(json):
+            plain = self._typed().dump_python(value, warnings=False)
+            _refuse_non_finite(plain, json, path)
+        return json
 
     def read(self, json: bytes, path: str = "result") -> T:
         """The value that `json` stands for, as the declared type.
@@ -165,9 +172,12 @@ def write_object(value: object, path: str) -> bytes:
     """
     if isinstance(value, BaseModel):
         try:
-            return value.__pydantic_serializer__.to_json(value)
+            json = value.__pydantic_serializer__.to_json(value)
         except PydanticSerializationError as error:
             raise _explain(value, path, str(error)) from None
+        if _may_be_non_finite(json):
+            _refuse_non_finite(value, json, path)
+        return json
     return _ANY.write(value, path)
 
 
@@ -187,6 +197,58 @@ def _simplify(value: object) -> object:
             return value.total_seconds()
         case _:
             raise TypeError
+
+
+def _may_be_non_finite(json: bytes) -> bool:
+    """False where no NaN or infinity was written; pydantic's settings say as what."""
+    text = json.decode()  # a text is searched several times as fast
+    return "null" in text or "NaN" in text or "Infinity" in text
+
+
+def _refuse_non_finite(value: object, json: bytes, path: str) -> None:
+    """Raises where `json` of `value` has no number in place of one: a null, or what is no JSON.
+
+    A model's own spelling of such a number, a text, stays.
+    """
+    if not _has_non_finite(value):
+        return
+    for (_, *place), number in _non_finite([(None, value)], ()):
+        written: Any = from_json(json)
+        for index, _ in place:  # keys may be spelled differently, their order stays
+            written = _values(written)[index]
+        if not isinstance(written, str):
+            where = path + "".join(_part(part) for _, part in place)
+            text = f"{where} is {number}, which has no JSON form; write None or a text in its place"
+            raise SerializationError(text, path=where)
+
+
+def _has_non_finite(value: Any) -> bool:
+    """True where it has one, or has parts that only the slow search knows."""
+    kind = cast("type[object]", type(value))
+    if kind is dict:
+        value = value.values()
+    elif kind is not list and kind is not tuple:
+        return kind is not float or not math.isfinite(value)
+    return any(
+        type(one) not in _NEVER_NON_FINITE and _has_non_finite(one) for one in value
+    )
+
+
+def _values(written: Any) -> Sequence[Any]:
+    return list(written.values()) if hasattr(written, "values") else written
+
+
+def _non_finite(
+    parts: Iterable[tuple[object, object]], place: tuple[tuple[int, object], ...]
+) -> Iterator[tuple[tuple[tuple[int, object], ...], float]]:
+    for index, (part, given) in enumerate(parts):
+        if type(given) in _NEVER_NON_FINITE:
+            continue
+        inner = given.model_dump() if isinstance(given, BaseModel) else given
+        if not isinstance(inner, float):
+            yield from _non_finite(_parts(inner), (*place, (index, part)))
+        elif not math.isfinite(inner):
+            yield (*place, (index, part)), inner
 
 
 def _explain(value: object, path: str, reason: str) -> SerializationError:
@@ -255,7 +317,8 @@ def _parts(value: object) -> Sequence[tuple[object, object]]:  # noqa: PLR0911  
         case BaseModel():
             return list(value)
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
+            names = [f.name for f in dataclasses.fields(value) if f.name[0] != "_"]
+            return [(name, getattr(value, name)) for name in names]
         case _:
             return []
 

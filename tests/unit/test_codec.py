@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from threading import Lock
@@ -11,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 import durable
 from durable._codec import codec_of, write_object, write_plain
@@ -109,6 +110,64 @@ def test_what_has_no_json_is_named_by_its_path(value: Any, path: str) -> None:
         codec(Any).write(value)
     assert caught.value.path == path
     assert path in str(caught.value)
+
+
+class Score(BaseModel):
+    """A model with a number that may be none."""
+
+    score: float
+    note: str | None = None
+
+
+class Spelled(Score):
+    """It says itself how such a number is written."""
+
+    model_config = ConfigDict(ser_json_inf_nan="strings")
+
+
+class Loose(Score):
+    """It writes what no other JSON reader takes."""
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "says"),
+    [
+        (Any, {"score": math.nan}, "result.score is nan, which has no JSON form"),
+        (Any, [None, {"a b": [1.0, -math.inf]}], "result[1]['a b'][1] is -inf"),
+        (Any, (1, Point(1, math.inf)), "result[1].y is inf"),
+        (Any, [Score(score=math.nan)], "result[0].score is nan"),
+        (float, math.nan, "result is nan"),
+        (Score, Score(score=math.inf), "result.score is inf"),
+        (dict[int, float], {1: math.nan}, "result[1] is nan"),
+        (list[Point], [Point(1), Point(1, math.nan)], "result[1].y is nan"),
+        (Model, Model(n=1, inner=[{2: math.nan}]), "result.inner[0][2] is nan"),
+        (Loose, Loose(score=math.nan), "result.score is nan"),
+    ],
+)
+def test_a_number_that_is_none_is_refused_wherever_it_is(
+    hint: Any, value: Any, says: str
+) -> None:
+    with pytest.raises(durable.SerializationError, match=re.escape(says)):
+        codec(hint).write(value)
+
+
+def test_a_null_or_its_name_in_a_text_is_no_such_number() -> None:
+    value = {"a": None, "b": ["null", "NaN"], "c": 0.5}
+    assert codec(Any).read(codec(Any).write(value)) == value
+    assert codec(dict[str, Any]).read(codec(dict[str, Any]).write(value)) == value
+
+
+def test_a_model_may_say_itself_how_such_a_number_is_written() -> None:
+    made = codec(Spelled)
+    assert math.isnan(made.read(made.write(Spelled(score=math.nan))).score)
+
+
+@pytest.mark.parametrize("value", [Score(score=math.nan), {"score": math.nan}])
+def test_such_a_number_is_refused_in_an_events_data(value: Any) -> None:
+    with pytest.raises(durable.SerializationError, match=r"data\.score is nan"):
+        write_object(value, "data")
 
 
 def test_what_contains_itself_is_refused() -> None:
