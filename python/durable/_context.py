@@ -33,6 +33,7 @@ _LOGGER: Final = logging.getLogger("durable.run")
 #: Beyond what any sleep may reach, and within what the engine counts in.
 _LAST_MOMENT: Final = 2**53
 _MAX_ID_BYTES: Final = 256
+_AS_IN: Final = "as in ctx.step.run('charge', charge_card, order_id)"
 #: The frame so many calls up: which line asks for a step.
 caller: Final = sys._getframe  # noqa: SLF001  # the quick way, without a whole stack
 INVOKED: Final = "durable/function.invoked"
@@ -140,22 +141,22 @@ class _StepMaker:
     def make(  # noqa: PLR0917  # each is one thing the caller has at hand
         self,
         step_id: str,
-        function: Callable[..., Any],
+        function: Callable[..., Any] | None,
         arguments: tuple[tuple[Any, ...], dict[str, Any]],
         frame: FrameType,
     ) -> StepCall[Any]:
         """One use of a step that calls `function`; `frame` is where it is written."""
+        name = self._name(step_id)
         if not _is_callable(function):
             text = (
                 f"step '{step_id}': {function!r} is no function; give the function and its arguments "
-                "apart, as in ctx.step.run('charge', charge_card, order_id)"
+                f"apart, {_AS_IN}"
             )
             raise UsageError(text)
-        function = getattr(function, "__durable_step__", function)
+        found: Any = getattr(function, "__durable_step__", function)
         run = self._run
-        name = self._name(step_id)
-        call: StepCall[Any] = StepCall(run, name, frame, function)
-        call.will_call(arguments, codec_of(function), is_blocking=self._is_blocking)
+        call: StepCall[Any] = StepCall(run, name, frame, found)
+        call.will_call(arguments, codec_of(found), is_blocking=self._is_blocking)
         run.unawaited[name] = call
         return call
 
@@ -176,7 +177,7 @@ class _StepMaker:
             )
             raise NestedStepError(text)
         if not step_id or not _is_text(step_id):
-            text = f"a step's id is a text that is not empty, not {step_id!r}"
+            text = f"a step's id is a text that is not empty, not {step_id!r}: give it first, {_AS_IN}"
             raise UsageError(text)
         try:
             size = len(step_id.encode())
@@ -250,8 +251,8 @@ class Steps(_StepMaker):
     ) -> StepCall[T]: ...
     def run(
         self,
-        id: str,
-        fn: Callable[..., Any],
+        id: str = "",
+        fn: Callable[..., Any] | None = None,
         /,
         *args: Any,
         **kwargs: Any,
@@ -302,8 +303,8 @@ class SyncSteps(_StepMaker):
     ) -> T: ...
     def run(
         self,
-        id: str,
-        fn: Callable[..., Any],
+        id: str = "",
+        fn: Callable[..., Any] | None = None,
         /,
         *args: Any,
         **kwargs: Any,

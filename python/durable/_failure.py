@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import traceback
-from typing import Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import orjson
 
@@ -21,6 +22,9 @@ from ._errors import (
     UsageError,
 )
 
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LOGGER: Final = logging.getLogger("durable.failures")
 MAX_STACK_CHARS: Final = 8_000
@@ -44,6 +48,17 @@ class Run(Protocol):
     def id(self) -> str: ...
     @property
     def function(self) -> Named: ...
+
+
+class Call(Protocol):
+    """Which function was to be called, and how."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @property
+    def function(self) -> Callable[..., Any] | None: ...
 
 
 class Named(Protocol):
@@ -105,6 +120,35 @@ def retry_of(error: BaseException) -> int | None:
         return NEVER
     inner = _members(error)
     return NEVER if inner and all(retry_of(one) == NEVER for one in inner) else None
+
+
+def misuse_of(call: Call, error: TypeError) -> UsageError | None:
+    """What to tell of a step whose function was called with arguments that it does not take.
+
+    Asked only where a call raised a `TypeError`: nothing is looked at before. `None`: the function was
+    called, and the error is its own.
+    """
+    function: Any = call.function
+    own_code = getattr(inspect.unwrap(function), "__code__", None)
+    if any(
+        frame.f_code is own_code for frame, _ in traceback.walk_tb(error.__traceback__)
+    ):
+        return None
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some that are built in have none
+        return None
+    try:
+        signature.bind(*call.args, **call.kwargs)
+    except TypeError as misfit:
+        name = getattr(function, "__name__", repr(function))
+        shown = signature.replace(return_annotation=signature.empty)
+        text = (
+            f"step '{call.name}' was called with other arguments than {name}{shown}: {misfit}; "
+            "give it those that its function takes"
+        )
+        return UsageError(text).with_traceback(error.__traceback__)
+    return None
 
 
 def _members(error: BaseException) -> tuple[BaseException, ...]:

@@ -15,7 +15,7 @@ from typing_extensions import override
 from ._bridge import SLEEP, SLEEP_UNTIL, STEP_ERROR, STEP_PLANNED, STEP_RUN
 from ._codec import Codec
 from ._errors import StepNotAwaitedError, UsageError
-from ._failure import read_step_error, retry_of, write_error
+from ._failure import misuse_of, read_step_error, retry_of, write_error
 
 
 if TYPE_CHECKING:
@@ -223,9 +223,7 @@ class StepCall(Coroutine[Any, Any, T]):
                 raise  # whoever awaits the step was called off
             run.report_step(self, (STEP_ERROR, self.name, write_error(error), None))
         except BaseException as error:  # noqa: BLE001  # every error of a step is kept
-            run.report_step(
-                self, (STEP_ERROR, self.name, self._explain(error), retry_of(error))
-            )
+            run.report_step(self, self.failure(error))
         else:
             self.value = value
             run.report_step(self, (STEP_RUN, self.name, data))
@@ -244,9 +242,13 @@ class StepCall(Coroutine[Any, Any, T]):
             return cast("T", (yield from value.__await__()))
         return cast("T", value)
 
-    def _explain(self, error: BaseException) -> bytes:
+    def failure(self, raised: BaseException) -> Op:
+        """What is reported of an error that calling its function came to."""
+        error = raised
+        if type(raised) is TypeError:
+            error = misuse_of(self, raised) or raised
         error.add_note(f"in step '{self.name}' of function '{self.run.function.id}'")
-        return write_error(error)
+        return (STEP_ERROR, self.name, write_error(error), retry_of(error))
 
     def take_memo(self, *, is_error: bool, data: bytes) -> None:
         """It is remembered now."""

@@ -17,9 +17,9 @@ from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from ._bridge import STEP_ERROR, STEP_RUN
+from ._bridge import STEP_RUN
 from ._context import SyncContext
-from ._failure import read_step_error, retry_of, write_error
+from ._failure import read_step_error
 from ._step import (
     CURRENT_STEP,
     DONE,
@@ -289,7 +289,7 @@ class ThreadDriver:
             call.is_same = call.codec.is_same_after(value)
             call.data = call.codec.write(value, "result")
         except BaseException as error:  # every error of a step is kept  # noqa: BLE001
-            op = (STEP_ERROR, call.name, write_error(error), retry_of(error))
+            op = call.failure(error)
         else:
             call.value = value
             op = (STEP_RUN, call.name, call.data)
