@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import warnings
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Never, Protocol, TypeVar, cast, overload
 
 from typing_extensions import override
 
@@ -11,10 +13,11 @@ from ._errors import ConfigError, EngineClosed
 from ._events import Event, EventType, On
 from ._flow import DEFAULT_RETRIES, Retries
 from ._function import Function
+from ._setting import Place
 
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from ._context import Context, SyncContext
 
@@ -67,6 +70,7 @@ class App:
         on: Trigger | list[Trigger] | None = None,
         retries: int | Retries = DEFAULT_RETRIES,
         concurrency: int | None = None,
+        **unknown: Never,
     ) -> _Decorator:
         """Makes a durable function of an `async def` or a plain `def`.
 
@@ -75,12 +79,18 @@ class App:
             on: what starts it; absent: only `invoke` does.
             retries: more tries for each step and each stretch of code between steps, 0 to 20.
             concurrency: how many of its steps and stretches of code may execute at one instant.
+            unknown: nothing; another name is refused, and told what it may have meant.
 
         Raises:
-            ConfigError: a setting is wrong, or the id is taken.
+            ConfigError: a setting is wrong, or has another name, or the id is taken.
         """
+        if callable(cast("object", id)):
+            text = f"{id!r} is decorated without parentheses: write @app.function()"
+            raise ConfigError(text)
 
         def decorate(handler: Callable[..., Any]) -> Function[Any, Any]:
+            if unknown:
+                raise _unknown_argument(handler, unknown)
             made: Function[Any, Any] = Function(
                 handler, id, on=on, retries=retries, concurrency=concurrency
             )
@@ -118,6 +128,17 @@ class App:
     @override
     def __repr__(self) -> str:
         return f"<durable app '{self.name}', {len(self.functions)} functions>"
+
+
+def _unknown_argument(handler: object, unknown: Mapping[str, object]) -> ConfigError:
+    """What to tell of an argument that `@app.function` does not have."""
+    known = list(inspect.signature(App.function).parameters)[1:-1]
+    name, value = next(iter(unknown.items()))
+    near = difflib.get_close_matches(name, known, 1)
+    meant = f"; did you mean `{near[0]}`?" if near else ""
+    owner = f"function '{getattr(handler, '__name__', handler)}'"
+    reason = f"is no argument of @app.function{meant}"
+    return Place(owner, name).error(value, reason, ", ".join(known))
 
 
 def _is_reloaded(known: Function[Any, Any], new: Function[Any, Any]) -> bool:

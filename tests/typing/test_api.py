@@ -69,6 +69,10 @@ def plain(ctx: durable.SyncContext) -> int:
     return ctx.step.run("count", count, "word")
 
 
+def misspelt() -> None:
+    app.function(retrys=3)  # type: ignore[arg-type]
+
+
 def events() -> None:
     assert_type(order_placed(order_id="o1", total_cents=1), durable.Event[Order])
     assert_type(

@@ -62,6 +62,27 @@ def test_wrong_settings_name_the_function_and_the_argument() -> None:
         make(concurrency=0)
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"retrys": 3}, "did you mean `retries`?"),
+        ({"concurency": 3}, "did you mean `concurrency`?"),
+        ({"zzz": 3}, "accepted: id, on, retries, concurrency"),
+    ],
+)
+def test_a_misspelt_argument_is_told_the_right_one(
+    settings: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(durable.ConfigError, match="function 'handler': ") as caught:
+        make(**settings)
+    assert says in str(caught.value)
+
+
+def test_a_decorator_without_parentheses_is_told_at_once() -> None:
+    with pytest.raises(durable.ConfigError, match=r"@app\.function\(\)"):
+        durable.App("t").function(handler)  # type: ignore[arg-type]  # the point
+
+
 @pytest.mark.asyncio
 async def test_the_handler_stays_callable() -> None:
     assert await make().handler(None) == 1
