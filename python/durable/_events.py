@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeGuard, cast
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 from typing_extensions import TypeVar, override
 
+from ._errors import ConfigError
 from ._setting import Place
 
 
@@ -17,6 +18,7 @@ else:
     DataT = TypeVar("DataT")  # at run time an Event without a type takes every data
 
 MAX_TRIGGERS: Final = 10
+_RESERVED: Final = ("durable/", "inngest/")  # as in durable-core's event.rs
 _NAME_FORMS: Final = (
     "an event's name as in 'shop/order.placed'; a wildcard is one '*' at the end, after '/' or '.', "
     "as in 'shop/*' or 'shop/order.*'"
@@ -78,6 +80,12 @@ class EventType(Generic[DataT]):
 
     def __init__(self, name: str, model: type[DataT] | None = None) -> None:
         check_name(Place("EventType", "name"), name, is_trigger=False)
+        if name.lower().startswith(_RESERVED):
+            text = (
+                f"event '{name}': names beginning with 'durable/' or 'inngest/' are the engine's own; "
+                "choose another prefix"
+            )
+            raise ConfigError(text)
         self.name = name
         self.model = model
         self._adapter: TypeAdapter[DataT] | None = None

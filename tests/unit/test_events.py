@@ -70,6 +70,14 @@ def test_a_name_that_is_none_is_refused(name: Any) -> None:
         durable.EventType(name)
 
 
+@pytest.mark.parametrize("name", ["durable/x", "Inngest/function.failed"])
+def test_a_name_of_the_engines_own_is_refused_as_a_send_is(name: str) -> None:
+    text = f"event '{name}': names beginning with 'durable/' or 'inngest/' are the engine's own; choose another prefix"
+    with pytest.raises(durable.ConfigError) as caught:
+        durable.EventType(name)
+    assert str(caught.value) == text
+
+
 def read(given: Any) -> Any:
     return read_triggers(Place("function 'f'", "on"), given)
 
