@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import weakref
 from typing import (
     TYPE_CHECKING,
@@ -53,6 +54,8 @@ T = TypeVar("T")
 DEFAULT_STORE: Final = "./.durable"
 _MAX_CAPACITY: Final = 100_000
 _MAX_HOT_RUNS: Final = 10_000_000
+_SYNC: Final = re.compile(r"(\d+)(?:ms|s)", re.ASCII)
+_MAX_SYNC: Final = 60_000  # these two as in durable-runtime's config.rs
 _SYNC_FORMS: Final = '"always", or how much may be lost on power failure, as in "50ms"'
 
 
@@ -446,11 +449,14 @@ def _is_path(given: object) -> bool:
 
 
 def _read_sync(place: Place, sync: str) -> str:
-    if sync == "always":
-        return sync
     if not isinstance(cast("object", sync), str):
         raise place.error(sync, f"is of type {type(sync).__name__}", _SYNC_FORMS)
-    place.duration_ms(sync)
+    interval = _SYNC.fullmatch(sync)
+    if interval is not None and 1 <= int(interval[1]) <= _MAX_SYNC:
+        return sync
+    if sync != "always":
+        text = f"sync '{sync}': write 'always', or an interval as in '50ms' or '1s'"
+        raise ConfigError(text)
     return sync
 
 

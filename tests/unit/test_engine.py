@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import durable
+from durable._bridge import Core, CoreError
 
 
 def handler(ctx: durable.SyncContext) -> None:
@@ -20,7 +21,6 @@ def handler(ctx: durable.SyncContext) -> None:
     [
         ({"store": ""}, "Engine: store"),
         ({"store": 5}, "Engine: store"),
-        ({"sync": "sometimes"}, "Engine: sync"),
         ({"sync": None}, "Engine: sync"),
         ({"hot_runs": 0}, "Engine: hot_runs"),
         ({"max_in_flight": 0}, "Engine: max_in_flight"),
@@ -33,6 +33,23 @@ def test_a_wrong_setting_names_its_argument(
 ) -> None:
     with pytest.raises(durable.ConfigError, match=says):
         durable.Engine(**settings)
+
+
+@pytest.mark.parametrize(
+    "sync", ["sometimes", "1m", "0ms", "61000ms", "60001s", "50", "-1s", "", " 1s"]
+)
+def test_a_wrong_sync_is_refused_with_the_words_of_the_store(sync: str) -> None:
+    with pytest.raises(CoreError) as refused:
+        Core.open("memory:", sync=sync)
+    with pytest.raises(durable.ConfigError) as caught:
+        durable.Engine(sync=sync)
+    assert str(caught.value) == refused.value.text
+
+
+@pytest.mark.parametrize("sync", ["always", "50ms", "1s", "60000ms"])
+def test_a_right_sync_opens_a_store(sync: str) -> None:
+    durable.Engine(sync=sync)
+    Core.open("memory:", sync=sync).close()
 
 
 def test_the_apps_are_checked() -> None:
