@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, get_args
 
 from ._bridge import Core, public_errors
 from ._codec import read_plain
 from ._duration import Duration, to_seconds
 from ._errors import ConfigError, InvokeTimeoutError, NonDeterminismError, NotFoundError
 from ._views import (
-    ENDED,
     FunctionInfo,
     Page,
     ReceivedEvent,
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAX_LIMIT = 1000
-_STATUSES = ("queued", "running", "parked", *sorted(ENDED))
+_STATUSES = get_args(RunStatus)
 
 
 class OpenParts(Protocol):

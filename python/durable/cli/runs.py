@@ -1,8 +1,7 @@
 """`durable runs list|show`: what became of events, and one run drawn on an axis of time."""
 
 from dataclasses import asdict
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final, cast
+from typing import TYPE_CHECKING, Annotated, Final, TypeGuard
 
 import typer
 from rich.table import Table
@@ -33,25 +32,26 @@ if TYPE_CHECKING:
 runs = typer.Typer(no_args_is_help=True, help="Look at runs.")
 
 LATEST: Final = "latest"
+STATUSES: Final = (
+    "queued",
+    "running",
+    "parked",
+    "completed",
+    "failed",
+    "cancelled",
+)
 _NAME_WIDTH: Final = 20
-
-
-class Status(StrEnum):
-    """What a run can be asked for by."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    PARKED = "parked"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
 
 
 @runs.command("list")
 def list_(  # noqa: PLR0913  # options, all by name
     *,
     status: Annotated[
-        list[Status] | None, typer.Option(help="Only these; may be given again.")
+        list[str] | None,
+        typer.Option(
+            metavar="STATUS",
+            help=f"Only these: {', '.join(STATUSES)}; may be given again.",
+        ),
     ] = None,
     function: Annotated[
         str | None, typer.Option(metavar="ID", help="Only runs of this function.")
@@ -63,7 +63,7 @@ def list_(  # noqa: PLR0913  # options, all by name
     as_json: AsJson = False,
 ) -> None:
     """List runs, the newest first."""
-    statuses = cast("list[RunStatus]", [one.value for one in status or ()])
+    statuses: list[RunStatus] = [_read_status(one) for one in status or ()]
 
     async def ask(engine: "Engine") -> "Page[Run]":
         return await engine.runs.list(
@@ -81,6 +81,17 @@ def list_(  # noqa: PLR0913  # options, all by name
     results().print(runs_table(page, results().width))
     if page.cursor is not None:
         results().print(f"More: --cursor {page.cursor}", style="dim")
+
+
+def _read_status(given: str) -> "RunStatus":
+    if not _is_status(given):
+        text = f"--status {given!r} is none of {', '.join(STATUSES)}"
+        raise CommandError(text)
+    return given
+
+
+def _is_status(given: str) -> "TypeGuard[RunStatus]":
+    return given in STATUSES
 
 
 @runs.command()

@@ -5,11 +5,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner, Result
 
 import durable
+from durable._views import RunStatus
 from durable.cli.failure import EXIT_CODES, CommandError, ExitCode
 from durable.cli.options import since_ms
 from durable.cli.root import app
@@ -78,9 +80,11 @@ def test_a_store_in_memory_cannot_be_read_from_outside() -> None:
 
 
 def test_an_unknown_status_is_refused_with_those_there_are() -> None:
-    found = run("runs", "list", "--status", "sleepy")
-    assert found.exit_code == ExitCode.BAD_INPUT
-    assert "parked" in found.output
+    error = failure("runs", "list", "--status", "failed", "--status", "sleepy")
+    assert (
+        error.text == f"--status 'sleepy' is none of {', '.join(get_args(RunStatus))}"
+    )
+    assert error.exit_code == ExitCode.BAD_INPUT
 
 
 def test_a_backup_replaces_nothing(tmp_path: Path) -> None:
