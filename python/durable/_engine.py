@@ -190,7 +190,11 @@ class Engine:
             thread_count=self._threads,
         )
         worker.open()
-        core.connect([function.id for function in numbers.values()])
+        try:
+            core.connect([function.id for function in numbers.values()])
+        except BaseException:
+            worker.close()
+            raise
         return Session(core, loop, worker)
 
     def _check_apps(self) -> None:

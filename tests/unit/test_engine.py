@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,31 @@ def test_the_store_is_a_path_or_comes_from_the_environment(
 def test_an_engine_that_is_not_open_says_so() -> None:
     with pytest.raises(durable.EngineClosed, match="async with"):
         durable.Engine(store="memory:").stats()
+
+
+@pytest.mark.asyncio
+async def test_a_start_that_fails_leaves_no_reader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Failing:
+        def __init__(self, core: Core) -> None:
+            self.core = core
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.core, name)
+
+        def connect(self, functions: list[str]) -> None:
+            del functions
+            fds.append(self.core.fileno())
+            raise RuntimeError("no executor today")
+
+    fds: list[int] = []
+    engine: Any = durable.Engine(store="memory:")
+    opened = engine._open_core
+    monkeypatch.setattr(engine, "_open_core", lambda: Failing(opened()))
+    with pytest.raises(RuntimeError, match="no executor today"):
+        await engine.__aenter__()
+    assert not asyncio.get_running_loop().remove_reader(fds[0])
 
 
 def test_every_public_name_is_loaded_from_where_checkers_see_it() -> None:
