@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
 from ._bridge import (
@@ -75,9 +75,8 @@ class Worker:
         self._dropped: list[str] = []
         self._reloads: list[tuple[str, int]] = []
         self._waking: dict[str, None] = {}  # parked runs whose code goes on by itself
-        self._requests: list[
-            tuple[bool, tuple[Any, ...]]
-        ] = []  # is it a send, and what
+        # in the order of their calls: each pair is the sends and then the invokes of one submit
+        self._requests: deque[tuple[list[Any], list[Any]]] = deque()
         self._has_room = True
         self._is_due = False
         self._is_closed = False
@@ -183,28 +182,25 @@ class Worker:
             self._core.wake(list(waking))
 
     def _submit_pass(self) -> None:
-        if not (
-            self._reports
-            or self._dropped
-            or self._reloads
-            or (self._requests and self._has_room)
-        ):
+        requests = self._requests if self._has_room else None
+        if not (requests or self._reports or self._dropped or self._reloads):
             return
-        requests = self._requests if self._has_room else []
-        sends = [what for is_send, what in requests if is_send]
-        invokes = [what for is_send, what in requests if not is_send]
         reports, self._reports = self._reports, []
         dropped, self._dropped = self._dropped, []
         reloads, self._reloads = self._reloads, []
-        taken = self._core.submit(sends, invokes, reports, dropped, reloads)
-        if taken == len(requests):
-            if self._has_room:
-                self._requests = []
-        else:
-            rest = [(True, what) for what in sends[taken:]]
-            rest += [(False, what) for what in invokes[max(0, taken - len(sends)) :]]
-            self._requests = rest
-            self._has_room = False
+        while True:
+            sends, invokes = requests[0] if requests else ([], [])
+            taken = self._core.submit(sends, invokes, reports, dropped, reloads)
+            if taken < len(sends) + len(invokes):
+                sends_taken = min(taken, len(sends))
+                del sends[:sends_taken], invokes[: taken - sends_taken]
+                self._has_room = False
+                return
+            if requests:
+                requests.popleft()
+            if not requests:
+                return
+            reports, dropped, reloads = [], [], []
 
     # --- what runs ask
 
@@ -278,13 +274,17 @@ class Worker:
     ) -> asyncio.Future[list[str]]:
         """Have these events accepted, all or none."""
         ticket, future = self._ticket()
-        self._requests.append((True, (ticket, events, source)))
+        if not self._requests or self._requests[-1][1]:
+            self._requests.append(([], []))
+        self._requests[-1][0].append((ticket, events, source))
         return future
 
     def invoke(self, function: str, data: bytes) -> asyncio.Future[str]:
         """Start a run; its id comes."""
         ticket, future = self._ticket()
-        self._requests.append((False, (ticket, function, data)))
+        if not self._requests:
+            self._requests.append(([], []))
+        self._requests[-1][1].append((ticket, function, data))
         return future
 
     def ask_when_idle(self, ask: Callable[[int], None]) -> asyncio.Future[None]:

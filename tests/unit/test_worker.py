@@ -60,6 +60,43 @@ async def test_sends_that_find_no_room_are_tried_again_in_order(live: Any) -> No
     assert await asyncio.gather(*waiting) == [["E"]] * 3
 
 
+async def test_sends_and_invokes_keep_the_order_they_were_called_in(live: Any) -> None:
+    """A pass with both crosses in several submits; one that has no send after an invoke in one."""
+    live.add(one)
+    real = live.core.submit
+    taken: list[list[int]] = []
+
+    def submit(sends: Any, invokes: Any, *rest: Any) -> int:
+        taken.append([ticket for ticket, *_ in [*sends, *invokes]])
+        return real(sends, invokes, *rest)
+
+    live.core.submit = submit
+    send = lambda: live.worker.send([("a", b"{}", None, None, None, None)])  # noqa: E731
+    invoke = lambda: live.worker.invoke("one", b"{}")  # noqa: E731
+    waiting = [send(), send(), invoke(), send(), invoke(), invoke(), send()]
+    await live.settle(3)
+    assert taken[:3] == [[1, 2, 3], [4, 5, 6], [7]]
+    await asyncio.gather(*waiting)
+
+
+async def test_what_finds_no_room_keeps_its_order_too(live: Any) -> None:
+    live.add(one)
+    taken: list[int] = []
+
+    def submit(sends: Any, invokes: Any, *_: Any) -> int:
+        (ticket, *_), *_ = [*sends, *invokes]
+        taken.append(ticket)
+        live.core._say(0, ticket, ["E"])
+        live.core._say(9)
+        return 1
+
+    live.core.submit = submit
+    waiting = [live.worker.invoke("one", b"{}")]
+    waiting += [live.worker.send([]), live.worker.invoke("one", b"{}")]
+    await asyncio.gather(*waiting)
+    assert taken == [1, 2, 3]
+
+
 async def test_work_that_came_as_a_difference_to_nothing_is_asked_for_whole(
     live: Any,
 ) -> None:
