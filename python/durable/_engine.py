@@ -361,7 +361,7 @@ class Engine:
             name, write_object({} if data is None else data, "data")
         )
         try:
-            status, json = await asyncio.wait_for(worker.watch(run_id), timeout_s)
+            status, json = await worker.ending_of(run_id, timeout_s)
         except TimeoutError:
             text = (
                 f"run {run_id} of '{name}' has not ended within {timeout}; it goes on"
@@ -393,17 +393,13 @@ class Engine:
         timeout_s = None
         if timeout is not None:
             timeout_s = Place("join", "timeout").duration_ms(timeout) / 1000
-        await asyncio.wait_for(
-            session.worker.ask_when_idle(session.core.join), timeout_s
-        )
+        await session.worker.idle(session.core.join, timeout_s)
 
     async def advance(self, length: Duration) -> None:
         """Move a virtual clock, moment by moment, until all that fell due meanwhile is done."""
         session = self.session
         ms = Place("advance", "length").duration_ms(length)
-        await session.worker.ask_when_idle(
-            lambda ticket: session.core.advance(ticket, ms)
-        )
+        await session.worker.idle(lambda ticket: session.core.advance(ticket, ms))
 
     def now_ms(self) -> int:
         """The engine's time, ms since the epoch."""

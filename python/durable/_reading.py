@@ -130,10 +130,10 @@ class Runs(_Reader):
             NotFoundError: there is no such run.
             InvokeTimeoutError: it has not ended within `timeout`; it goes on.
         """
-        ending = self._engine.session.worker.watch(run_id)
+        worker = self._engine.session.worker
         try:
-            await asyncio.wait_for(
-                ending, None if timeout is None else to_seconds(timeout)
+            await worker.ending_of(
+                run_id, None if timeout is None else to_seconds(timeout)
             )
         except TimeoutError:
             text = f"run {run_id} has not ended within {timeout}; it goes on"

@@ -287,19 +287,40 @@ class Worker:
         self._requests[-1][1].append((ticket, function, data))
         return future
 
-    def ask_when_idle(self, ask: Callable[[int], None]) -> asyncio.Future[None]:
-        """Ask for `Idle` with a ticket."""
+    async def idle(
+        self, ask: Callable[[int], None], timeout_s: float | None = None
+    ) -> None:
+        """Ask for `Idle` with a ticket, and wait for it.
+
+        Raises:
+            TimeoutError: it has not come in time.
+        """
         ticket, future = self._ticket()
         try:
             with public_errors():
                 ask(ticket)
-        except BaseException:
-            del self._tickets[ticket]
-            raise
-        return future
+            await asyncio.wait_for(future, timeout_s)
+        finally:
+            self._tickets.pop(ticket, None)
+
+    async def ending_of(
+        self, run_id: str, timeout_s: float | None = None
+    ) -> tuple[str, bytes]:
+        """The status and the result or error that a run ends with.
+
+        Raises:
+            NotFoundError: there is no such run.
+            TimeoutError: it has not ended in time.
+        """
+        future = self.watch(run_id)
+        try:
+            return await asyncio.wait_for(future, timeout_s)
+        finally:
+            if future.cancelled():
+                self._unwatch(run_id, future)
 
     def watch(self, run_id: str) -> asyncio.Future[tuple[str, bytes]]:
-        """The status and the result or error that a run ends with."""
+        """The same, for who waits in another way."""
         future: asyncio.Future[tuple[str, bytes]] = self.loop.create_future()
         self._check()
         if run_id not in self._watched:
@@ -307,6 +328,16 @@ class Worker:
                 self._core.watch([run_id])
         self._watched.setdefault(run_id, []).append(future)
         return future
+
+    def _unwatch(self, run_id: str, future: asyncio.Future[Any]) -> None:
+        """Nobody waits for this future any more."""
+        futures = self._watched.get(run_id, [])
+        if future in futures:
+            futures.remove(future)
+            if not futures:
+                del self._watched[run_id]
+                with contextlib.suppress(CoreError):  # it is closing
+                    self._core.unwatch([run_id])
 
     def _ticket(self) -> tuple[int, asyncio.Future[Any]]:
         self._check()

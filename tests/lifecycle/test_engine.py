@@ -64,6 +64,12 @@ async def test_invoke_gives_up_waiting_and_the_run_goes_on(world: Any) -> None:
     engine = await world.open()
     with pytest.raises(durable.InvokeTimeoutError) as caught:
         await engine.invoke(function, timeout="1ms")
+    with pytest.raises(durable.InvokeTimeoutError):
+        await engine.runs.wait(caught.value.run_id, timeout="1ms")
+    with pytest.raises(TimeoutError):
+        await engine.join(timeout="1ms")
+    assert engine.session.worker._watched == {}
+    assert engine.session.worker._tickets == {}
     await world.settle()
     await engine.advance("1h")
     assert (await engine.runs.wait(caught.value.run_id)).result == "done"

@@ -116,6 +116,9 @@ class FakeCore:
         for run_id in runs:
             self._announce(self.runs[run_id])
 
+    def unwatch(self, runs: list[str]) -> None:
+        self._watched.difference_update(runs)
+
     # --- by hand
 
     def start(self, function: int = 0, name: str = "a", data: bytes = b"{}") -> str:

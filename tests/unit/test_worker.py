@@ -97,6 +97,33 @@ async def test_what_finds_no_room_keeps_its_order_too(live: Any) -> None:
     assert taken == [1, 2, 3]
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_a_waiter_that_goes_leaves_nothing_behind(
+    live: Any, *, is_cancelled: bool
+) -> None:
+    async def handler(ctx: durable.Context) -> None:
+        await ctx.step.sleep("rest", "1h")
+
+    run = await live.start(handler)
+    other = asyncio.ensure_future(live.worker.ending_of(run))
+    timeout_s = None if is_cancelled else 0
+    leaving = [
+        asyncio.ensure_future(live.worker.ending_of(run, timeout_s)),
+        asyncio.ensure_future(live.worker.idle(lambda _: None, timeout_s)),
+    ]
+    await live.settle(3)
+    for task in leaving:
+        task.cancel()
+    await asyncio.gather(*leaving, return_exceptions=True)
+    assert len(live.worker._watched[run]) == 1
+    assert live.core._watched == {run}
+    assert live.worker._tickets == {}
+    other.cancel()
+    await asyncio.gather(other, return_exceptions=True)
+    assert live.worker._watched == {}
+    assert live.core._watched == set()
+
+
 async def test_work_that_came_as_a_difference_to_nothing_is_asked_for_whole(
     live: Any,
 ) -> None:
