@@ -298,6 +298,7 @@ class Engine:
                 text = "send_sync would block the engine's own loop: use `await engine.send(...)` here"
                 raise UsageError(text)
         encoded = encode_events(events)
+        session.worker.unheard.look(encoded)
         with public_errors():
             return session.core.send_wait(encoded) if encoded else []
 

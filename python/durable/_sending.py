@@ -1,9 +1,10 @@
-"""Events on their way into the engine: whatever `send` was given, as the native module takes it."""
+"""Events on their way into the engine: whatever `send` was given, as the native module takes it, and those nobody hears."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from ._codec import write_object, write_plain
 from ._errors import EventRefused
@@ -12,6 +13,39 @@ from ._events import Event, is_event
 
 if TYPE_CHECKING:
     from ._bridge import NewEvent
+    from ._function import Function
+
+_LOGGER: Final = logging.getLogger("durable")
+_MAX_TOLD: Final = 1000
+
+
+class Unheard:
+    """Tells, once for each name, of events that no function of this engine listens to."""
+
+    __slots__ = ("_names", "_prefixes", "_told")
+
+    def __init__(self, functions: Iterable[Function[Any, Any]]) -> None:
+        triggers = {name for function in functions for name in function.triggers}
+        self._names = triggers
+        self._prefixes = tuple(name[:-1] for name in triggers if name.endswith("*"))
+        self._told: set[str] = set()
+
+    def look(self, events: Iterable[NewEvent]) -> None:
+        """Log, at level DEBUG, those of these that are new."""
+        if not _LOGGER.isEnabledFor(logging.DEBUG):
+            return
+        for name, *_ in events:
+            if not (
+                name in self._names
+                or name in self._told
+                or name.startswith(self._prefixes)
+                or len(self._told) >= _MAX_TOLD
+            ):
+                self._told.add(name)
+                _LOGGER.debug(
+                    "event '%s': no function of this engine listens to it; it is kept and starts nothing",
+                    name,
+                )
 
 
 def encode_events(

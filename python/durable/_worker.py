@@ -33,6 +33,7 @@ from ._bridge import (
 )
 from ._errors import DurableError, EngineClosed, NotFoundError
 from ._execution import LiveRun
+from ._sending import Unheard
 from ._threads import ThreadDriver, Threads
 
 
@@ -65,6 +66,7 @@ class Worker:
         )
         self.context = contextvars.copy_context()  # what every run's code begins with
         self.runs: dict[str, LiveRun] = {}
+        self.unheard = Unheard(functions.values())
         self._core = core
         self._functions = functions
         self._hot_runs = hot_runs
@@ -274,6 +276,7 @@ class Worker:
     ) -> asyncio.Future[list[str]]:
         """Have these events accepted, all or none."""
         ticket, future = self._ticket()
+        self.unheard.look(events)
         if not self._requests or self._requests[-1][1]:
             self._requests.append(([], []))
         self._requests[-1][0].append((ticket, events, source))

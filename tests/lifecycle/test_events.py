@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -69,6 +70,19 @@ async def test_events_of_one_send_are_all_accepted_or_none(world: Any) -> None:
     with pytest.raises(durable.EventRefused, match="durable/x"):
         await engine.send(durable.Event("fine"), durable.Event("durable/x"))
     assert await engine.events.list() == []
+
+
+async def test_an_event_that_nobody_listens_to_is_told_however_it_is_sent(
+    world: Any, caplog: Any
+) -> None:
+    caplog.set_level("DEBUG", "durable")
+    engine = await world.open()
+    await engine.send(durable.Event("one"))
+    await engine.send_from("source", 1, [durable.Event("two")])
+    await asyncio.to_thread(engine.send_sync, durable.Event("three"))
+    await asyncio.to_thread(asyncio.run, engine.send(durable.Event("four")))
+    told = [r.getMessage() for r in caplog.records if r.name == "durable"]
+    assert [text.split("'")[1] for text in told] == ["one", "two", "three", "four"]
 
 
 @pytest.mark.parametrize("name", ["durable/x", "Inngest/function.failed"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import durable
-from durable._sending import encode_events
+from durable._sending import Unheard, encode_events
 
 
 @dataclass
@@ -43,6 +43,36 @@ def test_what_is_no_event_is_refused(given: Any) -> None:
 def test_data_that_is_no_object_is_refused() -> None:
     with pytest.raises(durable.EventRefused, match="JSON object"):
         encode_events([durable.Event("a", [1])])
+
+
+def unheard_of(caplog: Any, *names: str) -> list[str]:
+    async def handler(ctx: durable.Context) -> None:
+        del ctx
+
+    app = durable.App("t")
+    app.function("one", on=["heard", "shop/*"])(handler)
+    unheard = Unheard(app.functions.values())
+    for name in names:
+        unheard.look(encode_events([durable.Event(name)]))
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_an_event_that_nobody_listens_to_is_told_once(caplog: Any) -> None:
+    caplog.set_level("DEBUG", "durable")
+    names = ["lost", "heard", "shop/x", "lost", "shop", "heard/x", "lost"]
+    told = unheard_of(caplog, *names)
+    assert [text.split("'")[1] for text in told] == ["lost", "shop", "heard/x"]
+    assert "no function" in told[0]
+
+
+def test_many_names_that_nobody_listens_to_are_told_up_to_a_limit(caplog: Any) -> None:
+    caplog.set_level("DEBUG", "durable")
+    assert len(unheard_of(caplog, *(f"e{n}" for n in range(1100)))) == 1000
+
+
+def test_nothing_is_told_unless_asked_for(caplog: Any) -> None:
+    caplog.set_level("INFO", "durable")
+    assert unheard_of(caplog, "lost") == []
 
 
 def test_data_that_is_no_json_says_where() -> None:
