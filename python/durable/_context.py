@@ -40,7 +40,12 @@ INVOKED: Final = "durable/function.invoked"
 
 
 class _RunLogger(logging.LoggerAdapter[logging.Logger]):
-    """Logs with the run's id, and not at all while remembered steps are gone through again."""
+    """Logs with the run's id, and not at all while remembered steps are gone through again.
+
+    Silent until the step that was recorded last has been answered and those that are pending were asked
+    for again, or until the code asks for a step that is new. So a step that is gone from the code silences
+    nothing beyond; only where it was the last one, and no new one comes, what follows stays unsaid.
+    """
 
     def __init__(self, run: StepOwner) -> None:
         super().__init__(_LOGGER, {"run_id": run.id, "function_id": run.function.id})

@@ -84,8 +84,8 @@ class LiveRun:
         self.pending: set[str] = set()
         self.targets: dict[str, tuple[int, int]] = {}
         # What the code said. `calls` are awaited and neither answered nor given up, `lost` were given
-        # up, `late` are remembered, but others were recorded first, `unmet` are the names that are known
-        # and not yet asked for: while there are any, the code is being gone through again.
+        # up, `late` are remembered, but others were recorded first. `unmet` are the step recorded last and
+        # those pending, until the code comes to them or asks for a new one: so long it is gone through again.
         self.names = StepNames()
         self.unawaited: dict[str, StepCall[Any]] = {}
         self.calls: dict[str, StepCall[Any]] = {}
@@ -189,7 +189,7 @@ class LiveRun:
     def start(self) -> None:
         """Call the handler, from the top."""
         if self.memos or self.pending:
-            self.unmet = {*self.memos, *self.pending}
+            self.unmet = {*self.pending, *[*self.memos][-1:]}
         context = self.worker.context.copy()
         context.run(CURRENT_RUN.set, self)
         if self.function.is_async:
@@ -213,17 +213,17 @@ class LiveRun:
         """A step is awaited: answer it from what is remembered, or see to it."""
         name = call.name
         self.unawaited.pop(name, None)
-        if self.unmet is not None:
-            self.unmet.discard(name)
         call.state = WAITING
         if self.is_dropped:
             raise asyncio.CancelledError
         self.calls[name] = call
         self._enter(call)
-        memo = self.memos.get(name)
-        if memo is not None:
+        if (memo := self.memos.get(name)) is not None:
             self._answer(call, memo)
-        elif name in self.targets:
+            return
+        if self.unmet is not None:
+            self.unmet.discard(name)
+        if name in self.targets:
             self._target(call)
         elif name not in self.pending:
             self.ready.append(call)
@@ -309,6 +309,8 @@ class LiveRun:
         if self.late:
             self._answer_latest()
             return
+        if self.ready:
+            self.unmet = None  # what was not asked for is gone from the code
         if self.epoch is None:
             self._decide_without_slot()
             return
@@ -446,6 +448,8 @@ class LiveRun:
             return
         if place == self.next_memo:
             self.next_memo = place + 1
+        if self.unmet is not None:
+            self.unmet.discard(call.name)
         if not self.worker.forgets:
             del self.memos[call.name]
         del self.calls[call.name]
