@@ -38,11 +38,15 @@ def openers(count: int, seed: int) -> Report:
             for _ in range(OPENERS):
                 racing.append(
                     subprocess.Popen(
-                        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                        command,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE,
                     )
                 )
                 time.sleep(chance.random() * 0.1)
-            told = [process.communicate(timeout=60) for process in racing]
+            # whoever holds it lets go when asked: mostly the first, so it is asked last
+            told = [process.communicate(timeout=60) for process in reversed(racing)]
             _judge_race([out.decode() + err.decode() for out, err in told], report)
     return report
 

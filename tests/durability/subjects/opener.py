@@ -11,12 +11,12 @@ import durable
 
 
 async def main(store: str) -> None:
-    """Hold it for a moment, so that others meet the lock."""
+    """Hold it until standard input ends, so that others meet the lock."""
     began = time.perf_counter()
     try:
         async with durable.Engine(store=store):
             print(f"open {os.getpid()}", flush=True)
-            await asyncio.sleep(0.3)
+            await asyncio.to_thread(sys.stdin.read)
     except durable.StoreLocked as error:
         took_ms = round((time.perf_counter() - began) * 1000)
         print(f"locked {took_ms} {' '.join(str(error).split())}", flush=True)
