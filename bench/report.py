@@ -6,6 +6,7 @@
 import json
 import statistics
 from pathlib import Path
+from typing import Any
 
 
 HERE = Path(__file__).resolve().parent
@@ -22,7 +23,7 @@ TITLES = {
 Row = dict[str, object]
 
 
-def load(name: str) -> dict[str, object]:
+def load(name: str) -> dict[str, Any]:
     """A stored result, or nothing."""
     path = RESULTS / name
     return json.loads(path.read_text()) if path.exists() else {"rows": []}
@@ -96,12 +97,12 @@ def whole_table(rows: list[Row]) -> list[str]:
                 bound = _w5_bound(some)
             lines.append(
                 f"| {load_name} | {count:,} | {what} | {text(value, unit)} | "
-                f"{text(bound, unit)} | {_verdict(value, bound, more)} | {_disk(some)} |"
+                f"{text(bound, unit)} | {_verdict(value, bound, more=more)} | {_disk(some)} |"
             )
     return lines + _w7(rows)
 
 
-def _verdict(value: float | None, bound: float | None, more: bool) -> str:  # noqa: FBT001
+def _verdict(value: float | None, bound: float | None, *, more: bool) -> str:
     if value is None or bound is None:
         return ""
     return "yes" if (value >= bound if more else value <= bound) else "**no**"
@@ -129,9 +130,9 @@ def _w7(rows: list[Row]) -> list[str]:
     return lines
 
 
-def limits_table(result: dict[str, object]) -> list[str]:
+def limits_table(result: dict[str, Any]) -> list[str]:
     """What the machine allows, medians of the rounds."""
-    rows = [{"limits": one} for one in result.get("limits", [])]  # type: ignore[attr-defined]
+    rows = [{"limits": one} for one in result.get("limits", [])]
     asked: list[tuple[str, str, str]] = [
         ("`fdatasync` of a record, p50", "limits.fdatasync_ms.p50", "ms"),
         ("`fdatasync` of a record, p99", "limits.fdatasync_ms.p99", "ms"),
@@ -196,7 +197,7 @@ def plot(whole: list[Row], peers: list[Row]) -> None:
     import matplotlib as mpl  # noqa: PLC0415 - a slow import that the tables do without
 
     mpl.use("Agg")
-    import matplotlib.pyplot as plt  # noqa: PLC0415
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - as above
 
     figure_, axes = plt.subplots(2, 2, figsize=(11, 7))
     panels: list[tuple[str, str, str]] = [
@@ -234,8 +235,8 @@ def plot(whole: list[Row], peers: list[Row]) -> None:
     figure_.savefig(RESULTS / "bench.png", dpi=110)
 
 
-def _taken(result: dict[str, object]) -> str:
-    at = dict(result["machine"]).get  # type: ignore[call-overload]
+def _taken(result: dict[str, Any]) -> str:
+    at = dict(result["machine"]).get
     return (
         f"Taken {at('taken_at')} at commit {at('commit')}: {at('cores')} cores, {at('cpu')}, "
         f"Linux {at('kernel')}, Python {at('python')}. Medians of the rounds. {at('note') or ''}"
@@ -245,13 +246,13 @@ def _taken(result: dict[str, object]) -> str:
 def main() -> None:
     """Read, write the section, draw."""
     whole, peers = load("whole.json"), load("peers.json")
-    rows, peer_rows = list(whole["rows"]), list(peers["rows"])  # type: ignore[call-overload]
+    rows, peer_rows = list(whole["rows"]), list(peers["rows"])
     parts = [BEGIN, ""]
     if rows:
         parts += [_taken(whole), "", *whole_table(rows), "", *limits_table(whole), ""]
     busy = load("whole-ordinary-priority.json")
     if busy["rows"]:
-        table = whole_table(list(busy["rows"]))  # type: ignore[call-overload]
+        table = whole_table(list(busy["rows"]))
         parts += ["### The same, taken first", "", _taken(busy), "", *table, ""]
     if peer_rows:
         parts += [

@@ -14,8 +14,8 @@ PORT = free_port()
 os.environ["REDIS_URL"] = f"redis://127.0.0.1:{PORT}/0"
 
 from celery import chain  # noqa: E402 - the tasks read the address on import
-from celery.result import ResultSet  # noqa: E402
-from celery_tasks import app, latency, one, sleeping  # noqa: E402
+from celery.result import ResultSet  # noqa: E402 - as above
+from celery_tasks import app, latency, one, sleeping  # noqa: E402 - as above
 
 
 HERE = Path(__file__).resolve().parent

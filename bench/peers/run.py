@@ -18,8 +18,8 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import environments  # noqa: E402 - found through the line above
 
-import limits  # noqa: E402
-from run import in_child, machine, real_folder  # noqa: E402
+import limits  # noqa: E402 - as above
+from run import in_child, machine, real_folder  # noqa: E402 - as above
 
 
 #: How many, for each system: as many as it does in about half a minute; the rates do not depend on it.
