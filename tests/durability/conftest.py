@@ -1,4 +1,4 @@
-"""Makes `crash` importable, as it is for campaign.py."""
+"""Makes `campaign` and `crash` importable, as they are for campaign.py."""
 
 from __future__ import annotations
 
