@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .options import DEFAULT_STORE, AsJson, Cursor, Limit, Since, Store, since_ms
-from .output import as_text, clip, print_json, results, rows_table, short_moment, to_ms
+from .output import as_text, clip, print_page, rows_table, short_moment, to_ms
 from .reading import read
 
 
@@ -48,12 +48,9 @@ def list_(
         )
 
     page = read(store, ask)
-    if as_json:
-        print_json({"events": [event_json(one) for one in page], "cursor": page.cursor})
-        return
-    results().print(events_table(page, results().width))
-    if page.cursor is not None:
-        results().print(f"More: --cursor {page.cursor}", style="dim")
+    print_page(
+        "events", page, as_json=as_json, to_json=event_json, to_table=events_table
+    )
 
 
 def events_table(listed: "list[ReceivedEvent]", width: int) -> Table:

@@ -6,18 +6,21 @@ import json
 import os
 import sys
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from rich.text import Text
 
+    from durable._views import Page
+
+T = TypeVar("T")
 
 _MS_IN: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000))
 _LEAST_LAST_WIDTH: Final = 8
@@ -44,6 +47,23 @@ def print_json(value: object) -> None:
     indent = 2 if sys.stdout.isatty() else None
     text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
     sys.stdout.write(text + "\n")
+
+
+def print_page(
+    what: str,
+    page: Page[T],
+    *,
+    as_json: bool,
+    to_json: Callable[[T], object],
+    to_table: Callable[[list[T], int], Table],
+) -> None:
+    """A page of a list: a table and how to go on, or one JSON text."""
+    if as_json:
+        print_json({what: [to_json(one) for one in page], "cursor": page.cursor})
+        return
+    results().print(to_table(page, results().width))
+    if page.cursor is not None:
+        results().print(f"More: --cursor {page.cursor}", style="dim")
 
 
 def moment(at: datetime | None, *, with_ms: bool = False) -> str:

@@ -15,6 +15,7 @@ from .output import (
     length,
     moment,
     print_json,
+    print_page,
     results,
     rows_table,
     short_moment,
@@ -75,12 +76,7 @@ def list_(  # noqa: PLR0913  # options, all by name
         )
 
     page = read(store, ask)
-    if as_json:
-        print_json({"runs": [run_json(run) for run in page], "cursor": page.cursor})
-        return
-    results().print(runs_table(page, results().width))
-    if page.cursor is not None:
-        results().print(f"More: --cursor {page.cursor}", style="dim")
+    print_page("runs", page, as_json=as_json, to_json=run_json, to_table=runs_table)
 
 
 def _read_status(given: str) -> "RunStatus":
