@@ -114,8 +114,7 @@ class LiveRun:
             self.epoch, self.number, self.attempt = epoch, 0, attempt
         else:
             self.targets[step] = (epoch, attempt)
-        if pending:
-            self.pending.update(pending)
+        self.pending.update(pending)
         if self.driver is None:
             self._remember(seen, memos)
             self.start()
@@ -399,11 +398,10 @@ class LiveRun:
         """True while its code executes: there is something to wait for before the engine closes."""
         if self._is_under_way() and not self.is_dropped:
             return True
-        if self.is_dropped or self.epoch is None or self.driver is None:
+        driver = self.driver
+        if self.is_dropped or self.epoch is None or not (driver and driver.has_begun):
             return False
-        if not self.driver.has_begun:
-            return False
-        return not (self.ready or self.driver.is_at_step or self._is_quiet())
+        return not (self.ready or driver.is_at_step or self._is_quiet())
 
     def _is_under_way(self) -> bool:
         """True while something of it executes here or is not confirmed: its code cannot be put aside."""
