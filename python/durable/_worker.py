@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ._bridge import (
     ABANDON,
@@ -33,6 +33,7 @@ from ._bridge import (
 )
 from ._errors import DurableError, EngineClosed, NotFoundError
 from ._execution import LiveRun
+from ._pace import Pace
 from ._sending import Unheard
 from ._threads import ThreadDriver, Threads
 
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from ._bridge import Report
     from ._context import SyncContext
     from ._function import Function
-
-_BATCH: Final = 1024
 
 
 class Worker:
@@ -72,7 +71,7 @@ class Worker:
         self._hot_runs = hot_runs
         self._parked: OrderedDict[str, LiveRun] = OrderedDict()
         self._threads = Threads(loop, self.context, thread_count)
-        self._marked: list[LiveRun] = []
+        self._marked: deque[LiveRun] = deque()
         self._reports: list[Report] = []
         self._dropped: list[str] = []
         self._reloads: list[tuple[str, int]] = []
@@ -83,6 +82,7 @@ class Worker:
         self._is_due = False
         self._is_closed = False
         self._backlog: list[Any] = []
+        self._pace = Pace()
         self._tickets: dict[int, asyncio.Future[Any]] = {}
         self._last_ticket = 0
         self._watched: dict[str, list[asyncio.Future[tuple[str, bytes]]]] = {}
@@ -134,15 +134,16 @@ class Worker:
 
     def _turn_when_due(self) -> None:
         self._is_due = False
-        self._turn()
+        self._turn(follows=True)
 
-    def _turn(self) -> None:
+    def _turn(self, *, follows: bool = False) -> None:
         if self._is_closed:
             return
+        self._pace.begin(follows=follows)
         self._decide()
         try:
             self._submit()
-            items = self._backlog or self._core.drain(_BATCH)
+            items = self._backlog or self._core.drain(self._pace.limit)
         except CoreError as error:
             self._take_poison((POISONED, error.kind, error.text))
             return
@@ -155,13 +156,14 @@ class Worker:
         except BaseException:
             self._schedule()  # or nothing would ever be taken again
             raise
+        self._pace.done += len(items)
         if items or self._marked or self._reports or not self._core.park():
             self._schedule()
 
     def _decide(self) -> None:
-        marked, self._marked = self._marked, []
-        for run in marked:
-            run.decide()
+        self._pace.done = min(len(self._marked), self._pace.limit)
+        for _ in range(self._pace.done):
+            self._marked.popleft().decide()
         if self._settled is not None and not self._let_finish():
             _settle(self._settled, None)
 

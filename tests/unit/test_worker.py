@@ -27,12 +27,51 @@ async def test_reports_of_many_runs_cross_together(live: Any) -> None:
 
     live.core.submit = counted
     live.add(one)
-    for _ in range(100):
+    for _ in range(30):
         live.core._start(0, ("a", b"{}", None, None, None, None))
     live.core._offer()
     live.worker._schedule()
     await live.settle()
-    assert submits == [100, 100]
+    assert submits == [30, 30]
+
+
+async def test_slow_code_hands_over_what_it_has_done(
+    live: Any, monkeypatch: Any
+) -> None:
+    """A process that dies again and again at its thousandth step has kept those before."""
+    now = 0.0
+    done = 0
+    unreported: list[int] = []
+
+    def slow() -> int:
+        nonlocal now, done
+        now += 0.1
+        done += 1
+        unreported.append(done - reported)
+        return 1
+
+    async def handler(ctx: durable.Context) -> int:
+        return await ctx.step.run("slow", slow)
+
+    reported = 0
+    real = live.core.submit
+
+    def counted(sends: Any, invokes: Any, reports: Any, *rest: Any) -> int:
+        nonlocal reported
+        reported += len(reports)
+        return real(sends, invokes, reports, *rest)
+
+    live.core.submit = counted
+    monkeypatch.setattr("durable._pace.time.monotonic", lambda: now)
+    live.add(handler)
+    for _ in range(1000):
+        live.core._start(0, ("a", b"{}", None, None, None, None))
+    live.core._offer()
+    live.worker._schedule()
+    await live.settle(5000)
+    assert done == 1000
+    assert max(unreported) <= 100
+    assert max(unreported[200:]) <= 4
 
 
 async def test_sends_that_find_no_room_are_tried_again_in_order(live: Any) -> None:
