@@ -188,9 +188,27 @@ struct Meta {
 #[derive(Debug)]
 struct Function {
     record: FunctionRecord,
+    standings: Standings,
+}
+
+/// How many runs of a function stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Standings {
     queued: u64,
     running: u64,
     parked: ParkedCounts,
+}
+
+impl Standings {
+    fn count(&mut self, standing: Standing, change: i8) {
+        let counter = match standing {
+            Standing::Queued => &mut self.queued,
+            Standing::Running => &mut self.running,
+            Standing::Parked(ParkedOn::Sleep) => &mut self.parked.sleep,
+            Standing::Parked(ParkedOn::Retry) => &mut self.parked.retry,
+        };
+        *counter = counter.saturating_add_signed(change.into());
+    }
 }
 
 /// A live run in memory: as the bytes of its record while nothing happens to it.
@@ -265,9 +283,9 @@ impl Shard {
         let functions = self.functions.iter().zip(queues).map(|(function, queue)| FunctionCounts {
             executing: queue.taken_count(),
             name: function.record.spec.name.clone(),
-            queued: function.queued,
-            running: function.running,
-            parked: function.parked,
+            queued: function.standings.queued,
+            running: function.standings.running,
+            parked: function.standings.parked,
             completed: function.record.completed_count,
             failed: function.record.failed_count,
             cancelled: function.record.cancelled_count,
@@ -337,14 +355,7 @@ impl Shard {
     }
 
     fn count(&mut self, function: FunctionId, standing: Standing, change: i8) {
-        let function = self.function_mut(function);
-        let counter = match standing {
-            Standing::Queued => &mut function.queued,
-            Standing::Running => &mut function.running,
-            Standing::Parked(ParkedOn::Sleep) => &mut function.parked.sleep,
-            Standing::Parked(ParkedOn::Retry) => &mut function.parked.retry,
-        };
-        *counter = counter.saturating_add_signed(change.into());
+        self.function_mut(function).standings.count(standing, change);
     }
 
     /// Writes what the turn has changed. Runs in which nothing executes are packed.

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::enqueue::{STRETCH, timer_of};
-use super::{Meta, ParkedCounts, Shard, Slot};
+use super::{Meta, Shard, Slot, Standings};
 use crate::flow::ready_queue::Item;
 use crate::flow::timer_wheel::Timer;
 use crate::function::FunctionRecord;
 use crate::id::{FunctionId, RunId};
-use crate::run::{ParkedOn, RunRecord, Standing, Stretch};
+use crate::run::{RunRecord, Standing, Stretch};
 use crate::step::PendingState;
 use crate::time::Timestamp;
 use crate::write::{Record, decode};
@@ -21,7 +21,7 @@ pub struct Portrait {
     inbox: BTreeMap<String, u64>,
     runs: Vec<(RunId, RunRecord)>,
     queues: Vec<(Vec<Item>, u32, Option<u32>)>,
-    counts: Vec<(u64, u64, ParkedCounts)>,
+    standings: Vec<Standings>,
     executing: BTreeSet<RunId>,
 }
 
@@ -41,7 +41,7 @@ impl Shard {
             inbox: self.inbox.clone(),
             runs: self.records(),
             queues: queues.collect(),
-            counts: self.functions.iter().map(|f| (f.queued, f.running, f.parked)).collect(),
+            standings: self.functions.iter().map(|function| function.standings).collect(),
             executing: self.executing.clone(),
         }
     }
@@ -49,23 +49,14 @@ impl Shard {
     /// Counts everything again and compares: queues, slots, counters, limits, and each run's way on.
     /// To be called between turns. `Err` says what does not hold.
     pub fn audit(&self) -> Result<(), String> {
-        let mut expected: Vec<(BTreeSet<Item>, u32, (u64, u64, ParkedCounts))> =
-            vec![
-                <(BTreeSet<Item>, u32, (u64, u64, ParkedCounts))>::default();
-                self.functions.len()
-            ];
+        let mut expected: Vec<(BTreeSet<Item>, u32, Standings)> =
+            vec![<(BTreeSet<Item>, u32, Standings)>::default(); self.functions.len()];
         for (id, run) in self.records() {
-            let Some((items, taken, counts)) = expected.get_mut(run.function.index()) else {
+            let Some((items, taken, standings)) = expected.get_mut(run.function.index()) else {
                 return Err(format!("run {id} has no function"));
             };
             recount(id, &run, items, taken);
-            let (queued, running, parked) = counts;
-            match run.standing() {
-                Standing::Queued => *queued += 1,
-                Standing::Running => *running += 1,
-                Standing::Parked(ParkedOn::Sleep) => parked.sleep += 1,
-                Standing::Parked(ParkedOn::Retry) => parked.retry += 1,
-            }
+            standings.count(run.standing(), 1);
             if run.standing() == Standing::Running && !self.executing.contains(&id) {
                 return Err(format!("run {id} executes and is not listed so"));
             }
@@ -73,8 +64,8 @@ impl Shard {
                 return Err(format!("run {id} waits for nothing"));
             }
         }
-        for (id, (items, taken, counts)) in (0..).map(FunctionId).zip(expected) {
-            self.compare(id, &items, taken, counts)?;
+        for (id, (items, taken, standings)) in (0..).map(FunctionId).zip(expected) {
+            self.compare(id, &items, taken, standings)?;
         }
         Ok(())
     }
@@ -105,7 +96,7 @@ impl Shard {
         id: FunctionId,
         items: &BTreeSet<Item>,
         taken: u32,
-        counts: (u64, u64, ParkedCounts),
+        standings: Standings,
     ) -> Result<(), String> {
         let function = self.function(id);
         let Some(queue) = self.queues.queue(id) else { return Err(format!("{id:?} has no queue")) };
@@ -116,9 +107,9 @@ impl Shard {
         if queue.taken_count() != taken {
             return Err(format!("'{name}': {} slots taken, {taken} held", queue.taken_count()));
         }
-        let counted = (function.queued, function.running, function.parked);
-        if counted != counts {
-            return Err(format!("'{name}': counters say {counted:?}, runs say {counts:?}"));
+        let counted = function.standings;
+        if counted != standings {
+            return Err(format!("'{name}': counters say {counted:?}, runs say {standings:?}"));
         }
         Ok(())
     }

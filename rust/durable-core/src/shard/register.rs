@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Function, ParkedCounts, Shard, Turn};
+use super::{Function, Shard, Standings, Turn};
 use crate::effect::{Answer, Effect, Refusal};
 use crate::function::{FunctionRecord, FunctionSpec};
 use crate::id::{FunctionId, Ticket};
@@ -92,12 +92,7 @@ impl Shard {
         let id = FunctionId(u32::try_from(self.functions.len()).unwrap_or(u32::MAX));
         self.queues.add_function(record.spec.concurrency);
         self.names.insert(record.spec.name.clone(), id);
-        self.functions.push(Function {
-            record,
-            queued: 0,
-            running: 0,
-            parked: ParkedCounts::default(),
-        });
+        self.functions.push(Function { record, standings: Standings::default() });
         id
     }
 }
