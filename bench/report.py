@@ -250,10 +250,6 @@ def main() -> None:
     parts = [BEGIN, ""]
     if rows:
         parts += [_taken(whole), "", *whole_table(rows), "", *limits_table(whole), ""]
-    busy = load("whole-ordinary-priority.json")
-    if busy["rows"]:
-        table = whole_table(list(busy["rows"]))
-        parts += ["### The same, taken first", "", _taken(busy), "", *table, ""]
     if peer_rows:
         parts += [
             "### Beside others",
