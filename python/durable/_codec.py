@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import PurePath
@@ -29,6 +29,7 @@ _WIDE_BITS: Final = 64  # orjson writes 64 bits, pydantic any
 MISSING: Final[object] = object()
 _PLAIN: Final[frozenset[object]] = frozenset({str, int, float, bool, type(None)})
 _NEVER_NON_FINITE: Final[frozenset[object]] = _PLAIN - {float}
+_NULLS: Final = object()
 _FIX: Final = (
     "return plain data (dict, list, str, numbers), a pydantic model or a dataclass"
 )
@@ -73,12 +74,13 @@ class Codec(Generic[T]):
             if "serializer warnings" in str(error):
                 raise self._misfit(value, path) from None
             raise _explain(value, path, str(error)) from None
+        if value is None or not _may_be_non_finite(json):
+            return json
         if is_plain:
-            if "null" in json.decode() and value is not None:
-                _refuse_non_finite(value, json, path)
-        elif _may_be_non_finite(json):
-            plain = self._typed().dump_python(value, warnings=False)
-            _refuse_non_finite(plain, json, path)
+            _refuse_non_finite(value, None, path)
+        else:
+            given = self._typed().dump_python(value, warnings=False)
+            _refuse_non_finite(given, json, path)
         return json
 
     def read(self, json: bytes, path: str = "result") -> T:
@@ -205,21 +207,19 @@ def _may_be_non_finite(json: bytes) -> bool:
     return "null" in text or "NaN" in text or "Infinity" in text
 
 
-def _refuse_non_finite(value: object, json: bytes, path: str) -> None:
-    """Raises where `json` of `value` has no number in place of one: a null, or what is no JSON.
+def _refuse_non_finite(value: object, json: bytes | None, path: str) -> None:
+    """Raises where a null, or what is no JSON, was written in place of a number.
 
-    A model's own spelling of such a number, a text, stays.
+    A model may write something else for such a number, or for what it is part of: `json` tells. Without it,
+    null was written for each.
     """
     if not _has_non_finite(value):
         return
-    for (_, *place), number in _non_finite([(None, value)], ()):
-        written: Any = from_json(json)
-        for index, _ in place:  # keys may be spelled differently, their order stays
-            written = _values(written)[index]
-        if not isinstance(written, str):
-            where = path + "".join(_part(part) for _, part in place)
-            text = f"{where} is {number}, which has no JSON form; write None or a text in its place"
-            raise SerializationError(text, path=where)
+    found = _find_non_finite(value, _NULLS if json is None else from_json(json), path)
+    if found is not None:
+        where, number = found
+        text = f"{where} is {number}, which has no JSON form; write None or a text in its place"
+        raise SerializationError(text, path=where)
 
 
 def _has_non_finite(value: Any) -> bool:
@@ -234,21 +234,26 @@ def _has_non_finite(value: Any) -> bool:
     )
 
 
-def _values(written: Any) -> Sequence[Any]:
-    return list(written.values()) if hasattr(written, "values") else written
-
-
-def _non_finite(
-    parts: Iterable[tuple[object, object]], place: tuple[tuple[int, object], ...]
-) -> Iterator[tuple[tuple[tuple[int, object], ...], float]]:
-    for index, (part, given) in enumerate(parts):
-        if type(given) in _NEVER_NON_FINITE:
-            continue
-        inner = given.model_dump() if isinstance(given, BaseModel) else given
-        if not isinstance(inner, float):
-            yield from _non_finite(_parts(inner), (*place, (index, part)))
-        elif not math.isfinite(inner):
-            yield (*place, (index, part)), inner
+def _find_non_finite(
+    value: object, written: object, path: str
+) -> tuple[str, float] | None:
+    if isinstance(value, float):
+        is_lost = written is None or written is _NULLS or isinstance(written, float)
+        return (path, value) if is_lost and not math.isfinite(value) else None
+    if isinstance(value, BaseModel):
+        value = value.__pydantic_serializer__.to_python(value)
+    parts = _parts(value)
+    inner: Sequence[object] = [one for _, one in _parts(written)]
+    if written is _NULLS:
+        inner = [_NULLS] * len(parts)
+    if len(inner) != len(parts):
+        return None
+    for (part, one), in_json in zip(parts, inner, strict=True):
+        if type(one) not in _NEVER_NON_FINITE:
+            found = _find_non_finite(one, in_json, path + _part(part))
+            if found is not None:
+                return found
+    return None
 
 
 def _explain(value: object, path: str, reason: str) -> SerializationError:

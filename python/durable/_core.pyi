@@ -240,6 +240,9 @@ class Core:
     def join(self, ticket: int) -> None:
         """Ask for `Idle` once no run is queued, running or parked on a timer."""
 
+    def unjoin(self, ticket: int) -> None:
+        """Nobody waits under this ticket any more."""
+
     def advance(self, ticket: int, length_ms: int) -> None:
         """Move a virtual clock, deadline by deadline; `Idle` comes when it has arrived and nothing
         executes."""
@@ -275,9 +278,9 @@ class Core:
         """How far a source of events has got: the position of its last accepted batch."""
 
     def stats(self) -> dict[str, object]:
-        """Counts: `functions` {name: {queued, running, executing, parked, completed, failed, cancelled}},
-        `live`, `executing`, `timers`, `stale_reports`, `mailbox`, `outbox`, `now_ms`, `commits` {count,
-        bytes, turns, size_p50, size_p99, time_p50_us, time_p99_us}. Does not block."""
+        """Counts: `functions` {name: {queued, running, executing, completed, failed, cancelled, and
+        parked: {sleep, retry}}}, `live`, `executing`, `timers`, `stale_reports`, `mailbox`, `outbox`, `now_ms`,
+        `commits` {count, bytes, turns, size_p50, size_p99, time_p50_us, time_p99_us}. Does not block."""
 
     def close(self, grace_ms: int = 0) -> None:
         """Stop: no more work, wait up to `grace_ms` for reports of what executes (drain and submit

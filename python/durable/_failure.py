@@ -129,10 +129,9 @@ def misuse_of(call: Call, error: TypeError) -> UsageError | None:
     called, and the error is its own.
     """
     function: Any = call.function
-    own_code = getattr(inspect.unwrap(function), "__code__", None)
-    if any(
-        frame.f_code is own_code for frame, _ in traceback.walk_tb(error.__traceback__)
-    ):
+    own = [getattr(f, "__code__", None) for f in (function, inspect.unwrap(function))]
+    frames = traceback.walk_tb(error.__traceback__)
+    if any(frame.f_code in own for frame, _ in frames):
         return None
     try:
         signature = inspect.signature(function)

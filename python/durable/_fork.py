@@ -1,6 +1,7 @@
 """A forked child has no part in its parent's stores: it lets go of their files, and so of their locks.
 
 A lock belongs to the open file, which a child shares: one that outlives a killed parent would keep the store.
+Files of others that lie in a store's folder stay as they are.
 """
 
 from __future__ import annotations
@@ -11,24 +12,31 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 
-_STORES: Final[WeakKeyDictionary[object, str]] = WeakKeyDictionary()
+_FOLDERS: Final[WeakKeyDictionary[object, str]] = WeakKeyDictionary()
+#: What the store and its image keep locked, and all that the image has beside it.
+_OURS: Final = ("lock", "image.")
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 
 
 def watch(engine: object, store: str) -> None:
     """An engine of this process opens this store."""
-    _STORES[engine] = store
+    _FOLDERS[engine] = _folder_of(store)
+
+
+def forget(engine: object) -> None:
+    """It has closed it."""
+    _FOLDERS.pop(engine, None)
 
 
 def _leave_stores() -> None:
     """In the child. Descriptors keep their numbers, as what owns them may still close them."""
-    folders = tuple(_folder_of(store) + os.sep for store in _STORES.values())
-    if not folders or not _DESCRIPTORS.is_dir():
+    files = tuple(f + os.sep + name for f in _FOLDERS.values() for name in _OURS)
+    if not files or not _DESCRIPTORS.is_dir():
         return
     nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for link in list(_DESCRIPTORS.iterdir()):
         try:
-            is_of_store = str(link.readlink()).startswith(folders)
+            is_of_store = str(link.readlink()).startswith(files)
         except OSError:
             continue  # the one that the list was read with
         if is_of_store:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import time
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ._bridge import (
     ABANDON,
@@ -33,7 +34,6 @@ from ._bridge import (
 )
 from ._errors import DurableError, EngineClosed, NotFoundError
 from ._execution import LiveRun
-from ._pace import Pace
 from ._sending import Unheard
 from ._threads import ThreadDriver, Threads
 
@@ -44,6 +44,11 @@ if TYPE_CHECKING:
     from ._bridge import Report
     from ._context import SyncContext
     from ._function import Function
+
+_BATCH: Final = 1024
+#: So long a turn goes on taking work. What it has not handed over, a crash repeats: a process that dies again
+#: and again at the same slow step has kept the steps before it.
+_TURN_S: Final = 0.05
 
 
 class Worker:
@@ -82,7 +87,7 @@ class Worker:
         self._is_due = False
         self._is_closed = False
         self._backlog: list[Any] = []
-        self._pace = Pace()
+        self._until = 0.0  # a turn takes on nothing more after this
         self._tickets: dict[int, asyncio.Future[Any]] = {}
         self._last_ticket = 0
         self._watched: dict[str, list[asyncio.Future[tuple[str, bytes]]]] = {}
@@ -134,16 +139,16 @@ class Worker:
 
     def _turn_when_due(self) -> None:
         self._is_due = False
-        self._turn(follows=True)
+        self._turn()
 
-    def _turn(self, *, follows: bool = False) -> None:
+    def _turn(self) -> None:
         if self._is_closed:
             return
-        self._pace.begin(follows=follows)
+        self._until = time.monotonic() + _TURN_S
         self._decide()
         try:
             self._submit()
-            items = self._backlog or self._core.drain(self._pace.limit)
+            items = self._backlog or self._core.drain(_BATCH)
         except CoreError as error:
             self._take_poison((POISONED, error.kind, error.text))
             return
@@ -156,14 +161,14 @@ class Worker:
         except BaseException:
             self._schedule()  # or nothing would ever be taken again
             raise
-        self._pace.done += len(items)
         if items or self._marked or self._reports or not self._core.park():
             self._schedule()
 
     def _decide(self) -> None:
-        self._pace.done = min(len(self._marked), self._pace.limit)
-        for _ in range(self._pace.done):
+        for _ in range(len(self._marked)):
             self._marked.popleft().decide()
+            if time.monotonic() > self._until:
+                break
         if self._settled is not None and not self._let_finish():
             _settle(self._settled, None)
 
@@ -175,8 +180,10 @@ class Worker:
             for item in items:
                 done += 1
                 takers[item[0]](item)
+                if time.monotonic() > self._until:
+                    break
         finally:
-            if done < len(items):  # the process is told to end: keep the rest
+            if done < len(items):  # time is up, or the process is told to end
                 self._backlog = items[done:]
 
     def _submit(self) -> None:
@@ -306,7 +313,9 @@ class Worker:
                 ask(ticket)
             await asyncio.wait_for(future, timeout_s)
         finally:
-            self._tickets.pop(ticket, None)
+            if self._tickets.pop(ticket, None) is not None and self._failure is None:
+                with contextlib.suppress(CoreError):
+                    self._core.unjoin(ticket)
 
     async def ending_of(
         self, run_id: str, timeout_s: float | None = None
@@ -317,15 +326,14 @@ class Worker:
             NotFoundError: there is no such run.
             TimeoutError: it has not ended in time.
         """
-        future = self.watch(run_id)
+        future = self._watch(run_id)
         try:
             return await asyncio.wait_for(future, timeout_s)
         finally:
             if future.cancelled():
                 self._unwatch(run_id, future)
 
-    def watch(self, run_id: str) -> asyncio.Future[tuple[str, bytes]]:
-        """The same, for who waits in another way."""
+    def _watch(self, run_id: str) -> asyncio.Future[tuple[str, bytes]]:
         future: asyncio.Future[tuple[str, bytes]] = self.loop.create_future()
         self._check()
         if run_id not in self._watched:

@@ -58,6 +58,7 @@ class FakeCore:
         self.now = 1_000_000
         self.runs: dict[str, Run] = {}
         self.outbox: list[tuple[Any, ...]] = []
+        self.joins: set[int] = set()
         self.reports: list[tuple[Any, ...]] = []
         self.woken: list[str] = []
         self.retries = retries
@@ -120,6 +121,9 @@ class FakeCore:
         self._watched.difference_update(runs)
 
     # --- by hand
+
+    def unjoin(self, ticket: int) -> None:
+        self.joins.discard(ticket)
 
     def start(self, function: int = 0, name: str = "a", data: bytes = b"{}") -> str:
         run = self._start(function, (name, data, None, None, None, None))

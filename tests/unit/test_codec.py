@@ -12,10 +12,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_serializer
 
 import durable
-from durable._codec import codec_of, write_object, write_plain
+from durable._codec import codec_of, read_plain, write_object, write_plain
 
 
 class Model(BaseModel):
@@ -162,6 +162,23 @@ def test_a_null_or_its_name_in_a_text_is_no_such_number() -> None:
 def test_a_model_may_say_itself_how_such_a_number_is_written() -> None:
     made = codec(Spelled)
     assert math.isnan(made.read(made.write(Spelled(score=math.nan))).score)
+
+
+class Summed(BaseModel):
+    """What stands in its JSON is its own affair."""
+
+    scores: list[float]
+    worst: float | None = None
+
+    @field_serializer("scores", when_used="json")
+    def count(self, scores: list[float]) -> dict[str, int]:
+        """A list is written as an object."""
+        return {"n": len(scores)}
+
+
+def test_what_a_model_writes_instead_of_such_a_number_stays() -> None:
+    written = codec(Summed).write(Summed(scores=[1.0, math.nan]))
+    assert read_plain(written) == {"scores": {"n": 2}, "worst": None}
 
 
 @pytest.mark.parametrize("value", [Score(score=math.nan), {"score": math.nan}])

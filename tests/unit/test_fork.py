@@ -1,11 +1,11 @@
-"""A forked child lets go of the files of its parent's stores, and of no others."""
+"""A forked child lets go of what locks its parent's stores, and of nothing else."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from durable._fork import watch
+from durable._fork import forget, watch
 
 
 class Owner:
@@ -13,24 +13,42 @@ class Owner:
 
 
 @pytest.mark.parametrize("scheme", ["", "sled:", "redb:"])
-def test_a_child_has_only_what_is_outside_of_the_store(
-    tmp_path: Path, scheme: str
+def test_a_child_keeps_all_but_what_locks_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    (tmp_path / "store").mkdir()
-    paths = [tmp_path / "store" / "log", tmp_path / "store-2"]
-    both = [(path, os.open(path, os.O_RDWR | os.O_CREAT)) for path in paths]
+    folder = tmp_path / "store"
+    (folder / "image.sled").mkdir(parents=True)
+    ours = [folder / "lock", folder / "image.sled" / "db"]
+    others = [folder / "app.log", tmp_path / "store-2"]
+    files = {path: os.open(path, os.O_RDWR | os.O_CREAT) for path in (*ours, *others)}
+    monkeypatch.chdir(tmp_path)
     owner = Owner()
-    watch(owner, f"{scheme}{tmp_path / 'store'}")
+    watch(owner, f"{scheme}store")
+    monkeypatch.chdir("/")
+    assert kept_by_child(files) == set(others)
+    assert kept(files) == set(files), "the parent keeps its own"
+    forget(owner)
+    assert kept_by_child(files) == set(files), "nothing is open any more"
+
+
+def kept(files: dict[Path, int]) -> set[Path]:
+    return {
+        path
+        for path, file in files.items()
+        if os.path.samestat(path.stat(), os.fstat(file))
+    }
+
+
+def kept_by_child(files: dict[Path, int]) -> set[Path]:
+    reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        status = 1
         try:
-            status = 0 if [_is_open(*one) for one in both] == [False, True] else 2
+            os.write(writing, "\n".join(map(str, kept(files))).encode())
         finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
-    assert [_is_open(*one) for one in both] == [True, True], "the parent keeps its own"
-
-
-def _is_open(path: Path, descriptor: int) -> bool:
-    return os.path.samestat(path.stat(), os.fstat(descriptor))
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    told = os.read(reading, 100_000).decode()
+    os.close(reading)
+    return {Path(line) for line in told.splitlines()}

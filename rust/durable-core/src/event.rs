@@ -28,6 +28,8 @@ pub struct NewEvent {
     pub user_id: Option<String>,
     /// When it happened, if not now. In the future: its runs start then.
     pub ts: Option<Timestamp>,
+    /// When its runs start, where that is another moment than `ts`: time here may be ahead of the sender's.
+    pub starts_at: Option<Timestamp>,
     /// The version of its shape, opaque.
     pub version: Option<String>,
     /// Who it is about, JSON, opaque.

@@ -54,6 +54,7 @@ pub(crate) fn event(tuple: EventTuple<'_>) -> NewEvent {
         data: bytes(&data),
         user_id,
         ts: ts.map(Timestamp::from_millis),
+        starts_at: None,
         version,
         user: user.as_ref().map(bytes),
     }

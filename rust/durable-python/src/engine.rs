@@ -189,6 +189,10 @@ impl Core {
         self.engine()?.join(ticket).map_err(to_py)
     }
 
+    fn unjoin(&self, ticket: u64) -> PyResult<()> {
+        self.engine()?.unjoin(ticket).map_err(to_py)
+    }
+
     fn advance(&self, ticket: u64, length_ms: u64) -> PyResult<()> {
         self.engine()?.advance(ticket, Duration::from_millis(length_ms)).map_err(to_py)
     }

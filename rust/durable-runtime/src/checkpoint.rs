@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use durable_store::{Checkpointer, Frozen, View};
+use durable_store::{Checkpointer, Frozen, Spares, View};
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::Result;
@@ -66,18 +66,10 @@ impl Busy {
     }
 }
 
-/// What the thread is to do.
-pub(crate) enum Task {
-    /// Move this layer into the image.
-    Apply(Frozen),
-    /// Make room in the log before it is needed.
-    Prepare,
-}
-
 /// The shard's side: says when a layer is full.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
-    tasks: Sender<Task>,
+    tasks: Sender<Frozen>,
     view: Arc<View>,
     limit: usize,
 }
@@ -92,27 +84,30 @@ pub(crate) fn start(
     (Checkpoints { tasks: sender, view, limit }, move || run(&shared, checkpointer, &tasks))
 }
 
-/// Ends when the shard's thread and the committer's have ended.
+/// Ends when the shard's thread has ended.
 fn run(
     shared: &Shared,
     mut checkpointer: Checkpointer,
-    tasks: &Receiver<Task>,
+    tasks: &Receiver<Frozen>,
 ) -> Result<Checkpointer> {
-    while let Ok(task) = tasks.recv() {
-        match task {
-            Task::Apply(layer) => {
-                shared.synced.wait(layer.upto)?;
-                let done = checkpointer.run(layer)?;
-                if let Some(snapshot) = done.snapshot {
-                    let below = snapshot.min(done.applied).saturating_add(1);
-                    shared.trim_below.fetch_max(below, Ordering::AcqRel);
-                }
-                shared.busy.finish();
-            }
-            Task::Prepare => checkpointer.prepare()?,
+    while let Ok(layer) = tasks.recv() {
+        shared.synced.wait(layer.upto)?;
+        let done = checkpointer.run(layer)?;
+        if let Some(snapshot) = done.snapshot {
+            let below = snapshot.min(done.applied).saturating_add(1);
+            shared.trim_below.fetch_max(below, Ordering::AcqRel);
         }
+        shared.busy.finish();
     }
     Ok(checkpointer)
+}
+
+/// Makes room in the log whenever it is asked for. Ends when the committer's thread has ended.
+pub(crate) fn make_room(mut spares: Spares, asked: &Receiver<()>) -> Result<()> {
+    while asked.recv().is_ok() {
+        spares.prepare()?;
+    }
+    Ok(())
 }
 
 impl Checkpoints {
@@ -134,16 +129,11 @@ impl Checkpoints {
         }
     }
 
-    pub(crate) fn tasks(&self) -> Sender<Task> {
-        self.tasks.clone()
-    }
-
     fn begin(&self, shared: &Shared) {
         if !shared.busy.begin() {
             return;
         }
-        let sent =
-            self.view.freeze().is_some_and(|layer| self.tasks.send(Task::Apply(layer)).is_ok());
+        let sent = self.view.freeze().is_some_and(|layer| self.tasks.send(layer).is_ok());
         if sent {
             let (batch, leaving) = (None, Vec::new());
             shared.pipeline.put(Sealed { batch, leaving, is_urgent: true });

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use durable_store::{Log, Seq};
 
-use crate::checkpoint::Task;
 use crate::config::Sync;
 use crate::error::Result;
 use crate::outbox::Item;
@@ -22,7 +21,7 @@ pub(crate) struct Committer {
     sync: Sync,
     /// When what is written but not synced was written first.
     unsynced_since: Option<Instant>,
-    preparing: Sender<Task>,
+    preparing: Sender<()>,
     /// Bytes written since room was last asked for.
     unprepared: usize,
 }
@@ -37,7 +36,7 @@ impl Committer {
         shared: Arc<Shared>,
         log: Box<dyn Log>,
         sync: Sync,
-        preparing: Sender<Task>,
+        preparing: Sender<()>,
     ) -> Self {
         Self { shared, log, sync, unsynced_since: None, preparing, unprepared: 0 }
     }
@@ -118,7 +117,7 @@ impl Committer {
         if below > 0 {
             self.log.trim(below)?;
         }
-        if self.unprepared > PREPARE_EVERY && self.preparing.send(Task::Prepare).is_ok() {
+        if self.unprepared > PREPARE_EVERY && self.preparing.send(()).is_ok() {
             self.unprepared = 0;
         }
         Ok(())

@@ -27,8 +27,8 @@ impl Sync {
             (None, Some(number)) => (number, 1000),
             (None, None) => ("", 0),
         };
-        let millis = number.parse::<u64>().ok().filter(|number| (1..=60_000).contains(number));
-        let millis = millis.and_then(|number| number.checked_mul(factor));
+        let millis = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+        let millis = millis.filter(|millis| (1..=60_000).contains(millis));
         millis.map(|millis| Self::Every(Duration::from_millis(millis))).ok_or_else(|| {
             Error::new(
                 Kind::Invalid,

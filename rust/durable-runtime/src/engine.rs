@@ -219,6 +219,11 @@ impl Engine {
         self.post(Message::Join(ticket))
     }
 
+    /// Nobody waits under this ticket any more.
+    pub fn unjoin(&self, ticket: u64) -> Result<()> {
+        self.post(Message::Unjoin(ticket))
+    }
+
     /// Moves a virtual clock, deadline by deadline; [`crate::Item::Idle`] comes when it has arrived.
     pub fn advance(&self, ticket: u64, length: Duration) -> Result<()> {
         if !self.shared.clock.is_virtual() {

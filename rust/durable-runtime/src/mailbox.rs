@@ -21,6 +21,8 @@ pub(crate) enum Message {
     Unwatch(Vec<RunId>),
     /// Tell when no run is left that will go on by itself.
     Join(u64),
+    /// Whoever waited under this ticket no longer does.
+    Unjoin(u64),
     /// Move the virtual clock by so much, then tell.
     Advance(u64, Duration),
     /// The executor has forgotten these runs.
@@ -77,6 +79,7 @@ impl Message {
             | Self::Watch(_)
             | Self::Unwatch(_)
             | Self::Join(_)
+            | Self::Unjoin(_)
             | Self::Advance(..)
             | Self::Dropped(_)
             | Self::Reload(..)

@@ -138,6 +138,7 @@ impl ShardLoop {
                 self.watched.remove(run);
             }),
             Message::Join(ticket) => self.joins.push(ticket),
+            Message::Unjoin(ticket) => self.joins.retain(|one| *one != ticket),
             Message::Advance(ticket, length) => {
                 let from = self.advances.back().map_or(now, |(_, target)| *target);
                 self.advances.push_back((ticket, from.plus(length)));

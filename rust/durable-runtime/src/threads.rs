@@ -1,4 +1,4 @@
-//! The three threads of an engine: the shard's, the committer's, the checkpointer's.
+//! The threads of an engine: the shard's, the committer's, the checkpointer's, and one that makes room in the log.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +24,7 @@ pub(crate) struct Threads {
     shard: JoinHandle<Option<()>>,
     committer: JoinHandle<Option<Box<dyn Log>>>,
     checkpointer: JoinHandle<Option<Checkpointer>>,
+    room: JoinHandle<Option<()>>,
 }
 
 impl Threads {
@@ -33,13 +34,15 @@ impl Threads {
         (shard, log, checkpointer): (Shard, Box<dyn Log>, Checkpointer),
         config: &Config,
     ) -> Result<Self> {
+        let (asking, asked) = std::sync::mpsc::channel();
+        let spares = checkpointer.spares();
         let (checkpoints, checkpointing) = checkpoint::start(
             Arc::clone(shared),
             checkpointer,
             (Arc::clone(view), config.checkpoint_bytes),
         );
         let next_seq = log.next_seq();
-        let committer = Committer::new(Arc::clone(shared), log, config.sync, checkpoints.tasks());
+        let committer = Committer::new(Arc::clone(shared), log, config.sync, asking);
         let shard_loop = ShardLoop {
             shared: Arc::clone(shared),
             view: Arc::clone(view),
@@ -60,6 +63,7 @@ impl Threads {
         };
         Ok(Self {
             checkpointer: start("durable-image", shared, checkpointing)?,
+            room: start("durable-room", shared, move || checkpoint::make_room(spares, &asked))?,
             committer: start("durable-commit", shared, || committer.run())?,
             shard: start("durable-shard", shared, || shard_loop.run())?,
         })
@@ -74,6 +78,7 @@ impl Threads {
         shared.pipeline.close();
         let log = self.committer.join().ok().flatten();
         let _checkpointer = self.checkpointer.join().ok();
+        let _room = self.room.join().ok();
         shared.poison.check()?;
         if let Some(mut log) = log {
             log.close()?;

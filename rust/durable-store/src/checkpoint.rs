@@ -29,6 +29,19 @@ pub struct Checkpointer {
     pub(crate) poison: Poison,
 }
 
+/// Makes room in the log ahead of its writer, beside checkpoints, which may take long.
+#[derive(Debug)]
+pub struct Spares {
+    shelf: Arc<Shelf>,
+}
+
+impl Spares {
+    /// Makes a spare file where the log is busy and has none. For one thread at a time.
+    pub fn prepare(&mut self) -> Result<()> {
+        self.shelf.prepare()
+    }
+}
+
 /// What a run of the checkpointer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checkpointed {
@@ -52,7 +65,6 @@ impl Checkpointer {
     fn run_once(&mut self, frozen: &Frozen) -> Result<Checkpointed> {
         self.apply(frozen)?;
         let snapshot = if self.is_snapshot_due() { Some(self.take_snapshot()?) } else { None };
-        self.prepare()?;
         Ok(Checkpointed { applied: frozen.upto, snapshot })
     }
 
@@ -83,9 +95,9 @@ impl Checkpointer {
         Ok(seq)
     }
 
-    /// Makes room in the log ahead of its writer; cheap where there is enough.
-    pub fn prepare(&mut self) -> Result<()> {
-        self.shelf.prepare()
+    /// For the thread that makes room in the log.
+    pub fn spares(&self) -> Spares {
+        Spares { shelf: Arc::clone(&self.shelf) }
     }
 
     /// Writes the state up to the last run into one file, which is verified and can be restored; the batch

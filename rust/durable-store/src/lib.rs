@@ -29,7 +29,7 @@ mod snapshot;
 mod store;
 mod view;
 
-pub use checkpoint::{Checkpointed, Checkpointer};
+pub use checkpoint::{Checkpointed, Checkpointer, Spares};
 pub use error::{Result, StoreError};
 pub use image::{Census, Image, Item, Items, KeyChange, MemoryImage, RedbImage, SledImage};
 pub use log::{FileLog, Log, MemoryLog, Replay};

@@ -180,7 +180,7 @@ fn a_busy_log_goes_on_in_the_spare_file() {
     let roomy = Options { segment_bytes: 256 << 10, ..options(&disk) };
     let mut opened = Store::open(roomy).unwrap();
     (0..20).for_each(|_| append(&mut opened).unwrap());
-    opened.checkpointer.prepare().unwrap();
+    opened.checkpointer.spares().prepare().unwrap();
     let mut calls = Vec::new();
     for _ in 0..200 {
         let before = disk.calls();

@@ -52,7 +52,10 @@ impl Shard {
         for function in self.matching(&event.name) {
             let has_run = dedup.iter().any(|dedup| dedup.runs.iter().any(|(f, _)| *f == function));
             if !has_run {
-                runs.push((function, self.create_run(function, id, event.ts, turn)));
+                runs.push((
+                    function,
+                    self.create_run(function, id, event.starts_at.or(event.ts), turn),
+                ));
             }
         }
         if let Some(name) = sender {

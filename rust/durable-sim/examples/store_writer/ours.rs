@@ -78,7 +78,7 @@ fn apply(
     done: &Sender<Result<(), Failure>>,
 ) {
     for frozen in work {
-        let result = checkpointer.run(frozen).and_then(|_applied| checkpointer.prepare());
+        let result = checkpointer.run(frozen).and_then(|_applied| checkpointer.spares().prepare());
         let goes_on = result.is_ok();
         if done.send(result.map_err(Failure::from)).is_err() || !goes_on {
             return;
