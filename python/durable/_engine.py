@@ -37,7 +37,7 @@ from ._failure import read_error
 from ._fork import forget, watch
 from ._function import Function
 from ._reading import Events, Functions, Runs
-from ._sending import encode_events
+from ._sending import encode_events, tell_of_strays
 from ._setting import Place
 from ._worker import Worker
 
@@ -149,6 +149,7 @@ class Engine:
                 core.close()
                 raise
         self._closing = weakref.finalize(self, _close_quietly, core)
+        tell_of_strays(self.stats(), self._functions)
         for app in self.apps:
             app.use_engine(self)
         return self

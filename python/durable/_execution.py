@@ -252,7 +252,7 @@ class LiveRun:
         """A step's function has returned or raised."""
         if op[0] == STEP_ERROR:
             call.data = None
-            tell(self, f"step '{call.name}'", op[2])
+            tell(self, f"step '{call.name}'", op[2:], attempt=call.attempt)
         if call.epoch is not None:
             epoch, call.epoch = call.epoch, None
             if epoch >= 0:
@@ -280,9 +280,9 @@ class LiveRun:
 
     def fail(self, error: BaseException) -> None:
         """The handler raised."""
-        data = write_error(error)
-        tell(self, "the handler", data)
-        self._end_with((RUN_ERROR, data, retry_of(error)))
+        failure = (write_error(error), retry_of(error))
+        tell(self, "the handler", failure, attempt=self.attempt)
+        self._end_with((RUN_ERROR, *failure))
 
     def _end_with(self, op: Op) -> None:
         if self.is_dropped:

@@ -26,6 +26,7 @@ from ._errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
 _LOGGER: Final = logging.getLogger("durable.failures")
 MAX_STACK_CHARS: Final = 8_000
 MAX_MESSAGE_CHARS: Final = 16_000
@@ -47,7 +48,7 @@ class Run(Protocol):
     @property
     def id(self) -> str: ...
     @property
-    def function(self) -> Named: ...
+    def function(self) -> Function: ...
 
 
 class Call(Protocol):
@@ -61,11 +62,20 @@ class Call(Protocol):
     def function(self) -> Callable[..., Any] | None: ...
 
 
-class Named(Protocol):
-    """What has an id."""
+class Tries(Protocol):
+    """How often something is tried again."""
+
+    @property
+    def count(self) -> int: ...
+
+
+class Function(Protocol):
+    """Whose code it is."""
 
     @property
     def id(self) -> str: ...
+    @property
+    def retries(self) -> Tries: ...
 
 
 def write_error(error: BaseException) -> bytes:
@@ -87,17 +97,29 @@ def write_error(error: BaseException) -> bytes:
         return orjson.dumps(clean)
 
 
-def tell(run: Run, who: str, json: bytes) -> None:
-    """Log a failure when it happens: of those that are tried again the store keeps none."""
+def tell(
+    run: Run, who: str, failure: tuple[bytes, int | None], *, attempt: int
+) -> None:
+    """Log a failure when it happens: of those that are tried again the store keeps none.
+
+    `failure` is the error's JSON and when it is tried again, as in the op that reports it.
+    """
     if _LOGGER.isEnabledFor(logging.WARNING):
+        json, retry = failure
         error = read_error(json)
+        tries = run.function.retries.count + 1
+        is_last = retry == NEVER or attempt + 1 >= tries
+        what_next = "it is not tried again" if is_last else "it is tried again"
         _LOGGER.warning(
-            "function '%s', run %s: %s failed: %s: %s",
+            "function '%s', run %s: %s failed: %s: %s (try %d of %d: %s)",
             run.function.id,
             run.id,
             who,
             error["name"],
             error["message"],
+            attempt + 1,
+            tries,
+            what_next,
         )
 
 

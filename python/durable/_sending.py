@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from ._codec import write_object, write_plain
@@ -81,3 +81,15 @@ def _encode(event: Event[Any]) -> NewEvent:
         raise EventRefused(text)
     user = None if event.user is None else write_plain(event.user, "user")
     return (name, data, event.id, event.ts, event.v, user)
+
+
+def tell_of_strays(stats: Mapping[str, Any], known: Container[str]) -> None:
+    """Runs of functions that no app of an engine has wait for ever: somebody is to know."""
+    for name, one in stats["functions"].items():
+        count = one["queued"] + one["running"] + sum(one["parked"].values())
+        if count and name not in known:
+            text = (
+                "function '%s' has unfinished runs (%d), and no app of this engine has the function: "
+                "they wait until it is back under this id"
+            )
+            _LOGGER.warning(text, name, count)

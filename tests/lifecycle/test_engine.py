@@ -277,7 +277,7 @@ async def test_a_step_cut_off_by_the_end_is_executed_again(world: Any) -> None:
 
 
 async def test_a_function_that_is_gone_keeps_its_runs_until_it_returns(
-    world: Any,
+    world: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def slow(ctx: durable.Context) -> str:
         await ctx.step.sleep("rest", "1h")
@@ -290,6 +290,7 @@ async def test_a_function_that_is_gone_keeps_its_runs_until_it_returns(
     await world.restart()
     await world.engine.advance("2h")
     assert (await world.get(run_id)).status != "completed"
+    assert "function 'slow' has unfinished runs (1), and no app" in caplog.text
     world.function(slow, on="test/start")
     await world.restart()
     await world.settle()

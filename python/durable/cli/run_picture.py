@@ -14,7 +14,7 @@ from .timeline import Bar, draw, style_of
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from durable._views import Run, Step
+    from durable._views import ErrorInfo, Run, Step
 
 _RESULT_WIDTH = 400
 _SHORT_WAIT_MS = 1
@@ -82,11 +82,19 @@ def _times(run: Run, now_ms: int) -> Text:
     return Text(f"{line}\nstarted by event {', '.join(run.event_ids)}", style="dim")
 
 
+def _stack_of(run: Run, error: ErrorInfo) -> str:
+    """Where it was raised: inside the step, where a step's error ended the run."""
+    errors = [step.error for step in run.steps.values() if step.error is not None]
+    own = [one.stack for one in errors if one.stack and one.message == error.message]
+    return own[-1] if own else error.stack
+
+
 def _outcome(run: Run) -> Text:
     if run.error is not None:
         text = Text(str(run.error), style="red")
-        if run.error.stack:
-            text.append(f"\n{run.error.stack.rstrip()}", style="dim")
+        stack = _stack_of(run, run.error)
+        if stack:
+            text.append(f"\n{stack.rstrip()}", style="dim")
         if run.error.code:
             text.append(f"\nmore: durable explain {run.error.code}", style="dim")
         return text

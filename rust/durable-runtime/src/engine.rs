@@ -372,9 +372,13 @@ fn place(store: &str) -> Result<Options> {
         Some(("redb", path)) => (path, ImageKind::Redb),
         Some(_) | None => (store, ImageKind::Sled),
     };
-    let has_scheme = path.split_once("://").is_some();
+    let scheme = path.split_once(':').map(|(scheme, _)| scheme);
+    let has_scheme = scheme.is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()));
     if path.is_empty() || has_scheme {
-        let text = format!("store '{store}': write a path, 'sled:PATH', 'redb:PATH' or 'memory:'");
+        let text = format!(
+            "store '{store}': write a path, 'sled:PATH', 'redb:PATH' or 'memory:'; a folder of that name is \
+             './{store}'"
+        );
         return Err(Error::new(Kind::Location, text));
     }
     Ok(Options::folder(path, kind))

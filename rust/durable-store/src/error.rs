@@ -102,11 +102,22 @@ impl StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Locked { folder, holder } => write!(
-                f,
-                "the store {} is open in another process ({holder}); stop that one first, or use another folder",
-                folder.display()
-            ),
+            Self::Locked { folder, holder } => {
+                let folder = folder.display();
+                if holder.starts_with(&format!("process {} on ", std::process::id())) {
+                    write!(
+                        f,
+                        "the store {folder} is open in this process already ({holder}); one engine has a \
+                         store: use that one, close it first, or use another folder"
+                    )
+                } else {
+                    write!(
+                        f,
+                        "the store {folder} is open in another process ({holder}); stop that one first, or \
+                         use another folder"
+                    )
+                }
+            }
             Self::Corrupt { file, offset, why } => write!(
                 f,
                 "{} is damaged at byte {offset}: {why}; nothing was changed. Copy the folder, then see \
@@ -115,7 +126,7 @@ impl fmt::Display for StoreError {
             ),
             Self::Io { call, file, source } => write!(
                 f,
-                "{call} on {} failed: {source}; the store stopped and must be opened again",
+                "{call} on {} failed: {source}; nothing is acknowledged from there on: see to it, then open the store again",
                 file.display()
             ),
             Self::Full { call, file } => write!(
