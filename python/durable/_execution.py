@@ -1,9 +1,8 @@
 """One run's code, alive in this process: what it has asked for, what it knows, what it reports.
 
-The life of a stretch of code: work comes (`take_work`), the handler runs to its next step (`begin`), at the
-end of the pass it is decided how that step executes (`decide`), it executes and is reported
-(`report_step`), the report is confirmed (`take_confirmation`), the handler goes on. When everything waits the
-run parks: it gives its slot back, and stays as it is until more work comes.
+The life of a stretch of code: work comes (`take_work`), the handler runs to its next step (`begin`), at the end of
+the pass it is decided how that step executes (`decide`), it is reported (`report_step`), that is confirmed
+(`take_confirmation`), the handler goes on. When everything waits the run parks: it gives its slot back, and stays.
 """
 
 from __future__ import annotations
@@ -229,7 +228,7 @@ class LiveRun:
             self.mark()
 
     def lose(self, call: StepCall[Any]) -> None:
-        """Nobody awaits this step any more."""
+        """Nobody awaits this step. Where the code failed, or the process ends, it is offered again."""
         if self.is_dropped:
             return
         self.unawaited.pop(call.name, None)
@@ -240,11 +239,8 @@ class LiveRun:
                 self.inline = None
             if call in self.ready:
                 self.ready.remove(call)
-            # whoever ends the process cancels all tasks: that is not the code's own wish
-            is_kept = self.worker.is_draining
             has_failed = self.ending is not None and self.ending[0] == RUN_ERROR
-            # where it failed, the engine offers it again
-            if call.epoch is not None and not has_failed and not is_kept:
+            if call.epoch is not None and not (has_failed or self.worker.is_ending()):
                 self._report_lost(call.name, call.epoch)
             self.mark()
 
@@ -279,10 +275,14 @@ class LiveRun:
         self._end_with((RUN_COMPLETE, data))
 
     def fail(self, error: BaseException) -> None:
-        """The handler raised."""
-        failure = (write_error(error), retry_of(error))
-        tell(self, "the handler", failure, attempt=self.attempt)
-        self._end_with((RUN_ERROR, *failure))
+        """The handler raised. What the end of the process called off begins anew at the next start."""
+        if isinstance(error, asyncio.CancelledError) and self.worker.is_ending():
+            self.drop()
+            self.worker.forget(self, is_live=True)
+        else:
+            failure = (write_error(error), retry_of(error))
+            tell(self, "the handler", failure, attempt=self.attempt)
+            self._end_with((RUN_ERROR, *failure))
 
     def _end_with(self, op: Op) -> None:
         if self.is_dropped:

@@ -23,6 +23,10 @@ class Home(StepHome, Protocol[RunT]):
     forgets: bool
     is_draining: bool
 
+    def is_ending(self) -> bool:
+        """True once nothing new is begun: what is cancelled then is not the code's own wish."""
+        ...
+
     def mark(self, run: RunT) -> None:
         """Have it decide at the end of the pass."""
         ...

@@ -93,6 +93,7 @@ class Worker:
         self._watched: dict[str, list[asyncio.Future[tuple[str, bytes]]]] = {}
         self._failure: DurableError | None = None
         self.is_draining = False
+        self._owner: asyncio.Task[Any] | None = None  # who opened it, and will close it
         self._settled: asyncio.Future[None] | None = None
         self._takers: dict[int, Callable[[Any], None]] = {
             ACCEPTED: self._take_answer,
@@ -114,6 +115,7 @@ class Worker:
 
     def open(self) -> None:
         """Begin to be woken."""
+        self._owner = asyncio.current_task()
         self.loop.add_reader(self._core.fileno(), self._turn)
         self._schedule()
 
@@ -131,6 +133,11 @@ class Worker:
         self._threads.close()
         text = "the engine was closed before it answered; what it had acknowledged is on disk"
         self._fail_callers(EngineClosed(text))
+
+    def is_ending(self) -> bool:
+        """True once the engine is to be closed, or who would close it is called off."""
+        is_called_off = self._owner is not None and self._owner.cancelling() > 0
+        return self.is_draining or is_called_off
 
     def _schedule(self) -> None:
         if not self._is_due and not self._is_closed:

@@ -73,3 +73,41 @@ async def test_a_child_that_outlives_its_killed_parent_does_not_keep_the_store(
             assert engine.is_open()
     finally:
         os.kill(child, signal.SIGKILL)
+
+
+async def test_parallel_steps_that_the_end_of_the_process_cancels_are_kept(
+    world: Any,
+) -> None:
+    """As `asyncio.run` ends: all tasks are cancelled at once, and the engine closes only then, in its own time."""
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    async def work(number: int) -> int:
+        begun.set()
+        await gate.wait()
+        return number
+
+    async def handler(ctx: durable.Context) -> list[int]:
+        steps = (ctx.step.run(f"work {n}", work, n) for n in range(3))
+        return await asyncio.gather(*steps)
+
+    async def serve() -> None:
+        await world.open()
+        try:
+            await world.engine.send(durable.Event("test/start"))
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(10):
+                await asyncio.sleep(0)  # noqa: TID251  # passes of the loop
+            await world.close()
+
+    world.function(handler, on="test/start")
+    serving = asyncio.create_task(serve())
+    await begun.wait()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+    gate.set()
+    await world.open()
+    await world.settle()
+    (run,) = await world.engine.runs.list()
+    assert (run.status, run.result) == ("completed", [0, 1, 2])
