@@ -30,12 +30,15 @@ ARROWS: dict[str, set[str]] = {
 }
 #: What the core may be built on: plain data, no I/O, no clock, no threads.
 CORE_DEPENDENCIES = {
+    "base64",
     "bytes",
     "hashbrown",
+    "jiff",
     "lz4_flex",
     "postcard",
     "rustc-hash",
     "serde",
+    "serde_json",
     "ulid",
 }
 FIRST_LINE = {

@@ -20,6 +20,7 @@ mod command;
 mod effect;
 pub mod write;
 
+mod expr;
 pub mod flow;
 mod map;
 
@@ -30,6 +31,7 @@ pub use effect::{Answer, Effect, Refusal, Work};
 pub use event::{
     DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, MAX_NAME_BYTES, NewEvent,
 };
+pub use expr::{EventView, Expression, FieldPath, Given, Key, Mistake, Scope};
 pub use flow::backoff::Backoff;
 pub use function::{FunctionRecord, FunctionSpec};
 pub use id::{Epoch, EventId, FunctionId, RunId, Ticket};

@@ -1,0 +1,60 @@
+//! What is wrong in an expression's text, and where.
+
+use std::fmt;
+
+/// Why a text is no expression. Shown: the message, the line, and carets under the place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// What is wrong, and what would do.
+    pub message: String,
+    /// Where it is, in bytes from the text's beginning.
+    pub at: usize,
+    /// How many bytes it takes; 0 at the text's end.
+    pub length: usize,
+    text: String,
+}
+
+impl Mistake {
+    pub(super) fn new(text: &str, (at, end): (usize, usize), message: impl Into<String>) -> Self {
+        let length = end.saturating_sub(at);
+        Self { message: message.into(), at, length, text: text.to_owned() }
+    }
+
+    /// The line with the place, and where in it the place begins, in bytes.
+    fn line(&self) -> (&str, usize) {
+        let before = self.text.get(..self.at).unwrap_or(&self.text);
+        let start = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));
+        let line = self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or("");
+        (line, self.at.saturating_sub(start))
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.text.is_empty() {
+            return f.write_str(&self.message);
+        }
+        let (line, column) = self.line();
+        let (before, rest) = line.split_at_checked(column).unwrap_or((line, ""));
+        let marked = rest.get(..self.length).unwrap_or(rest).chars().count().max(1);
+        let indent = before.chars().count();
+        write!(f, "{}\n  {line}\n  {:indent$}{:^<marked$}", self.message, "", "")
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn carets_stand_under_the_place_whatever_stands_before_it() {
+        let mistake = Mistake::new("größe &\n 'ü' = 1", (16, 17), "write ==");
+        assert_eq!(mistake.to_string(), "write ==\n   'ü' = 1\n       ^");
+        let mistake = Mistake::new("a &&", (4, 4), "a value is missing");
+        assert_eq!(mistake.to_string(), "a value is missing\n  a &&\n      ^");
+        let mistake = Mistake::new("evnt.id", (0, 4), "unknown");
+        assert_eq!(mistake.to_string(), "unknown\n  evnt.id\n  ^^^^");
+    }
+}
