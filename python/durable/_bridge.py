@@ -7,6 +7,8 @@ from durable._core import (
     Core as Core,
     CoreError as CoreError,
     __version__ as __version__,
+    check_expression as check_expression,
+    expression_paths as expression_paths,
     store_backup as store_backup,
     store_check as store_check,
     store_restore as store_restore,

@@ -22,6 +22,8 @@ __all__ = [
     "Core",
     "CoreError",
     "__version__",
+    "check_expression",
+    "expression_paths",
     "store_backup",
     "store_check",
     "store_restore",
@@ -285,6 +287,17 @@ class Core:
     def close(self, grace_ms: int = 0) -> None:
         """Stop: no more work, wait up to `grace_ms` for reports of what executes (drain and submit
         go on from the loop's thread), commit, end the threads. Blocks; safe to call twice."""
+
+def check_expression(
+    text: str, scope: Literal["event", "async"], *, plain: bool = False
+) -> tuple[str, int, int] | None:
+    """What is wrong with an expression: the message, where it is and how long, in characters. None: nothing.
+
+    The scope says which variables there are: `event`, or also `async`. `plain` refuses macros.
+    """
+
+def expression_paths(text: str) -> list[tuple[str, int, int]]:
+    """Each field an expression reads, as in `event.data.customer_id`, where it stands and how long, in characters."""
 
 def store_check(store: str) -> str:
     """Verify a store that nobody has open; a JSON object that says what was found."""

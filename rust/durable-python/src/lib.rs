@@ -3,19 +3,22 @@
 mod convert;
 mod engine;
 mod error;
+mod expression;
 mod items;
 mod reads;
 mod upkeep;
 
 use pyo3::prelude::*;
 
-/// One object, one exception, three functions; see `_core.pyi`.
+/// One object, one exception, five functions; see `_core.pyi`.
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("CoreError", error::class(py)?)?;
     module.add_class::<engine::Core>()?;
+    module.add_function(wrap_pyfunction!(expression::check_expression, module)?)?;
+    module.add_function(wrap_pyfunction!(expression::expression_paths, module)?)?;
     module.add_function(wrap_pyfunction!(upkeep::store_check, module)?)?;
     module.add_function(wrap_pyfunction!(upkeep::store_backup, module)?)?;
     module.add_function(wrap_pyfunction!(upkeep::store_restore, module)?)?;

@@ -1,0 +1,35 @@
+//! Expressions as the decorators check them: places are counted in characters, as Python does.
+
+use durable_core::{Expression, Scope};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// A mistake or a path: its text, where it is, and how long.
+type Place = (String, usize, usize);
+
+/// What is wrong with an expression; None where nothing is.
+#[pyfunction]
+#[pyo3(signature = (text, scope, *, plain = false))]
+pub(crate) fn check_expression(text: &str, scope: &str, plain: bool) -> PyResult<Option<Place>> {
+    let scope = match scope {
+        "event" => Scope::Event,
+        "async" => Scope::EventAndAsync,
+        _ => return Err(PyValueError::new_err("the scope is 'event' or 'async'")),
+    };
+    let compile = if plain { Expression::compile_plain } else { Expression::compile };
+    let mistake = compile(text, scope).err();
+    Ok(mistake.map(|mistake| in_characters(text, mistake.message, mistake.at, mistake.length)))
+}
+
+/// Each field that an expression reads, in the text's order; nothing where it is wrong.
+#[pyfunction]
+pub(crate) fn expression_paths(text: &str) -> Vec<Place> {
+    let Ok(expression) = Expression::compile(text, Scope::EventAndAsync) else { return Vec::new() };
+    let paths = expression.paths().into_iter();
+    paths.map(|path| in_characters(text, path.path, path.at, path.length)).collect()
+}
+
+fn in_characters(text: &str, what: String, at: usize, length: usize) -> Place {
+    let count = |from: usize, to: usize| text.get(from..to).map_or(0, |part| part.chars().count());
+    (what, count(0, at), count(at, at.saturating_add(length)))
+}
