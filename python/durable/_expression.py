@@ -1,0 +1,103 @@
+"""CEL expressions in settings, checked where they are written: the engine's own parser, and the declared model."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import BaseModel
+
+from ._bridge import check_expression, expression_paths
+from ._errors import ConfigError
+
+
+if TYPE_CHECKING:
+    from ._setting import Place
+
+
+_DATA: Final = "event.data."
+_ACCEPTED: Final = (
+    "a CEL expression, as in \"event.data.plan == 'pro' && event.data.amount > 100\""
+)
+
+
+def check(
+    place: Place,
+    text: object,
+    model: object = None,
+    *,
+    scope: Literal["event", "async"] = "event",
+    plain: bool = False,
+) -> str:
+    """A CEL expression that was given here.
+
+    Args:
+        place: where it stands.
+        text: what was given.
+        model: what the event's type declares. Where that is a pydantic model, the fields of `event.data` that
+            are read must be its own.
+        scope: `event`, or `async` where `async` is known too.
+        plain: True where macros (`has`, `exists`, ...) are refused, as in `cancel_on`.
+
+    Raises:
+        ConfigError: it is none, or it reads a field that the model has not.
+    """
+    if not isinstance(text, str):
+        reason = f"is of type {type(text).__name__}"
+        raise place.error(text, reason, _ACCEPTED)
+    mistake = check_expression(text, scope, plain=plain)
+    if mistake is not None:
+        raise _error(place, text, mistake)
+    names = _names(model)
+    if names is not None:
+        for read in expression_paths(text):
+            _check_path(place, text, read, names=names)
+    return text
+
+
+def _names(model: object) -> list[str] | None:
+    """The fields a model's data may have; None where it may have any."""
+    if not isinstance(model, type) or not issubclass(model, BaseModel):
+        return None
+    if model.model_config.get("extra") == "allow":
+        return None
+    names = [*model.model_fields, *model.model_computed_fields]
+    for field in model.model_fields.values():
+        names += [
+            name
+            for name in (field.alias, field.serialization_alias)
+            if name is not None
+        ]
+    return list(dict.fromkeys(names))
+
+
+def _check_path(
+    place: Place, text: str, read: tuple[str, int, int], *, names: list[str]
+) -> None:
+    path, at, length = read
+    if not path.startswith(_DATA):
+        return
+    name = path.removeprefix(_DATA).split(".", 1)[0].split("[", 1)[0]
+    if name in names:
+        return
+    close = get_close_matches(name, names, n=1)
+    hint = (
+        f"did you mean {_DATA}{close[0]}?"
+        if close
+        else f"its data has {', '.join(names) or 'no fields'}"
+    )
+    raise _error(place, text, (f"the event has no {_DATA}{name}: {hint}", at, length))
+
+
+def _error(place: Place, text: str, mistake: tuple[str, int, int]) -> ConfigError:
+    """The error to raise: what is wrong, the line, and carets under the place."""
+    reason, at, length = mistake
+    start = text.rfind("\n", 0, at) + 1
+    line = text[start:].split("\n", 1)[0]
+    column = at - start
+    carets = "^" * max(1, min(length, len(line) - column))
+    lines = [f"{place.owner}: {place.argument}: {reason}"]
+    if text.strip():
+        lines += [f"    {line}", f"    {' ' * column}{carets}"]
+    lines.append(f"  accepted: {_ACCEPTED}")
+    return ConfigError("\n".join(lines))
