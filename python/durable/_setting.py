@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from ._duration import ACCEPTED, Duration, DurationError, to_ms
 from ._errors import ConfigError
+
+
+T = TypeVar("T")
 
 
 class Place:
@@ -18,6 +23,14 @@ class Place:
     def at(self, argument: str) -> Place:
         """The same owner's other argument."""
         return Place(self.owner, argument)
+
+    def within(self, name: str) -> Place:
+        """A part of this argument, as in `throttle.limit`."""
+        return Place(self.owner, f"{self.argument}.{name}")
+
+    def item(self, index: int) -> Place:
+        """One of this argument's list, as in `concurrency[1]`."""
+        return Place(self.owner, f"{self.argument}[{index}]")
 
     def error(
         self,
@@ -42,12 +55,39 @@ class Place:
         Raises:
             ConfigError: it is none.
         """
+        return self._read_ms(value, ACCEPTED)
+
+    def duration_between_ms(self, value: Duration, least: str, most: str) -> int:
+        """Milliseconds of a duration that was given here, from `least` to `most`, as in `"1ms"`, `"7d"`.
+
+        Raises:
+            ConfigError: it is none, or out of range.
+        """
+        accepted = f"from {least} to {most}: {ACCEPTED}"
+        ms = self._read_ms(value, accepted)
+        if not to_ms(least) <= ms <= to_ms(most):
+            reason = "is too short" if ms < to_ms(least) else "is too long"
+            raise self.error(value, reason, accepted)
+        return ms
+
+    def _read_ms(self, value: Duration, accepted: str) -> int:
         try:
             return to_ms(value)
         except DurationError as error:
             raise self.error(
-                value, str(error), ACCEPTED, position=error.position
+                value, str(error), accepted, position=error.position
             ) from None
+
+    def instance(self, value: object, kind: type[T], accepted: str) -> T:
+        """A value of this type that was given here.
+
+        Raises:
+            ConfigError: it is of another.
+        """
+        if not isinstance(value, kind):
+            reason = f"is of type {type(value).__name__}"
+            raise self.error(value, reason, accepted)
+        return value
 
     def whole_number(self, value: object, least: int, most: int) -> int:
         """A whole number from `least` to `most` that was given here.
