@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeGuard, cast
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 from typing_extensions import TypeVar, override
 
+from ._cel import check_expression
 from ._errors import ConfigError
 from ._setting import Place
 
@@ -135,12 +136,27 @@ class EventType(Generic[DataT]):
 
 
 class On(Generic[DataT]):
-    """A trigger: the event that starts a run."""
+    """A trigger: the event that starts a run.
 
-    __slots__ = ("event",)
+    Args:
+        event: its type, or its name; a `*` at the end stands for any ending.
+        if_: CEL over the event, as in `"event.data.total_cents > 1000"`: one for which it is not true starts
+            nothing. By default each does.
 
-    def __init__(self, event: EventType[DataT] | str) -> None:
+    Raises:
+        ConfigError: out of `app.function`, naming the function, where it is no event or no expression.
+    """
+
+    __slots__ = ("event", "if_")
+
+    def __init__(self, event: EventType[DataT] | str, if_: str | None = None) -> None:
         self.event = event
+        self.if_ = if_
+
+    @override
+    def __repr__(self) -> str:
+        condition = "" if self.if_ is None else f", if_={self.if_!r}"
+        return f"On({self.event!r}{condition})"
 
 
 def make_event(name: str, data: DataT, **envelope: Any) -> Event[DataT]:
@@ -197,7 +213,10 @@ def read_triggers(place: Place, given: object) -> dict[str, EventType[Any] | Non
         name, kind = _read_trigger(place, one)
         if name in triggers:
             reason = f"has the trigger '{name}' twice"
-            raise place.error(given, reason, "each trigger once")
+            accepted = (
+                "each event once; join conditions in one, as in On(event, if_='a || b')"
+            )
+            raise place.error(given, reason, accepted)
         triggers[name] = kind
     if len(triggers) > MAX_TRIGGERS:
         reason = f"has {len(triggers)} triggers"
@@ -210,6 +229,22 @@ def read_triggers(place: Place, given: object) -> dict[str, EventType[Any] | Non
             "1 to 10 triggers; leave `on` out where only invoke starts it",
         )
     return triggers
+
+
+def read_conditions(place: Place, given: object) -> dict[str, str]:
+    """The `if_` of those of a decorator's triggers that have one, by the event's name.
+
+    Raises:
+        ConfigError: one is no expression.
+    """
+    listed = given if _is_list(given) else [given]
+    conditions: dict[str, str] = {}
+    for index, one in enumerate(listed):
+        if _is_on(one) and one.if_ is not None:
+            at = place.item(index) if _is_list(given) else place
+            name = one.event if isinstance(one.event, str) else one.event.name
+            conditions[name] = check_expression(at.within("if_"), one.if_)
+    return conditions
 
 
 def _is_list(given: object) -> TypeGuard[list[object]]:

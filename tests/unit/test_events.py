@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 import durable
-from durable._events import is_event, make_event, read_triggers
+from durable._events import is_event, make_event, read_conditions, read_triggers
 from durable._setting import Place
 
 
@@ -97,6 +97,56 @@ def test_triggers_are_names_types_and_lists_of_them() -> None:
 def test_triggers_that_cannot_be_are_refused_with_their_place(given: Any) -> None:
     with pytest.raises(durable.ConfigError, match="function 'f': on="):
         read(given)
+
+
+def conditions(given: Any) -> dict[str, str]:
+    return read_conditions(Place("function 'f'", "on"), given)
+
+
+def test_a_trigger_may_have_a_condition() -> None:
+    assert conditions(None) == {}
+    assert conditions(durable.On("a")) == {}
+    assert conditions(durable.On(order_placed, "event.data.cents > 5")) == {
+        "shop/order.placed": "event.data.cents > 5"
+    }
+    assert conditions(["a", durable.On("b/*", if_="event.data.x")]) == {
+        "b/*": "event.data.x"
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (durable.On("a", if_=" "), "on.if_=' ' is empty"),
+        (["b", durable.On("a", if_=Any)], "on[1].if_=typing.Any is of type"),
+    ],
+)
+def test_a_condition_that_is_none_is_refused_with_its_place(
+    given: Any, shown: str
+) -> None:
+    with pytest.raises(durable.ConfigError) as caught:
+        conditions(given)
+    first, second = str(caught.value).splitlines()
+    assert first.startswith(f"function 'f': {shown}")
+    assert (
+        second
+        == '  accepted: a CEL expression over the event, as in "event.data.customer_id"'
+    )
+
+
+def test_a_trigger_shows_what_was_written() -> None:
+    assert repr(durable.On("a")) == "On('a')"
+    assert repr(durable.On("a", "event.data.x")) == "On('a', if_='event.data.x')"
+
+
+def test_two_conditions_on_one_event_are_to_be_joined() -> None:
+    given = [durable.On("a", "event.data.x"), durable.On("a", "event.data.y")]
+    with pytest.raises(durable.ConfigError) as caught:
+        read(given)
+    assert str(caught.value) == (
+        "function 'f': on=[On('a', if_='event.data.x'), On('a', if_='event.data.y')] has the trigger 'a' twice\n"
+        "  accepted: each event once; join conditions in one, as in On(event, if_='a || b')"
+    )
 
 
 def test_a_misplaced_star_is_pointed_at() -> None:
