@@ -37,7 +37,18 @@ if TYPE_CHECKING:
         UsageError as UsageError,
     )
     from ._events import Event as Event, EventType as EventType, On as On
-    from ._flow import Backoff as Backoff, Retries as Retries
+    from ._flow import (
+        Backoff as Backoff,
+        Batch as Batch,
+        Concurrency as Concurrency,
+        Debounce as Debounce,
+        Priority as Priority,
+        RateLimit as RateLimit,
+        Retries as Retries,
+        Singleton as Singleton,
+        Throttle as Throttle,
+        Timeouts as Timeouts,
+    )
     from ._function import Function as Function
     from ._views import (
         ErrorInfo as ErrorInfo,
@@ -51,8 +62,11 @@ _PLACES: Final = {
     "__version__": "_bridge",
     "App": "_app",
     "Backoff": "_flow",
+    "Batch": "_flow",
+    "Concurrency": "_flow",
     "ConfigError": "_errors",
     "Context": "_context",
+    "Debounce": "_flow",
     "DurableError": "_errors",
     "Engine": "_engine",
     "EngineClosed": "_errors",
@@ -72,18 +86,23 @@ _PLACES: Final = {
     "NotFoundError": "_errors",
     "On": "_events",
     "PayloadTooLarge": "_errors",
+    "Priority": "_flow",
+    "RateLimit": "_flow",
     "ReceivedEvent": "_views",
     "Retries": "_flow",
     "RetryAfterError": "_errors",
     "Run": "_views",
     "RunCancelled": "_errors",
     "SerializationError": "_errors",
+    "Singleton": "_flow",
     "Step": "_views",
     "StepError": "_errors",
     "StepNotAwaitedError": "_errors",
     "StoreError": "_errors",
     "StoreLocked": "_errors",
     "SyncContext": "_context",
+    "Throttle": "_flow",
+    "Timeouts": "_flow",
     "UsageError": "_errors",
     "step": "_decorator",
 }

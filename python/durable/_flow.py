@@ -1,10 +1,10 @@
-"""Settings that say when and how often a function's code runs: `Retries`, `Backoff`."""
+"""What a decorator says of when, how often and in what order a function's code runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from ._duration import Duration
 from ._setting import Place
@@ -15,6 +15,10 @@ DEFAULT_RETRIES: Final = 4
 MAX_CONCURRENCY: Final = 1_000_000
 
 _DELAYS: Final = ("15s", "30s", "1m", "2m", "5m", "10m", "20m", "40m", "1h", "2h")
+
+
+Scope: TypeAlias = Literal["fn", "env", "account"]
+"""Who shares the slots of a `Concurrency`: one function, or all that use the same value of its key."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -58,6 +62,173 @@ class Retries:
 
     def __post_init__(self) -> None:
         Place("Retries", "count").whole_number(self.count, 0, MAX_RETRIES)
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """At most so many at one instant: steps and stretches of code; as `run_concurrency`, whole runs.
+
+    What executes holds a slot. What sleeps, waits, is queued or backs off holds none; of `run_concurrency`
+    a run holds one from its start to its end, sleeps included. At no instant is a limit exceeded,
+    restarts included.
+
+    Attributes:
+        limit: how many, 1 to 2,147,483,647.
+        key: CEL over the event, as in `"event.data.customer_id"`: each of its values has slots of its
+            own, and so have together the events that lack the field. By default all share the same.
+        scope: who shares them: `"fn"`, the default, this function alone; `"env"` and `"account"` every
+            function with the same value of the key, each applying its own limit. These two need a key.
+
+    Raises:
+        ConfigError: out of `app.function`, naming the function, where something of this does not hold.
+    """
+
+    limit: int
+    key: str | None = field(default=None, kw_only=True)
+    scope: Scope = field(default="fn", kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """So many runs start in a period; the later ones wait, first come first served. None is dropped.
+
+    `limit + burst` start at once, after that one every `period / limit`: no window that begins anew. Steps,
+    retries and what wakes are not throttled. The algorithm is GCRA in its form of virtual scheduling
+    (ITU-T Recommendation I.371, Annex A), with an interval of `period / limit`.
+
+    Attributes:
+        limit: how many, 1 to 2,147,483,647.
+        period: in how long, 1 ms to 7 days, in whole milliseconds.
+        burst: how many more may start at once, 0 to 2,147,483,647; 0 by default.
+        key: CEL over the event: each of its values is counted alone, and so are together the events that
+            lack the field. By default all count together.
+
+    Raises:
+        ConfigError: out of `app.function`, naming the function, where something of this does not hold.
+    """
+
+    limit: int
+    period: Duration
+    burst: int = field(default=0, kw_only=True)
+    key: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """So many events are taken in a period; the others are dropped, counted, and listed as skipped.
+
+    `burst + 1` are taken at once, after that one every `period / limit`: no window that begins anew. An event
+    that is dropped does not count. The algorithm is GCRA in its form of virtual scheduling (ITU-T
+    Recommendation I.371, Annex A), with an interval of `period / limit`.
+
+    Attributes:
+        limit: how many, 1 to 2,147,483,647.
+        period: in how long, 1 ms to 24 hours, in whole milliseconds.
+        burst: how many beside the first may be taken at once, 0 to 2,147,483,647; `limit - 1` by default, so
+            that `limit` are. (`Throttle` counts its burst on top of the limit.)
+        key: CEL over the event: each of its values is counted alone; an event that lacks the field is
+            not limited. By default all count together.
+
+    Raises:
+        ConfigError: out of `app.function`, naming the function, where something of this does not hold.
+    """
+
+    limit: int
+    period: Duration
+    burst: int | None = field(default=None, kw_only=True)
+    key: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Debounce:
+    """One run for a burst of events, with the last of them by `ts`, once `period` has passed without another.
+
+    Attributes:
+        period: how long it must be quiet, 1 ms to 7 days, in whole milliseconds.
+        key: CEL over the event: each of its values is a burst of its own, and so are together the events
+            that lack the field. By default all are one.
+        timeout: how long after the first event the run starts at the latest, 1 ms to 366 days; by default
+            events that keep coming put it off for ever.
+
+    Raises:
+        ConfigError: out of `app.function`, naming the function, where something of this does not hold.
+    """
+
+    period: Duration
+    key: str | None = field(default=None, kw_only=True)
+    timeout: Duration | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One run for many events, in order of their arrival: the handler reads `ctx.events`.
+
+    Attributes:
+        max_size: how many events make the run start at once, 2 to 2,147,483,647.
+        timeout: how long after the first event it starts with those that came, 1 ms to 366 days.
+        key: CEL over the event: each of its values makes batches of its own, and so do together the events
+            that lack the field. By default all go into one.
+        if_: CEL over the event: one for which it is not true gets a run of its own, without waiting.
+
+    Raises:
+        ConfigError: out of `app.function`, naming the function, where something of this does not hold.
+    """
+
+    max_size: int
+    timeout: Duration
+    key: str | None = field(default=None, kw_only=True)
+    if_: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Priority:
+    """A head start over the function's other runs, which go by their age.
+
+    Attributes:
+        expr: CEL over the event giving seconds, as in `"event.data.plan == 'paid' ? 120 : 0"`; fractions and
+            what exceeds 43,200 (12 hours) either way are cut. Negative: a handicap. An error counts as 0.
+
+    Raises:
+        ConfigError: out of `app.function`, naming the function, where it is no expression.
+    """
+
+    expr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Singleton:
+    """One run at a time: none begins beside one that has not ended.
+
+    Attributes:
+        mode: what becomes of an event that comes meanwhile: `"skip"` lists it as skipped; `"cancel"` cancels
+            the run, and the event's own starts.
+        key: CEL over the event: one run at a time for each of its values; an event that lacks the field
+            starts its run in any case. By default one for the function.
+
+    Raises:
+        ConfigError: out of `app.function`, naming the function, where something of this does not hold.
+    """
+
+    mode: Literal["skip", "cancel"]
+    key: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """When a run is cancelled, also in the middle of a step. At least one of the two is given.
+
+    Attributes:
+        start: how long from its creation to its first execution at most, 1 ms to 366 days; by default as long
+            as it takes.
+        finish: how long from its first execution to its end at most, 1 ms to 366 days; by default as long
+            as it takes.
+
+    Raises:
+        ConfigError: out of `app.function`, naming the function, where something of this does not hold.
+    """
+
+    start: Duration | None = None
+    finish: Duration | None = None
 
 
 def read_retries(place: Place, value: int | Retries) -> Retries:

@@ -1,13 +1,14 @@
-"""Retries and back-off are checked where they are written."""
+"""Retries and back-off are checked where they are written; flow control is plain data until a decorator reads it."""
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
 
 import durable
-from durable._flow import read_concurrency, read_retries
+from durable._flow import read_retries
 from durable._setting import Place
 
 
@@ -46,12 +47,58 @@ def test_a_number_or_retries() -> None:
     assert read_retries(PLACE, given) is given
 
 
-@pytest.mark.parametrize("limit", [0, -1, 2.0, "many"])
-def test_a_concurrency_that_lets_nothing_run_is_refused(limit: Any) -> None:
-    with pytest.raises(durable.ConfigError):
-        read_concurrency(PLACE, limit)
+DECLARED = [
+    (
+        durable.Concurrency(5, key="event.data.a", scope="env"),
+        "Concurrency(limit=5, key='event.data.a', scope='env')",
+    ),
+    (
+        durable.Throttle(5, "1m"),
+        "Throttle(limit=5, period='1m', burst=0, key=None)",
+    ),
+    (
+        durable.RateLimit(5, 60),
+        "RateLimit(limit=5, period=60, burst=None, key=None)",
+    ),
+    (
+        durable.Debounce("30s", timeout="5m"),
+        "Debounce(period='30s', key=None, timeout='5m')",
+    ),
+    (
+        durable.Batch(100, "5s", if_="event.data.small"),
+        "Batch(max_size=100, timeout='5s', key=None, if_='event.data.small')",
+    ),
+    (durable.Priority("60"), "Priority(expr='60')"),
+    (durable.Singleton("skip"), "Singleton(mode='skip', key=None)"),
+    (durable.Timeouts(finish="1h"), "Timeouts(start=None, finish='1h')"),
+]
 
 
-def test_no_concurrency_is_no_limit() -> None:
-    assert read_concurrency(PLACE, None) is None
-    assert read_concurrency(PLACE, 5) == 5
+@pytest.mark.parametrize(("declared", "shown"), DECLARED)
+def test_a_declaration_shows_what_was_written(declared: Any, shown: str) -> None:
+    assert repr(declared) == shown
+
+
+@pytest.mark.parametrize("declared", [one for one, _ in DECLARED])
+def test_a_declaration_never_changes(declared: Any) -> None:
+    name = next(iter(type(declared).__dataclass_fields__))
+    with pytest.raises(FrozenInstanceError):
+        setattr(declared, name, 1)
+    assert not hasattr(declared, "__dict__")
+    assert {declared: 1}[declared] == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "given"),
+    [
+        (durable.Concurrency, (5, "key")),
+        (durable.Throttle, (5, "1m", 1)),
+        (durable.RateLimit, (5, "1m", 1)),
+        (durable.Debounce, ("1m", "key")),
+        (durable.Batch, (5, "1m", "key")),
+        (durable.Singleton, ("skip", "key")),
+    ],
+)
+def test_what_refines_a_declaration_is_given_by_name(make: Any, given: Any) -> None:
+    with pytest.raises(TypeError, match="positional argument"):
+        make(*given)
