@@ -11,13 +11,25 @@ from typing_extensions import override
 
 from ._errors import ConfigError, EngineClosed
 from ._events import Event, EventType, On
-from ._flow import DEFAULT_RETRIES, Retries
+from ._flow import (
+    DEFAULT_RETRIES,
+    Batch,
+    Concurrency,
+    Debounce,
+    Priority,
+    RateLimit,
+    Retries,
+    Singleton,
+    Throttle,
+    Timeouts,
+)
+from ._flow_check import Flow
 from ._function import Function
 from ._setting import Place
 
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from ._context import Context, SyncContext
 
@@ -63,36 +75,68 @@ class App:
         self.functions: dict[str, Function[Any, Any]] = {}
         self._engine: Sender | None = None
 
-    def function(
+    def function(  # settings, all by name  # noqa: PLR0913
         self,
         id: str | None = None,  # the word users know  # noqa: A002  # the word users know
         *,
         on: Trigger | list[Trigger] | None = None,
         retries: int | Retries = DEFAULT_RETRIES,
-        concurrency: int | None = None,
+        concurrency: int | Concurrency | Sequence[int | Concurrency] | None = None,
+        run_concurrency: int | Concurrency | None = None,
+        throttle: Throttle | None = None,
+        rate_limit: RateLimit | None = None,
+        debounce: Debounce | None = None,
+        batch: Batch | None = None,
+        priority: Priority | None = None,
+        singleton: Singleton | None = None,
+        idempotency: str | None = None,
+        timeouts: Timeouts | None = None,
         **unknown: Never,
     ) -> _Decorator:
         """Makes a durable function of an `async def` or a plain `def`.
 
         Args:
             id: unique in the store; the function's name by default.
-            on: what starts it; absent: only `invoke` does.
+            on: what starts it: an event's type or name, `On`, or a list of up to ten; absent: only `invoke`.
             retries: more tries for each step and each stretch of code between steps, 0 to 20.
-            concurrency: how many of its steps and stretches of code may execute at one instant.
+            concurrency: how many of its steps and stretches of code may execute at one instant; at most
+                two limits.
+            run_concurrency: how many of its runs may have begun and not ended at one instant.
+            throttle: how many runs start in a period; the later ones wait.
+            rate_limit: how many events are taken in a period; the others are dropped.
+            debounce: one run for a burst of events, with the last of them.
+            batch: one run for many events.
+            priority: which of its runs go first.
+            singleton: one run at a time, and what becomes of an event that comes meanwhile.
+            idempotency: CEL over the event: for each of its values one event in 24 hours is taken.
+            timeouts: when a run is cancelled.
             unknown: nothing; another name is refused, and told what it may have meant.
 
         Raises:
-            ConfigError: a setting is wrong, or has another name, or the id is taken.
+            ConfigError: a setting is wrong, excludes another, or has another name, or the id is taken.
         """
         if callable(cast("object", id)):
             text = f"{id!r} is decorated without parentheses: write @app.function()"
             raise ConfigError(text)
 
+        flow = Flow(
+            concurrency=concurrency,
+            run_concurrency=run_concurrency,
+            throttle=throttle,
+            rate_limit=rate_limit,
+            debounce=debounce,
+            batch=batch,
+            priority=priority,
+            singleton=singleton,
+            idempotency=idempotency,
+            timeouts=timeouts,
+        )
+
         def decorate(handler: Callable[..., Any]) -> Function[Any, Any]:
             if unknown:
                 raise _unknown_argument(handler, unknown)
             made: Function[Any, Any] = Function(
-                handler, id, on=on, retries=retries, concurrency=concurrency
+                handler, id, on=on, retries=retries, flow=flow
             )
             self._add(made)
             return made

@@ -36,6 +36,7 @@ from ._events import Event
 from ._failure import read_error
 from ._fork import forget, watch
 from ._function import Function
+from ._not_yet import only_limit, refuse_absent
 from ._reading import Events, Functions, Runs
 from ._sending import encode_events, tell_of_strays
 from ._setting import Place
@@ -138,6 +139,7 @@ class Engine:
             raise UsageError(text)
         self._check_apps()
         self._functions = _read_apps(self.apps)
+        refuse_absent(self._functions.values())
         loop = asyncio.get_running_loop()
         watch(self, self.store)
         with public_errors():
@@ -436,7 +438,7 @@ def _describe(function: Function[Any, Any]) -> FunctionTuple:
         retries.count,
         list(retries.backoff.delays_ms),
         retries.backoff.jitter_ms,
-        function.concurrency,
+        only_limit(function),
     )
 
 

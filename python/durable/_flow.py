@@ -12,7 +12,6 @@ from ._setting import Place
 
 MAX_RETRIES: Final = 20
 DEFAULT_RETRIES: Final = 4
-MAX_CONCURRENCY: Final = 1_000_000
 
 _DELAYS: Final = ("15s", "30s", "1m", "2m", "5m", "10m", "20m", "40m", "1h", "2h")
 
@@ -240,12 +239,3 @@ def read_retries(place: Place, value: int | Retries) -> Retries:
     if isinstance(value, Retries):
         return value
     return Retries(place.whole_number(value, 0, MAX_RETRIES))
-
-
-def read_concurrency(place: Place, value: int | None) -> int | None:
-    """What a decorator's `concurrency` means.
-
-    Raises:
-        ConfigError: it is not a number above 0.
-    """
-    return None if value is None else place.whole_number(value, 1, MAX_CONCURRENCY)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
+import orjson
 from typing_extensions import override
 
 from ._codec import Codec, codec_of
 from ._errors import ConfigError
-from ._events import EventType, read_triggers
-from ._flow import Retries, read_concurrency, read_retries
+from ._events import EventType, read_conditions, read_triggers
+from ._flow import Retries, read_retries
+from ._flow_check import Flow, FlowFields, read_flow
 from ._setting import Place
 
 
@@ -31,8 +33,9 @@ class Function(Generic[HandlerT, ResultT]):
         id: its id, unique in the store.
         handler: the decorated function itself, to be called in tests.
         triggers: names of the events that start it, each with its type where one was given.
+        conditions: what must be true of an event, in CEL, by its trigger's name, where a trigger says so.
         retries: how many more tries, and how far apart.
-        concurrency: how many of its steps and stretches of code may execute at one instant.
+        flow: its flow control, by argument, in ms and without what was left out: as `flow_json` gives it.
     """
 
     def __init__(
@@ -42,14 +45,15 @@ class Function(Generic[HandlerT, ResultT]):
         *,
         on: object,
         retries: int | Retries,
-        concurrency: int | None,
+        flow: Flow,
     ) -> None:
         self.handler: HandlerT = handler
         self.id = _check_id(handler, id)
         place = Place(f"function '{self.id}'", "on")
         self.triggers: dict[str, EventType[Any] | None] = read_triggers(place, on)
+        self.conditions: dict[str, str] = read_conditions(place, on)
         self.retries = read_retries(place.at("retries"), retries)
-        self.concurrency = read_concurrency(place.at("concurrency"), concurrency)
+        self.flow: FlowFields = read_flow(place, flow)
         self.is_async = _check_handler(place, handler)
         self.codec: Codec[ResultT] = codec_of(handler)
         self.__doc__ = handler.__doc__
@@ -67,6 +71,24 @@ class Function(Generic[HandlerT, ResultT]):
     @override
     def __repr__(self) -> str:
         return f"<durable function '{self.id}'>"
+
+
+def flow_json(function: Function[Any, Any]) -> bytes:
+    """What is to cross the border of a function's triggers and its flow control.
+
+    A JSON object with sorted keys, lengths in ms, and without the settings that are absent:
+
+        {"concurrency": [{"key": "event.data.customer_id", "limit": 10, "scope": "fn"}],
+         "throttle": {"burst": 0, "key": null, "limit": 5, "period_ms": 60000},
+         "triggers": [{"event": "shop/order.placed", "if": null}]}
+    """
+    fields: FlowFields = dict(function.flow)
+    if function.triggers:
+        fields["triggers"] = [
+            {"event": name, "if": function.conditions.get(name)}
+            for name in function.triggers
+        ]
+    return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
 
 
 def _check_id(handler: object, given: object) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import durable
+from durable._function import flow_json
 
 
 app = durable.App("t")
@@ -67,6 +68,7 @@ def test_wrong_settings_name_the_function_and_the_argument() -> None:
     [
         ({"retrys": 3}, "did you mean `retries`?"),
         ({"concurency": 3}, "did you mean `concurrency`?"),
+        ({"throtle": 3}, "did you mean `throttle`?"),
         ({"zzz": 3}, "accepted: id, on, retries, concurrency"),
     ],
 )
@@ -103,3 +105,54 @@ def test_the_type_of_an_event_is_that_of_its_trigger() -> None:
     assert made.type_of("b") is None
     assert made.type_for_invoke() is None
     assert make(on=kind).type_for_invoke() is kind
+
+
+def test_what_crosses_the_border_has_no_absent_settings() -> None:
+    assert flow_json(make()) == b"{}"
+    assert make().flow == {}
+    assert make().conditions == {}
+
+
+def test_triggers_cross_the_border_with_their_conditions() -> None:
+    made = make(on=["a", durable.On("b/*", if_="event.data.x > 5")])
+    assert made.conditions == {"b/*": "event.data.x > 5"}
+    assert flow_json(made) == (
+        b'{"triggers":[{"event":"a","if":null},{"event":"b/*","if":"event.data.x > 5"}]}'
+    )
+
+
+def test_all_that_may_be_together_crosses_the_border() -> None:
+    key = "event.data.k"
+    made = make(
+        on=durable.EventType("a"),
+        concurrency=[durable.Concurrency(10, key=key, scope="account"), 3],
+        run_concurrency=2,
+        throttle=durable.Throttle(5, "1m"),
+        rate_limit=durable.RateLimit(100, "1h", key=key),
+        debounce=durable.Debounce("30s", key=key, timeout="5m"),
+        priority=durable.Priority("event.data.seconds"),
+        singleton=durable.Singleton("skip", key=key),
+        timeouts=durable.Timeouts(start=10, finish="2h"),
+    )
+    assert flow_json(made) == (
+        b'{"concurrency":[{"key":"event.data.k","limit":10,"scope":"account"},{"key":null,"limit":3,"scope":"fn"}],'
+        b'"debounce":{"key":"event.data.k","period_ms":30000,"timeout_ms":300000},'
+        b'"priority":"event.data.seconds",'
+        b'"rate_limit":{"burst":99,"key":"event.data.k","limit":100,"period_ms":3600000},'
+        b'"run_concurrency":{"key":null,"limit":2,"scope":"fn"},'
+        b'"singleton":{"key":"event.data.k","mode":"skip"},'
+        b'"throttle":{"burst":0,"key":null,"limit":5,"period_ms":60000},'
+        b'"timeouts":{"finish_ms":7200000,"start_ms":10000},'
+        b'"triggers":[{"event":"a","if":null}]}'
+    )
+
+
+def test_a_batch_crosses_the_border() -> None:
+    made = make(
+        batch=durable.Batch(100, "5s", if_="event.data.small"),
+        idempotency="event.data.id",
+    )
+    assert flow_json(made) == (
+        b'{"batch":{"if":"event.data.small","key":null,"max_size":100,"timeout_ms":5000},'
+        b'"idempotency":"event.data.id"}'
+    )
