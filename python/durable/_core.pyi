@@ -35,8 +35,8 @@ class CoreError(Exception):
     """The one error of this module: `args` is `(kind, text)`; the text says what to do.
 
     Kinds: `invalid` (a setting), `event` (an event that is not accepted), `too_large`,
-    `unknown_function`, `unknown_run`, `closed`, `forked`, `broken` (a broken invariant stopped the
-    engine), and of the store: `locked`, `location` (it cannot be where it is said to be), `corrupt`, `io`,
+    `unknown_function`, `skipped` (flow control let an invoked run not be started), `unknown_run`, `closed`,
+    `forked`, `broken` (a broken invariant stopped the engine), and of the store: `locked`, `location` (it cannot be where it is said to be), `corrupt`, `io`,
     `full`, `newer`, `poisoned` (a write failed: nothing is acknowledged until it is opened again).
     """
 
@@ -71,8 +71,9 @@ Op: TypeAlias = (
 #: of the handler waits and the slot is given back)
 Report: TypeAlias = tuple[str, int, int, Sequence[Op], int | None]
 
-#: name, trigger event names, retries, delays, jitter, concurrency
-Function: TypeAlias = tuple[str, Sequence[str], int, Sequence[int], int, int | None]
+#: name, trigger event names, retries, delays, jitter, policies (a JSON object, as `Policies` in
+#: durable-core's flow/policy.rs)
+Function: TypeAlias = tuple[str, Sequence[str], int, Sequence[int], int, bytes]
 
 # --- what Python gets: items, told apart by their first member ------------------------------------
 
@@ -158,10 +159,11 @@ RunTuple: TypeAlias = tuple[
     int | None,
     list[StepTuple],
 ]
-#: event, ids of the runs it started, the event it repeats
-StoredEvent: TypeAlias = tuple[EventTuple, list[str], str | None]
-#: name, app, triggers, retries, concurrency, is_archived
-FunctionTuple: TypeAlias = tuple[str, str, list[str], int, int | None, bool]
+#: event, ids of the runs it started, the event it repeats, the functions that it did not start and why
+#: ("rate_limit", "idempotency")
+StoredEvent: TypeAlias = tuple[EventTuple, list[str], str | None, list[tuple[str, str]]]
+#: name, app, triggers, retries, policies (JSON), is_archived
+FunctionTuple: TypeAlias = tuple[str, str, list[str], int, bytes, bool]
 
 @final
 class Core:

@@ -35,8 +35,8 @@ from ._errors import (
 from ._events import Event
 from ._failure import read_error
 from ._fork import forget, watch
-from ._function import Function
-from ._not_yet import only_limit, refuse_absent
+from ._function import Function, flow_json
+from ._not_yet import refuse_absent
 from ._reading import Events, Functions, Runs
 from ._sending import encode_events, tell_of_strays
 from ._setting import Place
@@ -438,7 +438,7 @@ def _describe(function: Function[Any, Any]) -> FunctionTuple:
         retries.count,
         list(retries.backoff.delays_ms),
         retries.backoff.jitter_ms,
-        only_limit(function),
+        flow_json(function),
     )
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeGuard, cast
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 from typing_extensions import TypeVar, override
 
-from ._cel import check_expression
 from ._errors import ConfigError
+from ._expression import check
 from ._setting import Place
 
 
@@ -243,7 +243,8 @@ def read_conditions(place: Place, given: object) -> dict[str, str]:
         if _is_on(one) and one.if_ is not None:
             at = place.item(index) if _is_list(given) else place
             name = one.event if isinstance(one.event, str) else one.event.name
-            conditions[name] = check_expression(at.within("if_"), one.if_)
+            model = None if isinstance(one.event, str) else one.event.model
+            conditions[name] = check(at.within("if_"), one.if_, model)
     return conditions
 
 

@@ -45,14 +45,25 @@ def check(
     if not isinstance(text, str):
         reason = f"is of type {type(text).__name__}"
         raise place.error(text, reason, _ACCEPTED)
+    if not text.strip():
+        raise place.error(text, "is empty", _ACCEPTED)
     mistake = check_expression(text, scope, plain=plain)
     if mistake is not None:
         raise _error(place, text, mistake)
+    check_fields(place, text, model)
+    return text
+
+
+def check_fields(place: Place, text: str, model: object) -> None:
+    """That an expression reads only fields of `event.data` that a pydantic model has.
+
+    Raises:
+        ConfigError: it reads another.
+    """
     names = _names(model)
     if names is not None:
         for read in expression_paths(text):
             _check_path(place, text, read, names=names)
-    return text
 
 
 def _names(model: object) -> list[str] | None:

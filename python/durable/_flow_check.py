@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict, TypeGuard, cast
 
-from ._cel import check_expression
 from ._duration import Duration
 from ._errors import ConfigError
+from ._expression import check as check_expression
 from ._flow import (
     Batch,
     Concurrency,
@@ -23,7 +23,7 @@ from ._setting import Place
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 MAX_LIMIT: Final = 2**31 - 1
 MAX_CONCURRENCIES: Final = 2
@@ -79,6 +79,26 @@ def read_flow(place: Place, flow: Flow) -> FlowFields:
     }
     _check_combinations(place, fields)
     return fields
+
+
+def expressions_of(place: Place, fields: FlowFields) -> Iterator[tuple[Place, str]]:
+    """Each CEL text of a function's flow control, and where it stands."""
+    for name, value in cast("dict[str, Any]", fields).items():
+        at = place.at(name)
+        if isinstance(value, str):
+            yield at, value
+        parts: list[tuple[Place, Any]] = [(at, value)]
+        if _is_list(value):
+            parts = [(at.item(index), one) for index, one in enumerate(value)]
+        for part, one in parts:
+            for key in ("key", "if"):
+                text = cast("dict[str, Any]", one).get(key) if _is_object(one) else None
+                if text is not None:
+                    yield part.within("if_" if key == "if" else key), text
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 # --- one by one

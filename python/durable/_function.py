@@ -11,8 +11,9 @@ from typing_extensions import override
 from ._codec import Codec, codec_of
 from ._errors import ConfigError
 from ._events import EventType, read_conditions, read_triggers
+from ._expression import check_fields
 from ._flow import Retries, read_retries
-from ._flow_check import Flow, FlowFields, read_flow
+from ._flow_check import Flow, FlowFields, expressions_of, read_flow
 from ._setting import Place
 
 
@@ -54,6 +55,10 @@ class Function(Generic[HandlerT, ResultT]):
         self.conditions: dict[str, str] = read_conditions(place, on)
         self.retries = read_retries(place.at("retries"), retries)
         self.flow: FlowFields = read_flow(place, flow)
+        kind = self.type_for_invoke()
+        if kind is not None:
+            for where, text in expressions_of(place, self.flow):
+                check_fields(where, text, kind.model)
         self.is_async = _check_handler(place, handler)
         self.codec: Codec[ResultT] = codec_of(handler)
         self.__doc__ = handler.__doc__
@@ -74,20 +79,17 @@ class Function(Generic[HandlerT, ResultT]):
 
 
 def flow_json(function: Function[Any, Any]) -> bytes:
-    """What is to cross the border of a function's triggers and its flow control.
+    """What crosses the border of a function's flow control and of its triggers' conditions.
 
     A JSON object with sorted keys, lengths in ms, and without the settings that are absent:
 
         {"concurrency": [{"key": "event.data.customer_id", "limit": 10, "scope": "fn"}],
-         "throttle": {"burst": 0, "key": null, "limit": 5, "period_ms": 60000},
-         "triggers": [{"event": "shop/order.placed", "if": null}]}
+         "conditions": {"shop/order.placed": "event.data.total > 100"},
+         "throttle": {"burst": 0, "key": null, "limit": 5, "period_ms": 60000}}
     """
     fields: FlowFields = dict(function.flow)
-    if function.triggers:
-        fields["triggers"] = [
-            {"event": name, "if": function.conditions.get(name)}
-            for name in function.triggers
-        ]
+    if function.conditions:
+        fields["conditions"] = dict(function.conditions)
     return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
 
 

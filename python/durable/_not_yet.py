@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import ConfigError
 
@@ -10,7 +10,6 @@ from ._errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ._flow_check import LimitFields
     from ._function import Function
 
 
@@ -25,26 +24,17 @@ def refuse_absent(functions: Iterable[Function[Any, Any]]) -> None:
         if absent is not None:
             text = (
                 f"function '{function.id}': {absent} is not in this version yet\n"
-                "  instead: leave it out; of flow control there is `concurrency` as one number"
+                "  instead: leave it out; there are concurrency, throttle, rate_limit, priority and idempotency"
             )
             raise ConfigError(text)
 
 
-def only_limit(function: Function[Any, Any]) -> int | None:
-    """The number of `concurrency`, which is all that the native module takes of flow control."""
-    limits = cast("list[LimitFields]", function.flow.get("concurrency", []))
-    return limits[0]["limit"] if limits else None
+#: What the engine holds to.
+_PRESENT: Final = frozenset(
+    {"concurrency", "throttle", "rate_limit", "priority", "idempotency"}
+)
 
 
 def _absent(function: Function[Any, Any]) -> Iterator[str]:
     """What a function declares and this version does not execute, in the decorator's order."""
-    limits = cast("list[LimitFields]", function.flow.get("concurrency", []))
-    if function.conditions:
-        yield "`if_` of a trigger"
-    if len(limits) > 1:
-        yield "a second limit of `concurrency`"
-    if any(limit["key"] is not None for limit in limits):
-        yield "a key of `concurrency`"
-    for name in function.flow:
-        if name != "concurrency":
-            yield f"`{name}`"
+    return (f"`{name}`" for name in function.flow if name not in _PRESENT)

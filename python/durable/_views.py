@@ -102,6 +102,8 @@ class ReceivedEvent:
         id: the engine's own id of it; `event.id` is the sender's where it gave one.
         run_ids: the runs that it started.
         duplicate_of: the event with the same sender's id that came first.
+        skipped: the functions that it would have started, each with the reason why it did not:
+            "rate_limit" or "idempotency".
     """
 
     id: str
@@ -109,6 +111,7 @@ class ReceivedEvent:
     received_at: datetime
     run_ids: tuple[str, ...] = ()
     duplicate_of: str | None = None
+    skipped: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +215,20 @@ def read_event_tuple(row: EventTuple) -> Event[dict[str, Any]]:
 
 def read_received(row: StoredEvent) -> ReceivedEvent:
     """An event, and what it started."""
-    event, runs, duplicate_of = row
-    received = moment(event[4])
+    event, runs, duplicate_of, skips = row
     return ReceivedEvent(
-        event[0], read_event_tuple(event), received, tuple(runs), duplicate_of
+        event[0],
+        read_event_tuple(event),
+        moment(event[4]),
+        tuple(runs),
+        duplicate_of,
+        dict(skips),
     )
 
 
 def read_function(row: FunctionTuple) -> FunctionInfo:
     """A registered function as the native module gives it."""
-    name, app, triggers, retries, concurrency, is_archived = row
+    name, app, triggers, retries, policies, is_archived = row
+    limits = read_plain(policies)["concurrency"]
+    concurrency = next((one["limit"] for one in limits if one["key"] is None), None)
     return FunctionInfo(name, app, tuple(triggers), retries, concurrency, is_archived)

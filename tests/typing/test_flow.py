@@ -23,13 +23,18 @@ app = durable.App("shop")
 
 @app.function(
     on=[order_placed, durable.On("shop/*", if_="event.data.total > 5"), "other"],
-    concurrency=[durable.Concurrency(10, key="event.data.id", scope="account"), 5],
+    concurrency=[
+        durable.Concurrency(10, key="event.data.order_id", scope="account"),
+        5,
+    ],
     run_concurrency=durable.Concurrency(1),
-    throttle=durable.Throttle(5, "1m", burst=1, key="event.data.id"),
-    rate_limit=durable.RateLimit(5, timedelta(minutes=1), burst=1, key="event.data.id"),
-    debounce=durable.Debounce(1.5, key="event.data.id", timeout="PT5M"),
+    throttle=durable.Throttle(5, "1m", burst=1, key="event.data.order_id"),
+    rate_limit=durable.RateLimit(
+        5, timedelta(minutes=1), burst=1, key="event.data.order_id"
+    ),
+    debounce=durable.Debounce(1.5, key="event.data.order_id", timeout="PT5M"),
     priority=durable.Priority("event.data.seconds"),
-    singleton=durable.Singleton("cancel", key="event.data.id"),
+    singleton=durable.Singleton("cancel", key="event.data.order_id"),
     timeouts=durable.Timeouts(start="1m", finish=3600),
 )
 async def fulfil(ctx: durable.Context[Order]) -> str:
@@ -40,8 +45,10 @@ async def fulfil(ctx: durable.Context[Order]) -> str:
 @app.function(
     on=durable.On(order_placed),
     concurrency=10,
-    batch=durable.Batch(100, "5s", key="event.data.id", if_="event.data.small"),
-    idempotency="event.data.id",
+    batch=durable.Batch(
+        100, "5s", key="event.data.order_id", if_="event.data.order_id == 'a'"
+    ),
+    idempotency="event.data.order_id",
 )
 def collect(ctx: durable.SyncContext[Order]) -> int:
     return ctx.attempt
@@ -72,7 +79,7 @@ def declarations() -> None:
 
 def refused() -> None:
     durable.Concurrency("5")  # type: ignore[arg-type]
-    durable.Concurrency(5, "event.data.id")  # type: ignore[call-arg]
+    durable.Concurrency(5, "event.data.order_id")  # type: ignore[call-arg]
     durable.Concurrency(5, scope="app")  # type: ignore[arg-type]
     durable.Throttle(5)  # type: ignore[call-arg]
     durable.Singleton("stop")  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ _PATIENCE_S = 30.0
 def core() -> Iterator[bridge.Core]:
     """An engine in memory with a virtual clock and one function, `f`, that `go` starts."""
     core = bridge.Core.open("memory:", clock="virtual", seed=1)
-    core.register("app", [("f", ["go"], 4, [1000], 0, None)])
+    core.register("app", [("f", ["go"], 4, [1000], 0, b"{}")])
     yield core
     core.close()
 

@@ -130,7 +130,7 @@ def test_a_condition_that_is_none_is_refused_with_its_place(
     assert first.startswith(f"function 'f': {shown}")
     assert (
         second
-        == '  accepted: a CEL expression over the event, as in "event.data.customer_id"'
+        == "  accepted: a CEL expression, as in \"event.data.plan == 'pro' && event.data.amount > 100\""
     )
 
 

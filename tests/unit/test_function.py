@@ -116,9 +116,7 @@ def test_what_crosses_the_border_has_no_absent_settings() -> None:
 def test_triggers_cross_the_border_with_their_conditions() -> None:
     made = make(on=["a", durable.On("b/*", if_="event.data.x > 5")])
     assert made.conditions == {"b/*": "event.data.x > 5"}
-    assert flow_json(made) == (
-        b'{"triggers":[{"event":"a","if":null},{"event":"b/*","if":"event.data.x > 5"}]}'
-    )
+    assert flow_json(made) == (b'{"conditions":{"b/*":"event.data.x > 5"}}')
 
 
 def test_all_that_may_be_together_crosses_the_border() -> None:
@@ -142,8 +140,7 @@ def test_all_that_may_be_together_crosses_the_border() -> None:
         b'"run_concurrency":{"key":null,"limit":2,"scope":"fn"},'
         b'"singleton":{"key":"event.data.k","mode":"skip"},'
         b'"throttle":{"burst":0,"key":null,"limit":5,"period_ms":60000},'
-        b'"timeouts":{"finish_ms":7200000,"start_ms":10000},'
-        b'"triggers":[{"event":"a","if":null}]}'
+        b'"timeouts":{"finish_ms":7200000,"start_ms":10000}}'
     )
 
 

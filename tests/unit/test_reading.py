@@ -31,14 +31,14 @@ class Core:
 
     def event(self, event_id: str) -> Any:
         event = (event_id, "a", b"{}", 1, 1, None, None, None)
-        return (event, ["R"], None) if event_id == "E" else None
+        return (event, ["R"], None, []) if event_id == "E" else None
 
     def events(self, **asked: Any) -> Any:
         self.asked = asked
         return [self.event("E")], None
 
     def functions(self) -> Any:
-        return [("f", "app", [], 4, None, False)]
+        return [("f", "app", [], 4, b'{"concurrency":[]}', False)]
 
 
 class Opened:

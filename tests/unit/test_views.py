@@ -57,8 +57,9 @@ def test_a_run_that_lives() -> None:
 
 def test_an_event_keeps_the_senders_id_apart_from_the_engines() -> None:
     event = ("E", "a", b'{"x":1}', 5, 7, "mine", None, b'{"u":1}')
-    received = read_received((event, ["R"], None))
+    received = read_received((event, ["R"], None, [("f", "rate_limit")]))
     assert (received.id, received.event.id, received.run_ids) == ("E", "mine", ("R",))
+    assert received.skipped == {"f": "rate_limit"}
     assert (received.event.data, received.event.user, received.event.ts) == (
         {"x": 1},
         {"u": 1},
@@ -67,8 +68,11 @@ def test_an_event_keeps_the_senders_id_apart_from_the_engines() -> None:
 
 
 def test_a_function() -> None:
-    info = read_function(("f", "app", ["a"], 4, None, True))
+    limits = b'[{"limit":9,"key":"event.data.a"},{"limit":3,"key":null}]'
+    policies = b'{"concurrency":' + limits + b"}"
+    info = read_function(("f", "app", ["a"], 4, policies, True))
     assert (info.id, info.triggers, info.is_archived) == ("f", ("a",), True)
+    assert info.concurrency == 3
 
 
 def test_a_page_is_a_list_that_knows_the_next() -> None:

@@ -102,6 +102,8 @@ pub enum Refusal {
     TooLarge(String),
     /// There is no such function.
     UnknownFunction(String),
+    /// Flow control let the run not be started.
+    Skipped(String),
 }
 
 /// A piece of work: a stretch of a run's code, or one step of it.

@@ -36,6 +36,25 @@ pub struct NewEvent {
     pub user: Option<Bytes>,
 }
 
+/// Why an event started no run of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Skip {
+    /// The function's rate limit let no more through.
+    RateLimit,
+    /// Another event of the same idempotency key came within 24 hours before.
+    Idempotency,
+}
+
+impl Skip {
+    /// The word that the API uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RateLimit => "rate_limit",
+            Self::Idempotency => "idempotency",
+        }
+    }
+}
+
 /// An event on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRecord {
@@ -53,6 +72,8 @@ pub struct EventRecord {
     pub user: Option<Bytes>,
     /// What it started, in the order of the functions' numbers.
     pub runs: Vec<(FunctionId, RunId)>,
+    /// Which functions it would have started, and why it did not.
+    pub skips: Vec<(FunctionId, Skip)>,
     /// The event with the same sender's id that came first and whose runs count for this one too.
     pub duplicate_of: Option<EventId>,
     /// A JSON object.

@@ -98,12 +98,17 @@ pub enum Key {
 impl Expression {
     /// Reads an expression, with all that can be known to be wrong in it.
     pub fn compile(text: &str, scope: Scope) -> Result<Self, Mistake> {
-        parse::compile(text, scope, true).map(|program| Self(Arc::new(program)))
+        Self::read(text, scope, true)
     }
 
     /// The same where macros (`has`, `all`, `exists`, `exists_one`, `map`, `filter`) are refused.
     pub fn compile_plain(text: &str, scope: Scope) -> Result<Self, Mistake> {
-        parse::compile(text, scope, false).map(|program| Self(Arc::new(program)))
+        Self::read(text, scope, false)
+    }
+
+    fn read(text: &str, scope: Scope, has_macros: bool) -> Result<Self, Mistake> {
+        let program = parse::compile(text, scope, has_macros);
+        program.map(|program| Self(Arc::new(program))).map_err(mistake::Found::into_mistake)
     }
 
     /// The text it was compiled from.

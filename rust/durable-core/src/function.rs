@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::backoff::Backoff;
+use crate::flow::policy::Policies;
 
 /// A function as an application registers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,8 +20,8 @@ pub struct FunctionSpec {
     pub retries: u8,
     /// How long each of them waits.
     pub backoff: Backoff,
-    /// How many of its steps and stretches of code may execute at one instant.
-    pub concurrency: Option<u32>,
+    /// What protects whatever stands behind it.
+    pub policies: Policies,
 }
 
 /// A function on disk.
@@ -50,7 +51,7 @@ impl FunctionSpec {
             triggers: Vec::new(),
             retries: 4,
             backoff: Backoff::default(),
-            concurrency: None,
+            policies: Policies::default(),
         }
     }
 
@@ -66,8 +67,8 @@ impl FunctionSpec {
                 self.retries
             ));
         }
-        if self.concurrency == Some(0) {
-            return Some(format!("function '{name}': a concurrency of 0 would never let it run"));
+        if let Some(why) = self.policies.refusal() {
+            return Some(format!("function '{name}': {why}"));
         }
         if self.triggers.len() > 10 {
             let count = self.triggers.len();

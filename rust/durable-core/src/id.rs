@@ -78,6 +78,13 @@ ulid_id! {
 )]
 pub struct FunctionId(pub u32);
 
+impl FunctionId {
+    /// Its place among the functions.
+    pub fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
 /// Which handing-out of a run's work a report belongs to. Rises by one each time any part of the
 /// run is offered to an executor; a report under an old epoch counts for nothing.
 #[derive(

@@ -29,10 +29,11 @@ mod shard;
 pub use command::{Command, Op, Report, Retry, Until};
 pub use effect::{Answer, Effect, Refusal, Work};
 pub use event::{
-    DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, MAX_NAME_BYTES, NewEvent,
+    DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, MAX_NAME_BYTES, NewEvent, Skip,
 };
 pub use expr::{EventView, Expression, FieldPath, Given, Key, Mistake, Scope};
 pub use flow::backoff::Backoff;
+pub use flow::policy::{Concurrency, Policies, RateLimit, Throttle};
 pub use function::{FunctionRecord, FunctionSpec};
 pub use id::{Epoch, EventId, FunctionId, RunId, Ticket};
 pub use run::{Ending, History, RunEnd, RunRecord, RunStatus, RunView, Stretch};

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::flow::policy::Keys;
 use crate::id::{Epoch, EventId, FunctionId};
 use crate::step::{Memo, Outcome, Pending, PendingState};
 use crate::time::Timestamp;
@@ -16,6 +17,8 @@ pub struct RunRecord {
     pub event: EventId,
     /// When it was created; older runs' work goes first.
     pub created_at: Timestamp,
+    /// What it counts against, as its event said when it was created.
+    pub keys: Keys,
     /// When its handler was first called.
     pub started_at: Option<Timestamp>,
     /// The epoch of what was last offered to an executor.

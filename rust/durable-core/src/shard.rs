@@ -10,12 +10,16 @@ mod end;
 mod enqueue;
 mod executor;
 mod expire;
+mod flow;
 mod load;
+mod program;
 mod register;
 mod report;
 mod retry;
 mod route;
 mod tick;
+
+use program::Program;
 
 pub use check::Portrait;
 
@@ -188,6 +192,7 @@ struct Meta {
 #[derive(Debug)]
 struct Function {
     record: FunctionRecord,
+    program: Program,
     standings: Standings,
 }
 
@@ -256,10 +261,15 @@ impl Shard {
 
     /// When to call [`Self::tick`] next, if nothing else happens before.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.wheel.next_due(), self.timers_wanted_at(), Some(self.expiry.next_at)]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.wheel.next_due(),
+            self.timers_wanted_at(),
+            self.queues.next_alarm(),
+            Some(self.expiry.next_at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// The shard's own time: the latest moment it was told.
@@ -279,9 +289,9 @@ impl Shard {
 
     /// How many runs there are of each kind. Costs nothing that grows with them.
     pub fn counts(&self) -> Counts {
-        let queues = (0..).map_while(|id| self.queues.queue(FunctionId(id)));
-        let functions = self.functions.iter().zip(queues).map(|(function, queue)| FunctionCounts {
-            executing: queue.taken_count(),
+        let numbered = (0..).map(FunctionId).zip(&self.functions);
+        let functions = numbered.map(|(id, function)| FunctionCounts {
+            executing: self.queues.executing_count(id),
             name: function.record.spec.name.clone(),
             queued: function.standings.queued,
             running: function.standings.running,

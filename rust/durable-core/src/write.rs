@@ -67,7 +67,7 @@ impl std::fmt::Display for Unreadable {
 impl std::error::Error for Unreadable {}
 
 /// The version that begins each record written now.
-pub const RECORD_VERSION: u8 = 1;
+pub const RECORD_VERSION: u8 = 2;
 
 /// Prefix of the shard's own record.
 pub const META: u8 = b'm';
@@ -88,8 +88,11 @@ pub const HISTORY: u8 = b'h';
 /// Prefix of how far each source of events has got.
 pub const INBOX: u8 = b'i';
 
+/// Prefix of gates: throttles with their keys, and the arrival time of each.
+pub const GATE: u8 = b'g';
+
 /// The prefixes that [`crate::Shard::load`] wants; a shard's timers it asks for window by window.
-pub const LOADED_PREFIXES: [u8; 4] = [META, FUNCTION, INBOX, RUN];
+pub const LOADED_PREFIXES: [u8; 5] = [META, FUNCTION, INBOX, GATE, RUN];
 
 /// The key of the shard's own record.
 pub const META_KEY: &[u8] = &[META];
@@ -117,6 +120,11 @@ pub fn event_key(id: EventId) -> Bytes {
 /// The key of what is remembered of a sender's event id.
 pub fn dedup_key(user_id: &str) -> Bytes {
     key(DEDUP, &[user_id.as_bytes()])
+}
+
+/// The key of a gate.
+pub(crate) fn gate_key(name: &[u8]) -> Bytes {
+    key(GATE, &[name])
 }
 
 /// The key of a live run.

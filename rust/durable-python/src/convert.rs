@@ -22,7 +22,7 @@ type EventTuple<'py> = (
 pub(crate) type SendTuple<'py> = (u64, Vec<EventTuple<'py>>, Option<(String, u64)>);
 pub(crate) type InvokeTuple<'py> = (u64, String, Bound<'py, PyBytes>);
 pub(crate) type ReportTuple<'py> = (String, u32, u32, Vec<Bound<'py, PyTuple>>, Option<u32>);
-pub(crate) type FunctionTuple = (String, Vec<String>, u8, Vec<u64>, u64, Option<u32>);
+pub(crate) type FunctionTuple = (String, Vec<String>, u8, Vec<u64>, u64, Vec<u8>);
 
 fn bytes(json: &Bound<'_, PyBytes>) -> Bytes {
     Bytes::copy_from_slice(json.as_bytes())
@@ -74,16 +74,19 @@ pub(crate) fn invoke((ticket, function, data): InvokeTuple<'_>) -> Request {
     Request::Invoke { ticket, function, data: bytes(&data) }
 }
 
-pub(crate) fn function(app: &str, tuple: FunctionTuple) -> FunctionSpec {
-    let (name, triggers, retries, delays, jitter, concurrency) = tuple;
+pub(crate) fn function(app: &str, tuple: FunctionTuple) -> PyResult<FunctionSpec> {
+    let (name, triggers, retries, delays, jitter, policies) = tuple;
     let delays = delays.into_iter().map(Duration::from_millis).collect();
-    FunctionSpec {
+    let policies = serde_json::from_slice(&policies).map_err(|error| {
+        crate::error::raise("invalid", format!("function '{name}': its flow control: {error}"))
+    })?;
+    Ok(FunctionSpec {
         triggers,
         retries,
         backoff: Backoff { delays, jitter: Duration::from_millis(jitter) },
-        concurrency,
+        policies,
         ..FunctionSpec::new(app, name)
-    }
+    })
 }
 
 pub(crate) fn report(tuple: ReportTuple<'_>) -> PyResult<Report> {

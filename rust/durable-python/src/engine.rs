@@ -102,7 +102,8 @@ impl Core {
         functions: Vec<FunctionTuple>,
     ) -> PyResult<Vec<u32>> {
         let engine = self.engine()?;
-        let specs = functions.into_iter().map(|tuple| convert::function(app, tuple)).collect();
+        let specs = functions.into_iter().map(|tuple| convert::function(app, tuple));
+        let specs = specs.collect::<PyResult<_>>()?;
         let ids = py.detach(|| engine.register(app, specs)).map_err(to_py)?;
         Ok(ids.into_iter().map(|id| id.0).collect())
     }
@@ -251,8 +252,9 @@ impl Core {
     fn event<'py>(&self, py: Python<'py>, event: &str) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let engine = self.engine()?;
         let id = convert::event_id(event)?;
-        let found = py.detach(|| engine.event(id)).map_err(to_py)?;
-        found.map(|event| reads::stored_event(py, id, event)).transpose()
+        let found = py.detach(|| Ok((engine.event(id)?, engine.functions()?)));
+        let (found, functions) = found.map_err(to_py)?;
+        found.map(|event| reads::stored_event(py, id, event, &functions)).transpose()
     }
 
     #[pyo3(signature = (*, name=None, since_ms=None, limit=50, cursor=None))]
@@ -271,9 +273,10 @@ impl Core {
             limit,
             cursor: cursor.map(convert::event_id).transpose()?,
         };
-        let (events, cursor) = py.detach(|| engine.events(&filter)).map_err(to_py)?;
-        let events: PyResult<Vec<_>> =
-            events.into_iter().map(|(id, event)| reads::stored_event(py, id, event)).collect();
+        let found = py.detach(|| Ok((engine.events(&filter)?, engine.functions()?)));
+        let ((events, cursor), functions) = found.map_err(to_py)?;
+        let read = |(id, event)| reads::stored_event(py, id, event, &functions);
+        let events: PyResult<Vec<_>> = events.into_iter().map(read).collect();
         Ok((PyList::new(py, events?)?, cursor.map(|id| id.to_string())))
     }
 

@@ -1,8 +1,8 @@
 //! Stored runs, events and functions, and the engine in numbers, as Python sees them.
 
 use durable_core::{
-    EventId, EventRecord, FunctionRecord, Memo, Outcome, Pending, PendingState, RunId, RunStatus,
-    RunView,
+    EventId, EventRecord, FunctionId, FunctionRecord, Memo, Outcome, Pending, PendingState, RunId,
+    RunStatus, RunView,
 };
 use durable_runtime::Stats;
 use pyo3::prelude::*;
@@ -78,20 +78,25 @@ fn waiting<'py>(py: Python<'py>, step: &Pending) -> PyResult<Bound<'py, PyTuple>
     fields.into_pyobject(py)
 }
 
-pub(crate) fn stored_event(
-    py: Python<'_>,
+pub(crate) fn stored_event<'py>(
+    py: Python<'py>,
     id: EventId,
     event: EventRecord,
-) -> PyResult<Bound<'_, PyTuple>> {
+    functions: &[FunctionRecord],
+) -> PyResult<Bound<'py, PyTuple>> {
     let runs: Vec<String> = event.runs.iter().map(|(_, run)| run.to_string()).collect();
     let duplicate_of = event.duplicate_of.map(|id| id.to_string());
-    (to_event(py, id, event)?, runs, duplicate_of).into_pyobject(py)
+    let name = |id: FunctionId| functions.get(id.index()).map(|record| record.spec.name.clone());
+    let skips = event.skips.iter().filter_map(|(id, why)| Some((name(*id)?, why.as_str())));
+    let skips: Vec<(String, &str)> = skips.collect();
+    (to_event(py, id, event)?, runs, duplicate_of, skips).into_pyobject(py)
 }
 
 pub(crate) fn function(py: Python<'_>, record: FunctionRecord) -> PyResult<Bound<'_, PyTuple>> {
     let spec = record.spec;
-    let fields =
-        (spec.name, spec.app, spec.triggers, spec.retries, spec.concurrency, record.is_archived);
+    let policies = serde_json::to_vec(&spec.policies).unwrap_or_default();
+    let policies = PyBytes::new(py, &policies);
+    let fields = (spec.name, spec.app, spec.triggers, spec.retries, policies, record.is_archived);
     fields.into_pyobject(py)
 }
 

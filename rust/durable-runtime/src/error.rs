@@ -13,6 +13,8 @@ pub enum Kind {
     TooLarge,
     /// There is no such function.
     UnknownFunction,
+    /// Flow control let a run not be started.
+    Skipped,
     /// There is no such run.
     UnknownRun,
     /// The engine is not open.
@@ -43,6 +45,7 @@ impl Kind {
             Self::Event => "event",
             Self::TooLarge => "too_large",
             Self::UnknownFunction => "unknown_function",
+            Self::Skipped => "skipped",
             Self::UnknownRun => "unknown_run",
             Self::Closed => "closed",
             Self::Broken => "broken",
@@ -101,6 +104,7 @@ impl From<durable_core::Refusal> for Error {
             Refusal::Invalid(text) => Self::new(Kind::Invalid, text),
             Refusal::TooLarge(text) => Self::new(Kind::TooLarge, text),
             Refusal::UnknownFunction(text) => Self::new(Kind::UnknownFunction, text),
+            Refusal::Skipped(text) => Self::new(Kind::Skipped, text),
         }
     }
 }

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use crate::storage::Change;
 use durable_core::write::{
-    DEDUP, EVENT, FUNCTION, HISTORY, INBOX, MEMO, META, RUN, TIMER, decode, id_in_key, read_history,
+    DEDUP, EVENT, FUNCTION, GATE, HISTORY, INBOX, MEMO, META, RUN, TIMER, decode, id_in_key,
+    read_history,
 };
 use durable_core::{
     Effect, EventId, EventRecord, FunctionId, FunctionRecord, FunctionSpec, Memo, RunEnd, RunId,
@@ -160,7 +161,7 @@ impl Model {
                 }
                 Ok(())
             }
-            (Some(&EVENT | &DEDUP | &META | &INBOX), Some(_)) | (Some(&TIMER), _) => Ok(()),
+            (Some(&EVENT | &DEDUP | &META | &INBOX), Some(_)) | (Some(&TIMER | &GATE), _) => Ok(()),
             (other, _) => Err(format!("an unexpected change of {other:?}")),
         }
     }

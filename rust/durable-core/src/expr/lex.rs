@@ -1,7 +1,7 @@
 //! The words of an expression's text.
 
 use super::literal;
-use super::mistake::Mistake;
+use super::mistake::Found;
 use super::number::Number;
 
 /// A word, with its place.
@@ -42,7 +42,7 @@ impl<'t> Lexer<'t> {
         Self { text, at: 0 }
     }
 
-    pub(super) fn next(&mut self) -> Result<Token<'t>, Mistake> {
+    pub(super) fn next(&mut self) -> Result<Token<'t>, Found> {
         self.pass_blanks();
         let start = self.at;
         let rest = self.rest();
@@ -92,7 +92,7 @@ impl<'t> Lexer<'t> {
         rest.get(..length).unwrap_or_default()
     }
 
-    fn number(&mut self) -> Result<Word<'t>, Mistake> {
+    fn number(&mut self) -> Result<Word<'t>, Found> {
         let start = self.at;
         let mut before = ' ';
         let length = self
@@ -106,16 +106,16 @@ impl<'t> Lexer<'t> {
         let digits = self.rest().get(..length).unwrap_or_default();
         self.at = start.saturating_add(length);
         literal::number(digits).map(Word::Number).ok_or_else(|| {
-            Mistake::new(self.text, (start, self.at), format!("'{digits}' is not a number"))
+            Found::new(self.text, (start, self.at), format!("'{digits}' is not a number"))
         })
     }
 
-    fn slip(&self, slip: &literal::Slip) -> Mistake {
+    fn slip(&self, slip: &literal::Slip) -> Found {
         let place = |offset: usize| self.at.saturating_add(offset);
-        Mistake::new(self.text, (place(slip.from), place(slip.to)), slip.message)
+        Found::new(self.text, (place(slip.from), place(slip.to)), slip.message)
     }
 
-    fn stranger(&self, first: char) -> Mistake {
+    fn stranger(&self, first: char) -> Found {
         let place = (self.at, self.at.saturating_add(first.len_utf8()));
         let instead = INSTEAD.iter().find(|(word, _)| self.rest().starts_with(word));
         let message = match instead {
@@ -126,6 +126,6 @@ impl<'t> Lexer<'t> {
             ),
             None => format!("{first:?} cannot stand here"),
         };
-        Mistake::new(self.text, place, message)
+        Found::new(self.text, place, message)
     }
 }

@@ -14,12 +14,22 @@ pub struct Mistake {
     text: String,
 }
 
-impl Mistake {
+/// A mistake on its way up, a word on the stack of each function that hands it on: the parser calls itself.
+#[derive(Debug)]
+pub(super) struct Found(Box<Mistake>);
+
+impl Found {
     pub(super) fn new(text: &str, (at, end): (usize, usize), message: impl Into<String>) -> Self {
         let length = end.saturating_sub(at);
-        Self { message: message.into(), at, length, text: text.to_owned() }
+        Self(Box::new(Mistake { message: message.into(), at, length, text: text.to_owned() }))
     }
 
+    pub(super) fn into_mistake(self) -> Mistake {
+        *self.0
+    }
+}
+
+impl Mistake {
     /// The line with the place, and where in it the place begins, in bytes.
     fn line(&self) -> (&str, usize) {
         let before = self.text.get(..self.at).unwrap_or(&self.text);
@@ -48,13 +58,17 @@ impl std::error::Error for Mistake {}
 mod tests {
     use super::*;
 
+    fn made(text: &str, place: (usize, usize), message: &str) -> Mistake {
+        Found::new(text, place, message).into_mistake()
+    }
+
     #[test]
     fn carets_stand_under_the_place_whatever_stands_before_it() {
-        let mistake = Mistake::new("größe &\n 'ü' = 1", (16, 17), "write ==");
+        let mistake = made("größe &\n 'ü' = 1", (16, 17), "write ==");
         assert_eq!(mistake.to_string(), "write ==\n   'ü' = 1\n       ^");
-        let mistake = Mistake::new("a &&", (4, 4), "a value is missing");
+        let mistake = made("a &&", (4, 4), "a value is missing");
         assert_eq!(mistake.to_string(), "a value is missing\n  a &&\n      ^");
-        let mistake = Mistake::new("evnt.id", (0, 4), "unknown");
+        let mistake = made("evnt.id", (0, 4), "unknown");
         assert_eq!(mistake.to_string(), "unknown\n  evnt.id\n  ^^^^");
     }
 }

@@ -4,16 +4,16 @@ mod check;
 mod member;
 
 use super::lex::{Lexer, Token, Word};
-use super::mistake::Mistake;
+use super::mistake::Found;
 use super::number::Arithmetic;
 use super::program::{Builder, Comparison, Kind, Node, Part, Program, too_deep};
 use super::{MAX_DEPTH, MAX_TEXT_BYTES, Scope};
 
 /// Reads all of a text.
-pub(super) fn compile(text: &str, scope: Scope, has_macros: bool) -> Result<Program, Mistake> {
+pub(super) fn compile(text: &str, scope: Scope, has_macros: bool) -> Result<Program, Found> {
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("has {} bytes; the limit is {MAX_TEXT_BYTES}", text.len());
-        return Err(Mistake::new("", (0, 0), message));
+        return Err(Found::new("", (0, 0), message));
     }
     let mut lexer = Lexer::new(text);
     let token = lexer.next()?;
@@ -74,7 +74,7 @@ const OPERATORS: [(&str, u8, Operator); 14] = [
 ];
 
 impl<'t> Parser<'t> {
-    fn advance(&mut self) -> Result<Token<'t>, Mistake> {
+    fn advance(&mut self) -> Result<Token<'t>, Found> {
         let next = self.lexer.next()?;
         Ok(std::mem::replace(&mut self.token, next))
     }
@@ -83,7 +83,7 @@ impl<'t> Parser<'t> {
         matches!(self.token.word, Word::Mark(word) if word == mark)
     }
 
-    fn take(&mut self, mark: &str) -> Result<bool, Mistake> {
+    fn take(&mut self, mark: &str) -> Result<bool, Found> {
         let is_next = self.is_at(mark);
         if is_next {
             self.advance()?;
@@ -92,23 +92,23 @@ impl<'t> Parser<'t> {
     }
 
     /// Takes a mark that must stand here; says where it ends.
-    fn expect(&mut self, mark: &str, after: &str) -> Result<usize, Mistake> {
+    fn expect(&mut self, mark: &str, after: &str) -> Result<usize, Found> {
         if self.is_at(mark) {
             return Ok(self.advance()?.place.1);
         }
         Err(self.mistake_here(&format!("a '{mark}' is missing {after}")))
     }
 
-    fn mistake(&self, place: (usize, usize), message: impl Into<String>) -> Mistake {
-        Mistake::new(self.text, place, message)
+    fn mistake(&self, place: (usize, usize), message: impl Into<String>) -> Found {
+        Found::new(self.text, place, message)
     }
 
-    fn mistake_here(&self, message: &str) -> Mistake {
+    fn mistake_here(&self, message: &str) -> Found {
         self.mistake(self.token.place, message)
     }
 
     /// What stands where only an operator or the end can.
-    fn stray(&self) -> Mistake {
+    fn stray(&self) -> Found {
         let place = self.token.place;
         let word = self.text.get(place.0..place.1).unwrap_or_default();
         let instead = match word {
@@ -120,7 +120,7 @@ impl<'t> Parser<'t> {
         self.mistake(place, format!("'{word}' cannot stand here: {instead}"))
     }
 
-    fn enter(&mut self) -> Result<(), Mistake> {
+    fn enter(&mut self) -> Result<(), Found> {
         self.depth = self.depth.saturating_add(1);
         if self.depth > MAX_DEPTH {
             return Err(too_deep(self.text, self.token.place));
@@ -133,24 +133,30 @@ impl<'t> Parser<'t> {
     }
 
     /// `condition ? yes : no`, or what binds tighter.
-    fn expression(&mut self) -> Result<Part, Mistake> {
+    fn expression(&mut self) -> Result<Part, Found> {
         self.enter()?;
         let mut part = self.binary(1)?;
-        if self.take("?")? {
-            check::boolean(self.text, part, "?:")?;
-            let yes = self.expression()?;
-            self.expect(":", "between the two values of '?'")?;
-            let no = self.expression()?;
-            let kind = if yes.kind == no.kind { yes.kind } else { Kind::Unknown };
-            let node = Node::Choose(part.id, yes.id, no.id);
-            part = self.builder.add(node, kind, (part.place.0, no.place.1), &[part, yes, no])?;
+        if self.is_at("?") {
+            part = self.choice(part)?;
         }
         self.leave();
         Ok(part)
     }
 
+    fn choice(&mut self, condition: Part) -> Result<Part, Found> {
+        check::boolean(self.text, condition, "?:")?;
+        self.advance()?;
+        let yes = self.expression()?;
+        self.expect(":", "between the two values of '?'")?;
+        let no = self.expression()?;
+        let kind = if yes.kind == no.kind { yes.kind } else { Kind::Unknown };
+        let node = Node::Choose(condition.id, yes.id, no.id);
+        let place = (condition.place.0, no.place.1);
+        self.builder.add(node, kind, place, &[condition, yes, no])
+    }
+
     /// A row of operations that bind at least so tightly.
-    fn binary(&mut self, least: u8) -> Result<Part, Mistake> {
+    fn binary(&mut self, least: u8) -> Result<Part, Found> {
         let mut left = self.unary()?;
         while let Some((mark, tightness, operator)) = self.operator()
             && tightness >= least
@@ -177,7 +183,7 @@ impl<'t> Parser<'t> {
         left: Part,
         mark: &'static str,
         (tightness, operator): (u8, Operator),
-    ) -> Result<Part, Mistake> {
+    ) -> Result<Part, Found> {
         self.advance()?;
         let mut parts = vec![left, self.binary(tightness.saturating_add(1))?];
         match operator {
@@ -198,7 +204,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn row(&mut self, mark: &str, operator: Operator, parts: &[Part]) -> Result<Part, Mistake> {
+    fn row(&mut self, mark: &str, operator: Operator, parts: &[Part]) -> Result<Part, Found> {
         for part in parts {
             check::boolean(self.text, *part, mark)?;
         }
@@ -214,18 +220,19 @@ impl<'t> Parser<'t> {
         parts: &[Part],
         kind: Kind,
         node: impl Fn(super::program::NodeId, super::program::NodeId) -> Node,
-    ) -> Result<Part, Mistake> {
+    ) -> Result<Part, Found> {
         let [left, right] = parts else { return Err(self.stray()) };
         self.builder.add(node(left.id, right.id), kind, span(parts), parts)
     }
 
     /// `!a`, `-a`, or what binds tighter.
-    fn unary(&mut self) -> Result<Part, Mistake> {
+    fn unary(&mut self) -> Result<Part, Found> {
+        if self.is_at("!") || self.is_at("-") { self.prefixed() } else { self.member() }
+    }
+
+    fn prefixed(&mut self) -> Result<Part, Found> {
         let start = self.token.place.0;
-        let (is_not, is_minus) = (self.is_at("!"), self.is_at("-"));
-        if !is_not && !is_minus {
-            return self.member();
-        }
+        let is_not = self.is_at("!");
         self.enter()?;
         self.advance()?;
         let of = self.unary()?;

@@ -1,7 +1,7 @@
 //! A compiled expression: nodes in one list, children before their parents, and the paths they read.
 
 use super::function::Function;
-use super::mistake::Mistake;
+use super::mistake::Found;
 use super::number::{Arithmetic, Number};
 use super::{MAX_DEPTH, Scope};
 
@@ -255,7 +255,7 @@ impl<'t> Builder<'t> {
         kind: Kind,
         place: (usize, usize),
         children: &[Part],
-    ) -> Result<Part, Mistake> {
+    ) -> Result<Part, Found> {
         let below = children.iter().map(|child| child.depth).max().unwrap_or(0);
         let depth = below.saturating_add(1);
         if depth > MAX_DEPTH {
@@ -270,7 +270,7 @@ impl<'t> Builder<'t> {
         &mut self,
         mut path: Path,
         place: (usize, usize),
-    ) -> Result<Part, Mistake> {
+    ) -> Result<Part, Found> {
         if path.inner.len() > MAX_DEPTH {
             return Err(too_deep(self.text, place));
         }
@@ -345,6 +345,6 @@ impl Program {
     }
 }
 
-pub(super) fn too_deep(text: &str, place: (usize, usize)) -> Mistake {
-    Mistake::new(text, place, format!("nests deeper than {MAX_DEPTH}"))
+pub(super) fn too_deep(text: &str, place: (usize, usize)) -> Found {
+    Found::new(text, place, format!("nests deeper than {MAX_DEPTH}"))
 }

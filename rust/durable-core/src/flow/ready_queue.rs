@@ -1,9 +1,23 @@
-//! What is ready to execute: a queue for each function, and the functions in turn.
+//! What is ready to execute: for each function a queue for each distinct set of flow-control keys; a
+//! function's queues take turns, and the functions take turns.
+//!
+//! A queue that holds work is in exactly one place: in its function's round, in the line of the one limit
+//! that it lacks, or, where nothing of it but starts is left, before a gate that is shut. Whoever frees
+//! something wakes the first that can use it; a woken queue that lacks something else passes the call on.
+
+mod audit;
+mod needs;
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::gates::{Alarm, GateId, Gates};
+use super::gcra::Rate;
+use super::names::Named;
+use super::slots::{GroupId, QueueNumber, Slots};
 use crate::id::{FunctionId, RunId};
 use crate::time::Timestamp;
+
+pub(crate) use audit::Held;
 
 /// A stretch of a run's code, or one of its pending steps.
 ///
@@ -15,169 +29,465 @@ pub(crate) struct Item {
     pub(crate) number: u32,
 }
 
-/// A function's queue and its slots.
+/// What the work of a queue must have: a slot of each group, under this function's limit for it, and, where
+/// it starts a run, leave to pass a gate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    pub(crate) slots: Vec<(Box<[u8]>, u32)>,
+    pub(crate) gate: Option<(Box<[u8]>, Rate)>,
+    /// The queue stays when it is empty: there is one of them for a function.
+    pub(crate) is_lasting: bool,
+}
+
+/// Work that may go now: it has its slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Popped {
+    pub(crate) item: Item,
+    /// The gate that it passed, and the gate's arrival time since.
+    pub(crate) passed: Option<(Box<[u8]>, Timestamp)>,
+}
+
+/// Where a queue stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    /// Nowhere: nothing of it can go, but for starts that wait before its gate.
+    #[default]
+    Idle,
+    /// In its function's round.
+    Round,
+    /// In this group's line.
+    Line(GroupId),
+}
+
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ReadyQueue {
+struct Queue {
+    function: FunctionId,
+    /// Work of runs that have begun.
     items: BTreeSet<Item>,
-    limit: Option<u32>,
-    taken_count: u32,
-    /// An executor takes work of this function.
+    /// First stretches of runs: these pass the gate.
+    starts: BTreeSet<Item>,
+    slots: Vec<(GroupId, u32)>,
+    gate: Option<(GateId, Rate)>,
+    executing_count: u32,
+    place: Place,
+    /// The start it waits with before its gate.
+    waits_with: Option<Item>,
+    /// How often it was called and lacked something else.
+    passed_over_count: u32,
+    /// A slot of this group is kept for it until it has the others.
+    reserved: Option<GroupId>,
+    is_lasting: bool,
+}
+
+impl Queue {
+    fn has_work(&self) -> bool {
+        !self.items.is_empty() || !self.starts.is_empty()
+    }
+
+    /// True where something of it may go that does not wait before the gate.
+    fn may_go(&self) -> bool {
+        !self.items.is_empty() || !self.starts.is_empty() && self.waits_with.is_none()
+    }
+}
+
+/// So often a queue that needs two limits gives way to others before a slot is kept for it.
+const PATIENCE: u32 = 16;
+
+#[derive(Clone, Debug, Default)]
+struct Round {
+    queues: VecDeque<QueueNumber>,
+    /// An executor takes work of this function, and it is not paused.
     is_served: bool,
     is_in_ring: bool,
+    executing_count: u32,
 }
 
-impl ReadyQueue {
-    pub(crate) fn items(&self) -> &BTreeSet<Item> {
-        &self.items
-    }
-
-    pub(crate) fn taken_count(&self) -> u32 {
-        self.taken_count
-    }
-
-    pub(crate) fn limit(&self) -> Option<u32> {
-        self.limit
-    }
-
-    fn is_eligible(&self) -> bool {
-        self.is_served
-            && !self.items.is_empty()
-            && self.limit.is_none_or(|limit| self.taken_count < limit)
-    }
-}
-
-/// All functions' queues. Those from which something may go stand in a ring and take turns; the
-/// others are parked on what they lack and return when it comes.
-#[derive(Clone, Debug, Default)]
+/// All queues.
+#[derive(Clone, Debug)]
 pub(crate) struct ReadyQueues {
-    queues: Vec<ReadyQueue>,
+    queues: Named<Queue>,
+    rounds: Vec<Round>,
     ring: VecDeque<FunctionId>,
+    slots: Slots,
+    gates: Gates,
     taken_count: u32,
+}
+
+/// What came of a queue's turn, and the gate that was open for it: it may be for the next as well.
+enum Try {
+    Goes(Popped, Option<GateId>),
+    Lacks(GroupId, Option<GateId>),
+    HasNothing,
 }
 
 impl ReadyQueues {
-    pub(crate) fn add_function(&mut self, limit: Option<u32>) {
-        self.queues.push(ReadyQueue { limit, ..ReadyQueue::default() });
+    pub(crate) fn new(secret: u64) -> Self {
+        Self {
+            queues: Named::new(secret),
+            rounds: Vec::new(),
+            ring: VecDeque::new(),
+            slots: Slots::new(secret),
+            gates: Gates::new(secret),
+            taken_count: 0,
+        }
     }
 
-    pub(crate) fn queue(&self, function: FunctionId) -> Option<&ReadyQueue> {
-        self.queues.get(usize::try_from(function.0).ok()?)
+    pub(crate) fn add_function(&mut self) {
+        self.rounds.push(Round::default());
     }
 
-    /// How many slots are taken over all functions.
+    /// How many slots of executors are taken over all functions.
     pub(crate) fn taken_count(&self) -> u32 {
         self.taken_count
     }
 
-    pub(crate) fn set_limit(&mut self, function: FunctionId, limit: Option<u32>) {
-        self.change(function, |queue| queue.limit = limit);
+    /// How much of a function executes.
+    pub(crate) fn executing_count(&self, function: FunctionId) -> u32 {
+        self.rounds.get(function.index()).map_or(0, |round| round.executing_count)
     }
 
     pub(crate) fn set_served(&mut self, function: FunctionId, is_served: bool) {
-        self.change(function, |queue| queue.is_served = is_served);
+        if let Some(round) = self.round(function) {
+            round.is_served = is_served;
+            let called =
+                if is_served { Vec::new() } else { round.queues.iter().copied().collect() };
+            self.pass_on(called);
+        }
+        self.join_ring(function);
     }
 
-    pub(crate) fn push(&mut self, function: FunctionId, item: Item) {
-        self.change(function, |queue| {
+    /// Work of the queue `name` of a function is ready; `needs` is asked where there is no such queue yet.
+    pub(crate) fn push(
+        &mut self,
+        (function, name): (FunctionId, &[u8]),
+        item: Item,
+        is_start: bool,
+        needs: impl FnOnce() -> Needs,
+    ) {
+        let number = self.find_or_add(function, name, needs);
+        let Some(queue) = self.queues.get_mut(number) else { return };
+        if !is_start {
             queue.items.insert(item);
-        });
+        } else if queue.starts.insert(item)
+            && let Some(first) = queue.waits_with.filter(|first| item < *first)
+            && let Some((gate, _)) = queue.gate
+        {
+            queue.waits_with = Some(item);
+            self.gates.move_up(gate, number, first, item);
+            return;
+        }
+        if queue.place == Place::Idle && (!is_start || queue.waits_with.is_none()) {
+            self.enter_round(number);
+        }
     }
 
-    pub(crate) fn remove(&mut self, function: FunctionId, item: Item) {
-        self.change(function, |queue| {
-            queue.items.remove(&item);
-        });
+    pub(crate) fn remove(&mut self, name: &[u8], item: Item) {
+        let Some(number) = self.queues.number(name) else { return };
+        let Some(queue) = self.queues.get_mut(number) else { return };
+        queue.items.remove(&item);
+        queue.starts.remove(&item);
+        if queue.waits_with == Some(item)
+            && let Some((gate, _)) = queue.gate
+        {
+            queue.waits_with = None;
+            self.gates.leave(gate, number, item);
+            self.call(number);
+        }
+        self.forget_if_idle(number);
     }
 
-    /// A slot is taken by something that is executing already, as found after a restart.
-    pub(crate) fn take_slot(&mut self, function: FunctionId) {
-        self.taken_count = self.taken_count.saturating_add(1);
-        self.change(function, |queue| queue.taken_count = queue.taken_count.saturating_add(1));
+    /// Slots are taken by something that is executing already, as found after a restart.
+    pub(crate) fn take_slots(
+        &mut self,
+        (function, name): (FunctionId, &[u8]),
+        needs: impl FnOnce() -> Needs,
+    ) {
+        let number = self.find_or_add(function, name, needs);
+        self.take(number);
     }
 
-    /// A slot is given back: the function may take its turn again at once.
-    pub(crate) fn release_slot(&mut self, function: FunctionId) {
-        self.taken_count = self.taken_count.saturating_sub(1);
-        self.change(function, |queue| queue.taken_count = queue.taken_count.saturating_sub(1));
+    /// Slots are given back: whoever waits for one of them is woken.
+    pub(crate) fn release_slots(&mut self, name: &[u8]) {
+        let Some(number) = self.queues.number(name) else { return };
+        let Some(queue) = self.queues.get_mut(number) else { return };
+        queue.executing_count = queue.executing_count.saturating_sub(1);
+        let (function, slots) = (queue.function, queue.slots.clone());
+        self.count(function, -1);
+        for (group, _) in slots {
+            self.slots.release(group, 1);
+            self.call_next(group);
+        }
+        self.forget_if_idle(number);
     }
 
-    /// The next item in turn, with a slot taken for it.
-    pub(crate) fn pop(&mut self) -> Option<(FunctionId, Item)> {
+    /// The next work in turn, with its slots taken.
+    pub(crate) fn pop(&mut self, now: Timestamp) -> Option<Popped> {
         while let Some(function) = self.ring.pop_front() {
-            let Some(queue) = self.queues.get_mut(usize::try_from(function.0).ok()?) else {
+            let Some(round) = self.round(function) else { continue };
+            round.is_in_ring = false;
+            if !round.is_served {
                 continue;
-            };
-            queue.is_in_ring = false;
-            if queue.is_eligible()
-                && let Some(item) = queue.items.pop_first()
-            {
-                self.take_slot(function);
-                return Some((function, item));
+            }
+            let Some(number) = round.queues.pop_front() else { continue };
+            if let Some(queue) = self.queues.get_mut(number) {
+                queue.place = Place::Idle;
+            }
+            let tried = self.try_queue(number, now);
+            match &tried {
+                Try::Lacks(group, _) => self.stand_in_line(number, *group),
+                Try::Goes(..) | Try::HasNothing => self.after_try(number),
+            }
+            if let Try::Goes(_, Some(gate)) | Try::Lacks(_, Some(gate)) = &tried {
+                self.call_before(*gate);
+            }
+            self.join_ring(function);
+            if let Try::Goes(popped, _) = tried {
+                return Some(popped);
             }
         }
         None
     }
 
-    /// Changes a queue and lets it stand in the ring if it may.
-    fn change(&mut self, function: FunctionId, change: impl FnOnce(&mut ReadyQueue)) {
-        let Some(queue) = usize::try_from(function.0).ok().and_then(|i| self.queues.get_mut(i))
-        else {
-            return;
+    /// Passes a gate before which nothing waits; its arrival time afterwards, or `None` where it is shut.
+    pub(crate) fn try_gate(
+        &mut self,
+        name: &[u8],
+        rate: Rate,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        self.gates.try_pass(name, rate, now)
+    }
+
+    /// What the store says of a gate.
+    pub(crate) fn restore_gate(&mut self, name: &[u8], arrival: Timestamp) {
+        self.gates.restore(name, arrival);
+    }
+
+    /// All gates that were ever passed and are not forgotten, by name.
+    pub(crate) fn arrivals(&self) -> Vec<(Box<[u8]>, Timestamp)> {
+        self.gates.arrivals()
+    }
+
+    /// When a gate is to be looked at again.
+    pub(crate) fn next_alarm(&self) -> Option<Timestamp> {
+        self.gates.next_alarm()
+    }
+
+    /// Opens the gates that are due; the names of those that are forgotten.
+    pub(crate) fn tick(&mut self, now: Timestamp) -> Vec<Box<[u8]>> {
+        let mut forgotten = Vec::new();
+        while let Some(alarm) = self.gates.pop_alarm(now) {
+            match alarm {
+                Alarm::Opens(number) => self.call(number),
+                Alarm::Forgotten(name) => forgotten.push(name),
+            }
+        }
+        forgotten
+    }
+
+    /// Takes the first that can go, with all that it needs, or says what it lacks.
+    fn try_queue(&mut self, number: QueueNumber, now: Timestamp) -> Try {
+        let Some(queue) = self.queues.get(number) else { return Try::HasNothing };
+        let start = queue.starts.first().copied().filter(|_| queue.waits_with.is_none());
+        let item = queue.items.first().copied();
+        let (mut chosen, mut passed) = (item, None);
+        if let Some(start) = start.filter(|start| item.is_none_or(|item| *start < item)) {
+            match queue.gate {
+                None => chosen = Some(start),
+                Some((gate, rate)) => match self.gates.ask(gate, rate, now) {
+                    Ok(arrival) => (chosen, passed) = (Some(start), Some((gate, arrival))),
+                    Err(until) => self.wait_before(gate, number, start, until),
+                },
+            }
+        }
+        let Some(item) = chosen else { return Try::HasNothing };
+        let open = passed.map(|(gate, _)| gate);
+        if let Some(group) = self.lacking(number) {
+            return Try::Lacks(group, open);
+        }
+        self.take(number);
+        if let Some(queue) = self.queues.get_mut(number) {
+            queue.items.remove(&item);
+            queue.starts.remove(&item);
+        }
+        let passed = passed.map(|(gate, arrival)| (self.gates.pass(gate, arrival), arrival));
+        Try::Goes(Popped { item, passed }, open)
+    }
+
+    /// The first group without room for one more of this queue.
+    fn lacking(&self, number: QueueNumber) -> Option<GroupId> {
+        let queue = self.queues.get(number)?;
+        let lacks = |(group, limit): &&(GroupId, u32)| {
+            self.slots.taken(*group) >= *limit && queue.reserved != Some(*group)
         };
-        change(queue);
-        if queue.is_eligible() && !queue.is_in_ring {
-            queue.is_in_ring = true;
+        queue.slots.iter().find(lacks).map(|(group, _)| *group)
+    }
+
+    fn take(&mut self, number: QueueNumber) {
+        let Some(queue) = self.queues.get_mut(number) else { return };
+        queue.executing_count = queue.executing_count.saturating_add(1);
+        queue.passed_over_count = 0;
+        let reserved = queue.reserved.take();
+        for (group, _) in queue.slots.iter().filter(|(group, _)| Some(*group) != reserved) {
+            self.slots.take(*group, 1);
+        }
+        let function = queue.function;
+        self.count(function, 1);
+    }
+
+    fn count(&mut self, function: FunctionId, change: i8) {
+        self.taken_count = self.taken_count.saturating_add_signed(change.into());
+        if let Some(round) = self.round(function) {
+            round.executing_count = round.executing_count.saturating_add_signed(change.into());
+        }
+    }
+
+    /// A queue lacks a slot of `group`: it waits there. What others of its limits have free goes to the
+    /// next, or is kept for this queue where it has given way too often.
+    fn stand_in_line(&mut self, number: QueueNumber, lacked: GroupId) {
+        let Some(queue) = self.queues.get_mut(number) else { return };
+        queue.place = Place::Line(lacked);
+        queue.passed_over_count = queue.passed_over_count.saturating_add(1);
+        let limit = queue.slots.iter().find(|(group, _)| *group == lacked).map_or(1, |slot| slot.1);
+        // Only ever a lower group is kept while a higher one is waited for: no two wait for each other.
+        if queue.passed_over_count > PATIENCE
+            && queue.reserved.is_none()
+            && let Some((lower, _)) = queue.slots.iter().find(|(group, _)| *group < lacked)
+        {
+            queue.reserved = Some(*lower);
+            self.slots.take(*lower, 1);
+        }
+        let slots = queue.slots.clone();
+        self.slots.wait(lacked, limit, number);
+        for (group, _) in slots.into_iter().filter(|(group, _)| *group != lacked) {
+            self.call_next(group);
+        }
+    }
+
+    /// A queue went, or has nothing that can go: it stays in the round while it may have more, and what is
+    /// still free of its limits goes to whoever waits for it.
+    fn after_try(&mut self, number: QueueNumber) {
+        let Some(queue) = self.queues.get(number) else { return };
+        let (may_go, slots) = (queue.may_go(), queue.slots.clone());
+        if may_go {
+            self.enter_round(number);
+        }
+        for (group, _) in slots {
+            self.call_next(group);
+        }
+        self.forget_if_idle(number);
+    }
+
+    /// Calls the next queue for which this group has room.
+    fn call_next(&mut self, group: GroupId) {
+        while let Some(number) = self.slots.next_waiting(group) {
+            let Some(queue) = self.queues.get_mut(number) else { continue };
+            queue.place = Place::Idle;
+            let function = queue.function;
+            if !queue.may_go() {
+                self.forget_if_idle(number);
+                continue;
+            }
+            self.enter_round(number);
+            if self.is_served(function) {
+                return; // it takes the slot, or calls the next
+            }
+        }
+    }
+
+    /// Calls whoever waits before a gate; it asks the gate again.
+    fn call_before(&mut self, gate: GateId) {
+        if let Some(number) = self.gates.next_waiting(gate) {
+            self.call(number);
+        }
+    }
+
+    fn call(&mut self, number: QueueNumber) {
+        let Some(queue) = self.queues.get_mut(number) else { return };
+        queue.waits_with = None;
+        if queue.place == Place::Idle && queue.may_go() {
+            self.enter_round(number);
+        }
+    }
+
+    fn wait_before(&mut self, gate: GateId, number: QueueNumber, start: Item, until: Timestamp) {
+        if let Some(queue) = self.queues.get_mut(number) {
+            queue.waits_with = Some(start);
+        }
+        self.gates.wait(gate, number, start, until);
+    }
+
+    fn find_or_add(
+        &mut self,
+        function: FunctionId,
+        name: &[u8],
+        needs: impl FnOnce() -> Needs,
+    ) -> QueueNumber {
+        if let Some(number) = self.queues.number(name) {
+            return number;
+        }
+        let mut queue = Queue { function, ..Queue::default() };
+        self.attach(&mut queue, needs());
+        self.queues.find_or_add(name, || queue)
+    }
+
+    /// An empty queue goes, with what it held.
+    fn forget_if_idle(&mut self, number: QueueNumber) {
+        let Some(queue) = self.queues.get_mut(number) else { return };
+        if queue.has_work() {
+            return;
+        }
+        if let Some(group) = queue.reserved.take() {
+            self.slots.release(group, 1);
+            self.call_next(group);
+        }
+        let Some(queue) = self.queues.get(number) else { return };
+        if queue.place == Place::Idle && queue.executing_count == 0 && !queue.is_lasting {
+            self.detach(number);
+            self.queues.remove(number);
+        }
+    }
+
+    /// What these queues were called for goes to the next: their function is not served any more.
+    fn pass_on(&mut self, called: Vec<QueueNumber>) {
+        for number in called {
+            let Some(queue) = self.queues.get(number) else { continue };
+            let (slots, gate) = (queue.slots.clone(), queue.gate);
+            for (group, _) in slots {
+                self.call_next(group);
+            }
+            if let Some((gate, _)) = gate {
+                self.call_before(gate);
+            }
+        }
+    }
+
+    fn enter_round(&mut self, number: QueueNumber) {
+        let Some(queue) = self.queues.get_mut(number) else { return };
+        queue.place = Place::Round;
+        let function = queue.function;
+        if let Some(round) = self.round(function) {
+            round.queues.push_back(number);
+        }
+        self.join_ring(function);
+    }
+
+    fn join_ring(&mut self, function: FunctionId) {
+        let Some(round) = self.round(function) else { return };
+        if round.is_served && !round.is_in_ring && !round.queues.is_empty() {
+            round.is_in_ring = true;
             self.ring.push_back(function);
         }
+    }
+
+    fn is_served(&mut self, function: FunctionId) -> bool {
+        self.round(function).is_some_and(|round| round.is_served)
+    }
+
+    fn round(&mut self, function: FunctionId) -> Option<&mut Round> {
+        self.rounds.get_mut(function.index())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn item(score: u64, number: u32) -> Item {
-        Item { score: Timestamp::from_millis(score), run: RunId::default(), number }
-    }
-
-    fn queues(limits: &[Option<u32>]) -> ReadyQueues {
-        let mut queues = ReadyQueues::default();
-        for (limit, id) in limits.iter().zip(0..) {
-            queues.add_function(*limit);
-            queues.set_served(FunctionId(id), true);
-        }
-        queues
-    }
-
-    #[test]
-    fn functions_take_turns_and_older_work_goes_first() {
-        let mut queues = queues(&[None, None]);
-        for score in [3, 1, 2] {
-            queues.push(FunctionId(0), item(score, 0));
-        }
-        queues.push(FunctionId(1), item(9, 0));
-        let order: Vec<(u32, u64)> =
-            std::iter::from_fn(|| queues.pop()).map(|(f, i)| (f.0, i.score.as_millis())).collect();
-        assert_eq!(order, [(0, 1), (1, 9), (0, 2), (0, 3)]);
-    }
-
-    #[test]
-    fn a_limit_holds_and_a_freed_slot_is_used_at_once() {
-        let mut queues = queues(&[Some(2)]);
-        (0..5).for_each(|number| queues.push(FunctionId(0), item(1, number)));
-        assert!(queues.pop().is_some() && queues.pop().is_some());
-        assert!(queues.pop().is_none());
-        queues.release_slot(FunctionId(0));
-        assert!(queues.pop().is_some() && queues.pop().is_none());
-    }
-
-    #[test]
-    fn a_function_nobody_serves_waits_without_being_searched() {
-        let mut queues = queues(&[None]);
-        queues.set_served(FunctionId(0), false);
-        queues.push(FunctionId(0), item(1, 0));
-        assert!(queues.pop().is_none());
-        queues.set_served(FunctionId(0), true);
-        assert!(queues.pop().is_some());
-    }
-}
+mod tests;

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 
+use super::program::view;
 use super::{Shard, Slot, Turn};
 use crate::effect::{Answer, Effect, Refusal};
-use crate::event::{DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_SEND_BYTES, NewEvent};
+use crate::event::{DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_SEND_BYTES, NewEvent, Skip};
+use crate::flow::policy::Keys;
 use crate::id::{EventId, FunctionId, RunId, Ticket};
 use crate::run::{RunRecord, Stretch};
 use crate::time::Timestamp;
@@ -48,14 +50,19 @@ impl Shard {
         let sender = event.user_id.as_deref().filter(|name| !name.is_empty());
         let mut dedup = sender.and_then(|name| self.dedup(name, known));
         let duplicate_of = dedup.as_ref().map(|dedup| dedup.event);
-        let mut runs = Vec::new();
-        for function in self.matching(&event.name) {
+        let (mut runs, mut skips) = (Vec::new(), Vec::new());
+        let text = id.to_string();
+        let given = view(&event, &text, self.now());
+        for function in self.matching(&given) {
+            if let Err(skip) = self.let_through(function, &given, turn) {
+                skips.push((function, skip));
+                continue;
+            }
             let has_run = dedup.iter().any(|dedup| dedup.runs.iter().any(|(f, _)| *f == function));
             if !has_run {
-                runs.push((
-                    function,
-                    self.create_run(function, id, event.starts_at.or(event.ts), turn),
-                ));
+                let keys = self.function(function).program.keys(&given);
+                let starts_at = event.starts_at.or(event.ts);
+                runs.push((function, self.create_run(function, id, (starts_at, keys), turn)));
             }
         }
         if let Some(name) = sender {
@@ -64,7 +71,7 @@ impl Shard {
             turn.writes.push(Write::Put { key: dedup_key(name), value: encode(dedup) });
             self.turn.dedups.insert(name.to_owned(), dedup.clone());
         }
-        let record = record(self.now(), event, runs, duplicate_of);
+        let record = record(self.now(), event, (runs, skips), duplicate_of);
         turn.writes.push(Write::Insert { key: event_key(id), value: encode(&record) });
         duplicate_of.unwrap_or(id)
     }
@@ -90,7 +97,7 @@ impl Shard {
         &mut self,
         function: FunctionId,
         event: EventId,
-        starts_at: Option<Timestamp>,
+        (starts_at, keys): (Option<Timestamp>, Keys),
         turn: &mut Turn,
     ) -> RunId {
         let now = self.now();
@@ -99,6 +106,7 @@ impl Shard {
             function,
             event,
             created_at: now,
+            keys,
             started_at: None,
             epoch: crate::id::Epoch::default(),
             stretch: Stretch::Parked,
@@ -131,18 +139,39 @@ impl Shard {
                 "there is no function '{function}' in this store: is its application registered?"
             ))),
             (Some(_), Some(why)) => Answer::Refused(too_large_or_invalid(&event, why)),
-            (Some(function), None) => {
-                let event_id = self.next_event_id();
-                let run = self.create_run(function, event_id, None, turn);
-                let record = record(self.now(), event, vec![(function, run)], None);
-                turn.writes
-                    .push(Write::Insert { key: event_key(event_id), value: encode(&record) });
-                Answer::Started(run)
-            }
+            (Some(function), None) => self.start_invoked(function, event, turn),
         };
         turn.effects.push(Effect::Answer { ticket, answer });
     }
+
+    fn start_invoked(&mut self, function: FunctionId, event: NewEvent, turn: &mut Turn) -> Answer {
+        let id = self.next_event_id();
+        let text = id.to_string();
+        let given = view(&event, &text, self.now());
+        let (runs, skips, answer) = match self.let_through(function, &given, turn) {
+            Ok(()) => {
+                let keys = self.function(function).program.keys(&given);
+                let run = self.create_run(function, id, (None, keys), turn);
+                (vec![(function, run)], Vec::new(), Answer::Started(run))
+            }
+            Err(skip) => {
+                let name = &self.function(function).record.spec.name;
+                let why =
+                    format!("'{name}' was not started: its {} let no more through", skip.as_str());
+                let refused = Answer::Refused(Refusal::Skipped(why));
+                (Vec::new(), vec![(function, skip)], refused)
+            }
+        };
+        let record = record(self.now(), event, (runs, skips), None);
+        turn.writes.push(Write::Insert { key: event_key(id), value: encode(&record) });
+        answer
+    }
 }
+
+/// A function, and the run of it that an event started.
+type Started = (FunctionId, RunId);
+/// A function that an event did not start, and why.
+type Skipped = (FunctionId, Skip);
 
 fn refusal_of_size(events: &[(NewEvent, Option<Record>)]) -> Option<Refusal> {
     let size = events.iter().fold(0, |sum: usize, (event, _)| sum.saturating_add(event.size()));
@@ -166,7 +195,7 @@ fn too_large_or_invalid(event: &NewEvent, why: String) -> Refusal {
 fn record(
     now: Timestamp,
     event: NewEvent,
-    runs: Vec<(FunctionId, RunId)>,
+    (runs, skips): (Vec<Started>, Vec<Skipped>),
     duplicate_of: Option<EventId>,
 ) -> EventRecord {
     EventRecord {
@@ -177,6 +206,7 @@ fn record(
         version: event.version,
         user: event.user,
         runs,
+        skips,
         duplicate_of,
         data: event.data,
     }

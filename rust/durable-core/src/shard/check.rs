@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::enqueue::{STRETCH, timer_of};
+use super::flow::{is_start, item, queue_name};
 use super::{Meta, Shard, Slot, Standings};
-use crate::flow::ready_queue::Item;
+use crate::flow::ready_queue::Held;
 use crate::flow::timer_wheel::Timer;
 use crate::function::FunctionRecord;
-use crate::id::{FunctionId, RunId};
+use crate::id::RunId;
 use crate::run::{RunRecord, Standing, Stretch};
 use crate::step::PendingState;
 use crate::time::Timestamp;
@@ -20,7 +21,8 @@ pub struct Portrait {
     functions: Vec<FunctionRecord>,
     inbox: BTreeMap<String, u64>,
     runs: Vec<(RunId, RunRecord)>,
-    queues: Vec<(Vec<Item>, u32, Option<u32>)>,
+    queues: BTreeMap<Vec<u8>, Held>,
+    arrivals: Vec<(Box<[u8]>, Timestamp)>,
     standings: Vec<Standings>,
     executing: BTreeSet<RunId>,
 }
@@ -31,16 +33,13 @@ impl Shard {
     pub fn portrait(&self) -> Portrait {
         let mut meta = self.meta.clone();
         meta.now = Timestamp::default();
-        let queues = (0..).map(FunctionId).take(self.functions.len()).filter_map(|id| {
-            let queue = self.queues.queue(id)?;
-            Some((queue.items().iter().copied().collect(), queue.taken_count(), queue.limit()))
-        });
         Portrait {
             meta,
             functions: self.functions().cloned().collect(),
             inbox: self.inbox.clone(),
             runs: self.records(),
-            queues: queues.collect(),
+            queues: self.queues.contents(),
+            arrivals: self.queues.arrivals(),
             standings: self.functions.iter().map(|function| function.standings).collect(),
             executing: self.executing.clone(),
         }
@@ -49,14 +48,21 @@ impl Shard {
     /// Counts everything again and compares: queues, slots, counters, limits, and each run's way on.
     /// To be called between turns. `Err` says what does not hold.
     pub fn audit(&self) -> Result<(), String> {
-        let mut expected: Vec<(BTreeSet<Item>, u32, Standings)> =
-            vec![<(BTreeSet<Item>, u32, Standings)>::default(); self.functions.len()];
+        let mut standings = vec![Standings::default(); self.functions.len()];
+        let mut queues: BTreeMap<Vec<u8>, Held> = BTreeMap::new();
         for (id, run) in self.records() {
-            let Some((items, taken, standings)) = expected.get_mut(run.function.index()) else {
+            let Some(standings) = standings.get_mut(run.function.index()) else {
                 return Err(format!("run {id} has no function"));
             };
-            recount(id, &run, items, taken);
             standings.count(run.standing(), 1);
+            let mut held = Held::default();
+            recount(id, &run, &mut held);
+            if held != Held::default() {
+                let queue = queues.entry(queue_name(&run)).or_default();
+                queue.items.append(&mut held.items);
+                queue.starts.append(&mut held.starts);
+                queue.executing_count = queue.executing_count.saturating_add(held.executing_count);
+            }
             if run.standing() == Standing::Running && !self.executing.contains(&id) {
                 return Err(format!("run {id} executes and is not listed so"));
             }
@@ -64,10 +70,18 @@ impl Shard {
                 return Err(format!("run {id} waits for nothing"));
             }
         }
-        for (id, (items, taken, standings)) in (0..).map(FunctionId).zip(expected) {
-            self.compare(id, &items, taken, standings)?;
+        for (function, counted) in self.functions.iter().zip(standings) {
+            if function.standings != counted {
+                let name = &function.record.spec.name;
+                let kept = function.standings;
+                return Err(format!("'{name}': counters say {kept:?}, runs say {counted:?}"));
+            }
         }
-        Ok(())
+        let contents = self.queues.contents();
+        if contents != queues {
+            return Err(format!("the queues hold {contents:?}, the runs say {queues:?}"));
+        }
+        self.queues.audit()
     }
 
     /// Compares the timers in the store with what the runs wait for, and with those in memory.
@@ -91,29 +105,6 @@ impl Shard {
         missing.map_or(Ok(()), |timer| Err(format!("{timer:?} is in no wheel")))
     }
 
-    fn compare(
-        &self,
-        id: FunctionId,
-        items: &BTreeSet<Item>,
-        taken: u32,
-        standings: Standings,
-    ) -> Result<(), String> {
-        let function = self.function(id);
-        let Some(queue) = self.queues.queue(id) else { return Err(format!("{id:?} has no queue")) };
-        let name = &function.record.spec.name;
-        if queue.items() != items {
-            return Err(format!("'{name}': the queue holds {:?}, not {items:?}", queue.items()));
-        }
-        if queue.taken_count() != taken {
-            return Err(format!("'{name}': {} slots taken, {taken} held", queue.taken_count()));
-        }
-        let counted = function.standings;
-        if counted != standings {
-            return Err(format!("'{name}': counters say {counted:?}, runs say {standings:?}"));
-        }
-        Ok(())
-    }
-
     fn records(&self) -> Vec<(RunId, RunRecord)> {
         let unpack = |slot: &Slot| match slot {
             Slot::Packed(bytes) => {
@@ -125,23 +116,25 @@ impl Shard {
     }
 }
 
-fn recount(id: RunId, run: &RunRecord, items: &mut BTreeSet<Item>, taken: &mut u32) {
-    let item = |number| Item { score: run.created_at, run: id, number };
+fn recount(id: RunId, run: &RunRecord, held: &mut Held) {
+    let mut queued = Vec::new();
     match run.stretch {
-        Stretch::Queued => {
-            items.insert(item(STRETCH));
-        }
-        Stretch::Executing(_) => *taken = taken.saturating_add(1),
+        Stretch::Queued => queued.push(STRETCH),
+        Stretch::Executing(_) => held.executing_count = 1,
         Stretch::BackingOff(_) | Stretch::Parked => {}
     }
     for step in &run.pending {
         match step.state {
-            PendingState::Queued => {
-                items.insert(item(step.number));
+            PendingState::Queued => queued.push(step.number),
+            PendingState::Executing(_) => {
+                held.executing_count = held.executing_count.saturating_add(1);
             }
-            PendingState::Executing(_) => *taken = taken.saturating_add(1),
             PendingState::BackingOff(_) | PendingState::Sleeping(_) => {}
         }
+    }
+    for number in queued {
+        let kind = if is_start(run, number) { &mut held.starts } else { &mut held.items };
+        kind.insert(item(id, run, number));
     }
 }
 

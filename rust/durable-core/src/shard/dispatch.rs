@@ -3,7 +3,7 @@
 use super::enqueue::STRETCH;
 use super::{Shard, Turn};
 use crate::effect::{Effect, Work};
-use crate::flow::ready_queue::Item;
+use crate::flow::ready_queue::{Item, Popped};
 use crate::id::Epoch;
 use crate::run::Stretch;
 use crate::step::PendingState;
@@ -15,7 +15,10 @@ impl Shard {
     pub fn dispatch(&mut self, now: Timestamp, turn: &mut Turn) {
         self.advance_clock(now);
         while self.queues.taken_count() < self.capacity {
-            let Some((_, item)) = self.queues.pop() else { break };
+            let Some(Popped { item, passed }) = self.queues.pop(self.meta.now) else { break };
+            if let Some((gate, arrival)) = passed {
+                turn.writes.push(super::flow::passed(&gate, arrival));
+            }
             self.offer(item, turn);
         }
         self.close(turn);

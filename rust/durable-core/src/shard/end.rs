@@ -3,7 +3,6 @@
 use super::enqueue::STRETCH;
 use super::{Shard, Turn};
 use crate::effect::Effect;
-use crate::flow::ready_queue::Item;
 use crate::flow::timer_wheel::Timer;
 use crate::id::RunId;
 use crate::run::{Ending, RunEnd, Stretch};
@@ -45,13 +44,10 @@ impl Shard {
     /// Undoes what the code between steps holds: its place in the queue, its slot, or its timer.
     fn forget_stretch(&mut self, id: RunId, turn: &mut Turn) {
         let run = self.opened(id);
-        let (function, score) = (run.function, run.created_at);
         match run.stretch {
-            Stretch::Queued => {
-                self.queues.remove(function, Item { score, run: id, number: STRETCH });
-            }
+            Stretch::Queued => self.leave_queue(id, STRETCH),
             Stretch::Executing(epoch) => {
-                self.queues.release_slot(function);
+                self.release_slots(id);
                 turn.effects.push(Effect::AbandonWork { run: id, epoch });
             }
             Stretch::BackingOff(due) => {

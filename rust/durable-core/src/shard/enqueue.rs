@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::{Shard, Turn};
 use crate::effect::Effect;
-use crate::flow::ready_queue::Item;
 use crate::flow::timer_wheel::Timer;
 use crate::id::RunId;
 use crate::run::Stretch;
@@ -18,10 +17,8 @@ pub(super) const STRETCH: u32 = 0;
 impl Shard {
     /// The code between steps is ready to be handed out.
     pub(super) fn enqueue_stretch(&mut self, id: RunId) {
-        let run = self.opened(id);
-        run.stretch = Stretch::Queued;
-        let (function, score) = (run.function, run.created_at);
-        self.queues.push(function, Item { score, run: id, number: STRETCH });
+        self.opened(id).stretch = Stretch::Queued;
+        self.queue_up(id, STRETCH);
     }
 
     /// A pending step is ready to be handed out.
@@ -30,8 +27,7 @@ impl Shard {
         if let Some(pending) = run.pending.iter_mut().find(|pending| pending.number == number) {
             pending.state = PendingState::Queued;
         }
-        let (function, score) = (run.function, run.created_at);
-        self.queues.push(function, Item { score, run: id, number });
+        self.queue_up(id, number);
     }
 
     /// The code between steps is not to go on before `until`.

@@ -24,8 +24,7 @@ impl Shard {
     pub(super) fn lose_stretch(&mut self, id: RunId) {
         let Some(run) = self.open(id) else { return };
         if matches!(run.stretch, Stretch::Executing(_)) {
-            let function = run.function;
-            self.queues.release_slot(function);
+            self.release_slots(id);
             self.enqueue_stretch(id);
         }
     }
@@ -33,7 +32,6 @@ impl Shard {
     /// The steps of a run that were executing are queued again.
     pub(super) fn lose_steps(&mut self, id: RunId) {
         let Some(run) = self.open(id) else { return };
-        let function = run.function;
         let lost: Vec<u32> = run
             .pending
             .iter()
@@ -41,7 +39,7 @@ impl Shard {
             .map(|pending| pending.number)
             .collect();
         for number in lost {
-            self.queues.release_slot(function);
+            self.release_slots(id);
             self.enqueue_step(id, number);
         }
     }

@@ -4,19 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use super::enqueue::STRETCH;
 use super::expire::Expiry;
+use super::flow::{is_start, item, needs, policies_of, queue_name};
 use super::tick::NO_TIMERS;
 use super::{Meta, Settings, Shard, Slot, TurnState};
-use crate::flow::ready_queue::{Item, ReadyQueues};
+use crate::flow::ready_queue::ReadyQueues;
 use crate::flow::timer_wheel::TimerWheel;
 use crate::function::FunctionRecord;
-use crate::id::{FunctionId, RunId};
+use crate::id::RunId;
 use crate::map::Map;
 use crate::run::{RunRecord, Standing, Stretch};
 use crate::step::PendingState;
 use crate::time::Timestamp;
 use crate::write::{
-    FUNCTION, INBOX, META, RUN, Record, Unreadable, decode, function_key, id_in_key,
+    FUNCTION, GATE, INBOX, META, RUN, Record, Unreadable, decode, function_key, id_in_key,
 };
 
 impl Shard {
@@ -31,6 +33,7 @@ impl Shard {
     ) -> Result<Self, Unreadable> {
         let mut shard = Self {
             chance: settings.seed,
+            queues: ReadyQueues::new(settings.seed),
             settings,
             meta: Meta::default(),
             functions: Vec::new(),
@@ -38,7 +41,6 @@ impl Shard {
             routes: BTreeMap::new(),
             inbox: BTreeMap::new(),
             runs: Map::default(),
-            queues: ReadyQueues::default(),
             executing: BTreeSet::new(),
             capacity: 0,
             wheel: TimerWheel::new(now),
@@ -73,6 +75,10 @@ impl Shard {
                     name.map_err(|error| unreadable("a source of events", &error.to_string()))?;
                 self.inbox.insert(name.to_owned(), decode("a source of events", value)?);
             }
+            Some(&GATE) => {
+                let name = key.get(1..).unwrap_or_default();
+                self.queues.restore_gate(name, decode("when a gate was passed", value)?);
+            }
             Some(&RUN) => {
                 let id = id_in_key(key).map(RunId::from_bytes);
                 let id = id.ok_or_else(|| unreadable("a live run", "its key is cut short"))?;
@@ -85,22 +91,31 @@ impl Shard {
 
     fn take_in_run(&mut self, id: RunId, value: &[u8]) -> Result<(), Unreadable> {
         let run: RunRecord = decode("a live run", value)?;
-        if self.queues.queue(run.function).is_none() {
+        if self.functions.get(run.function.index()).is_none() {
             return Err(unreadable("a live run", "its function is missing"));
         }
-        let (function, score) = (run.function, run.created_at);
-        let queue = |number| Item { score, run: id, number };
+        let function = run.function;
+        let policies = policies_of(&self.functions, function);
+        let name = queue_name(&run);
+        let (mut queued, mut executing_count) = (Vec::new(), 0_u32);
         match run.stretch {
-            Stretch::Queued => self.queues.push(function, queue(super::enqueue::STRETCH)),
-            Stretch::Executing(_) => self.queues.take_slot(function),
+            Stretch::Queued => queued.push(STRETCH),
+            Stretch::Executing(_) => executing_count = 1,
             Stretch::BackingOff(_) | Stretch::Parked => {}
         }
         for step in &run.pending {
             match step.state {
-                PendingState::Queued => self.queues.push(function, queue(step.number)),
-                PendingState::Executing(_) => self.queues.take_slot(function),
+                PendingState::Queued => queued.push(step.number),
+                PendingState::Executing(_) => executing_count = executing_count.saturating_add(1),
                 PendingState::BackingOff(_) | PendingState::Sleeping(_) => {}
             }
+        }
+        for number in queued {
+            let (item, is_start) = (item(id, &run, number), is_start(&run, number));
+            self.queues.push((function, &name), item, is_start, || needs(policies, &name));
+        }
+        for _ in 0..executing_count {
+            self.queues.take_slots((function, &name), || needs(policies, &name));
         }
         let standing = run.standing();
         self.count(function, standing, 1);
@@ -117,11 +132,4 @@ impl Shard {
 
 fn unreadable(what: &'static str, why: &str) -> Unreadable {
     Unreadable { what, why: why.to_owned() }
-}
-
-impl FunctionId {
-    /// Its place in the order of registration.
-    pub fn index(self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::program::Program;
 use super::{Function, Shard, Standings, Turn};
 use crate::effect::{Answer, Effect, Refusal};
 use crate::function::{FunctionRecord, FunctionSpec};
@@ -36,7 +37,11 @@ impl Shard {
                     owner.spec.app
                 ));
             }
-            spec.refusal().or_else(|| super::route::refusal_of_triggers(spec))
+            let program = || {
+                let why = Program::compile(&spec.policies).err()?;
+                Some(format!("function '{name}': {why}"))
+            };
+            spec.refusal().or_else(|| super::route::refusal_of_triggers(spec)).or_else(program)
         })
     }
 
@@ -63,14 +68,14 @@ impl Shard {
 
     fn replace_function(&mut self, spec: FunctionSpec) -> FunctionId {
         let Some(id) = self.names.get(&spec.name).copied() else { return self.add_function(spec) };
-        let limit = spec.concurrency;
         let function = self.function_mut(id);
         if function.record.spec != spec || function.record.is_archived {
+            function.program = compiled(&spec);
             function.record.spec = spec;
             function.record.is_archived = false;
             self.turn.functions.insert(id);
         }
-        self.queues.set_limit(id, limit);
+        self.apply_policies(id);
         id
     }
 
@@ -90,9 +95,16 @@ impl Shard {
     /// Takes a function in, new or read from the store: its number is its place.
     pub(super) fn keep_function(&mut self, record: FunctionRecord) -> FunctionId {
         let id = FunctionId(u32::try_from(self.functions.len()).unwrap_or(u32::MAX));
-        self.queues.add_function(record.spec.concurrency);
+        let program = compiled(&record.spec);
+        self.queues.add_function();
         self.names.insert(record.spec.name.clone(), id);
-        self.functions.push(Function { record, standings: Standings::default() });
+        self.functions.push(Function { record, program, standings: Standings::default() });
         id
     }
+}
+
+/// A function's expressions, which were looked at before it was registered.
+fn compiled(spec: &FunctionSpec) -> Program {
+    let program = Program::compile(&spec.policies);
+    program.unwrap_or_else(|why| super::broken(&format!("function '{}': {why}", spec.name)))
 }

@@ -110,9 +110,8 @@ impl Shard {
     fn park(&mut self, id: RunId, seen: u32, turn: &mut Turn) {
         let run = self.opened(id);
         run.stretch = Stretch::Parked;
-        let (function, has_more, waits) =
-            (run.function, seen < run.memo_count, !run.pending.is_empty());
-        self.queues.release_slot(function);
+        let (has_more, waits) = (seen < run.memo_count, !run.pending.is_empty());
+        self.release_slots(id);
         if has_more {
             self.wake(id, turn);
         } else if !waits {
@@ -125,10 +124,9 @@ impl Shard {
     fn report_step(&mut self, report: Report, number: u32, turn: &mut Turn) {
         let id = report.run;
         let run = self.opened(id);
-        let function = run.function;
         let Some(place) = run.pending.iter().position(|step| step.number == number) else { return };
         let step = run.pending.remove(place);
-        self.queues.release_slot(function);
+        self.release_slots(id);
         match report.ops.into_iter().next() {
             Some(Op::StepRun { data, .. }) => {
                 if self.remember(id, step, Outcome::Data(data), turn) {
@@ -327,9 +325,9 @@ impl Shard {
     fn fail_stretch(&mut self, id: RunId, error: Bytes, retry: Retry, turn: &mut Turn) {
         let run = self.opened(id);
         run.failure_count = run.failure_count.saturating_add(1);
-        let (function, failure_count) = (run.function, run.failure_count);
+        let failure_count = run.failure_count;
         if let Some(wait) = self.wait_before_retry(id, failure_count, retry) {
-            self.queues.release_slot(function);
+            self.release_slots(id);
             self.lose_steps(id); // they executed in the live code, which is gone
             let due = self.now().plus(wait);
             self.delay_stretch(id, due, turn);
@@ -341,10 +339,8 @@ impl Shard {
 
     /// The code has said its last: it gives its slot back and need not be told to stop.
     fn settle_stretch(&mut self, id: RunId) {
-        let run = self.opened(id);
-        run.stretch = Stretch::Parked;
-        let function = run.function;
-        self.queues.release_slot(function);
+        self.opened(id).stretch = Stretch::Parked;
+        self.release_slots(id);
     }
 
     /// A run is failed by the engine itself, not by its code.
@@ -355,15 +351,11 @@ impl Shard {
 
     /// Undoes what a pending step holds: its place in the queue, its slot, or its timer.
     pub(super) fn forget(&mut self, id: RunId, step: &Pending, turn: &mut Turn) {
-        let run = self.opened(id);
-        let (function, score, number) = (run.function, run.created_at, step.number);
+        let number = step.number;
         match step.state {
-            PendingState::Queued => {
-                let item = crate::flow::ready_queue::Item { score, run: id, number };
-                self.queues.remove(function, item);
-            }
+            PendingState::Queued => self.leave_queue(id, number),
             PendingState::Executing(epoch) => {
-                self.queues.release_slot(function);
+                self.release_slots(id);
                 turn.effects.push(Effect::AbandonWork { run: id, epoch });
             }
             PendingState::BackingOff(due) | PendingState::Sleeping(due) => {

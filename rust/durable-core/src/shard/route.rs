@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Shard;
+use crate::expr::Given;
 use crate::function::FunctionSpec;
 use crate::id::FunctionId;
 
@@ -35,8 +36,13 @@ fn patterns(name: &str) -> impl Iterator<Item = String> {
 
 impl Shard {
     /// The functions that an event starts, each once.
-    pub(super) fn matching(&self, event: &str) -> BTreeSet<FunctionId> {
-        patterns(event).filter_map(|pattern| self.routes.get(&pattern)).flatten().copied().collect()
+    pub(super) fn matching(&self, given: &Given<'_>) -> BTreeSet<FunctionId> {
+        let mut found = BTreeSet::new();
+        for pattern in patterns(given.event.name) {
+            let routes = self.routes.get(&pattern).into_iter().flatten().copied();
+            found.extend(routes.filter(|id| self.function(*id).program.is_met(&pattern, given)));
+        }
+        found
     }
 
     pub(super) fn rebuild_routes(&mut self) {

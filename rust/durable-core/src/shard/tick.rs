@@ -34,6 +34,7 @@ impl Shard {
             let from = self.timers_loaded.clone();
             turn.effects.push(Effect::LoadTimers { from, before, limit: TIMERS_PER_LOAD });
         }
+        self.open_gates(turn);
         self.look_for_expired(turn);
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use durable_core::{Answer, Command, FunctionSpec, NewEvent, Ticket, write};
+use durable_core::{Answer, Command, FunctionSpec, NewEvent, Policies, Ticket, write};
 
 use crate::world::{DAY, SECOND, World, done, event, function, with_id};
 
@@ -118,7 +118,7 @@ fn functions_that_a_deploy_leaves_out_start_no_runs_and_theirs_wait_for_its_retu
 fn registering_nonsense_is_refused_with_the_reason() {
     let mut world = World::new(Vec::new());
     let twice = vec![function("f", "a"), function("f", "b")];
-    let never = vec![FunctionSpec { concurrency: Some(0), ..function("g", "a") }];
+    let never = vec![FunctionSpec { policies: Policies::limit(0), ..function("g", "a") }];
     let star = vec![function("h", "*")];
     for (specs, word) in [(twice, "unique"), (never, "concurrency"), (star, "wildcard")] {
         world.turn(vec![Command::RegisterFunctions {

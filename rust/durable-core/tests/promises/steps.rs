@@ -1,6 +1,6 @@
 //! How runs get on: reports, memos, slots, and executors that go.
 
-use durable_core::{Command, Effect, Ending, FunctionSpec, Retry, Until, write};
+use durable_core::{Command, Effect, Ending, FunctionSpec, Policies, Retry, Until, write};
 
 use crate::world::{DAY, World, done, event, failed, function, planned, ran, sleeps};
 
@@ -64,7 +64,7 @@ fn what_was_executing_when_the_process_died_is_offered_again() {
 /// S2 of the pinned cases: four parallel steps under a limit of two.
 #[test]
 fn parallel_steps_compete_for_slots_and_a_freed_slot_is_used_in_the_same_turn() {
-    let limited = FunctionSpec { concurrency: Some(2), ..function("f", "a") };
+    let limited = FunctionSpec { policies: Policies::limit(2), ..function("f", "a") };
     let mut world = World::new(vec![limited]);
     world.send(vec![event("a")]);
     let work = world.only_work();

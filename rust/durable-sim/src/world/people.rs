@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use durable_core::flow::policy::Scope;
 use durable_core::{
-    Backoff, Command, Epoch, FunctionSpec, NewEvent, Op, Report, Retry, RunId, Ticket, Until,
+    Backoff, Command, Concurrency, Epoch, FunctionSpec, NewEvent, Op, Policies, Report, Retry,
+    RunId, Throttle, Ticket, Until,
 };
 
 use super::{Happening, World};
@@ -34,7 +36,24 @@ impl World {
         let count = self.chance.small(1, 2);
         let triggers = (0..count).filter_map(|_| self.chance.pick(&TRIGGERS));
         spec.triggers = triggers.map(|trigger| (*trigger).to_owned()).collect();
-        spec.concurrency = self.chance.happens(500).then(|| self.chance.small(1, 4));
+        let limit = self.chance.happens(500).then(|| self.chance.small(1, 4));
+        spec.policies = limit.map(Policies::limit).unwrap_or_default();
+        self.draw_keyed_limits(&mut spec.policies);
+    }
+
+    fn draw_keyed_limits(&mut self, policies: &mut Policies) {
+        let key = || Some("event.data.k".to_owned());
+        if self.chance.happens(300) {
+            let limit = self.chance.small(1, 3);
+            let scope = if self.chance.happens(300) { Scope::Env } else { Scope::Fn };
+            policies.concurrency.push(Concurrency { limit, key: key(), scope });
+        }
+        policies.throttle = self.chance.happens(200).then(|| Throttle {
+            limit: self.chance.small(1, 3),
+            period_ms: self.chance.within(100, 20_000),
+            burst: self.chance.small(0, 2),
+            key: self.chance.happens(500).then(key).flatten(),
+        });
     }
 
     /// The application changes: other triggers, other limits, and some functions are no more.
@@ -123,9 +142,10 @@ impl World {
         let is_wrong = self.chance.happens(30);
         let sender = self.chance.below(self.mix.sender_count);
         let ahead = self.chance.length(self.mix.sleep * 2);
+        let kind = self.chance.pick(&["null", "1", "\"a\"", "\"b\""]).copied().unwrap_or("null");
         NewEvent {
             name: if is_wrong { "durable/mine".to_owned() } else { name.to_owned() },
-            data: Bytes::from(format!("{{\"n\":{}}}", self.next_ticket)),
+            data: Bytes::from(format!("{{\"n\":{},\"k\":{kind}}}", self.next_ticket)),
             user_id: self.chance.happens(500).then(|| format!("id-{sender}")),
             ts: self.chance.happens(120).then(|| self.clock.wall().plus(ahead)),
             ..NewEvent::default()

@@ -1,9 +1,11 @@
 //! What is durable leaves: answers to callers, work to the executor; and the executor does its part.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use durable_core::{Answer, Command, Effect, Memo, Report};
+use durable_core::flow::policy::Scope;
+use durable_core::{Answer, Command, Effect, FunctionId, FunctionSpec, Memo, Report};
 
 use super::{Happening, World};
 use crate::driver::Sealed;
@@ -189,17 +191,42 @@ impl World {
         Ok(())
     }
 
+    /// The same for each value of a key that is the function's own.
+    fn check_keyed_slots(&self, spec: &FunctionSpec, number: u32) -> Result<(), String> {
+        let keyed = spec.policies.concurrency.iter();
+        let Some(limit) = keyed.filter(|one| one.scope == Scope::Fn).find(|one| one.key.is_some())
+        else {
+            return Ok(());
+        };
+        let mut held: BTreeMap<&str, u32> = BTreeMap::new();
+        for (run, _, _) in self.executor.held() {
+            let record = self.model.runs.get(&run).and_then(|life| life.record.as_ref());
+            let record = record.filter(|record| record.function == FunctionId(number));
+            let keys = record.iter().flat_map(|record| &record.keys.limits);
+            for key in keys.filter(|key| key.scope == Scope::Fn) {
+                let count = held.entry(key.value.as_str()).or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+        let beyond = held.iter().find(|(_, count)| **count > limit.limit);
+        beyond.map_or(Ok(()), |(value, count)| {
+            let name = &spec.name;
+            Err(format!("'{name}' holds {count} slots of {} for '{value}'", limit.limit))
+        })
+    }
+
     /// I4: an executor never holds more than a function's limit, nor more than it can take.
     fn check_slots(&self) -> Result<(), String> {
         if self.mix.register > 0 {
             return Ok(());
         }
         for (spec, number) in self.specs.iter().zip(0..) {
-            let limit = spec.concurrency.and_then(|limit| usize::try_from(limit).ok());
+            let limit = spec.policies.plain_limit().and_then(|limit| usize::try_from(limit).ok());
             let held = self.executor.held_count(number);
             if limit.is_some_and(|limit| held > limit) {
                 return Err(format!("'{}' holds {held} slots of {limit:?}", spec.name));
             }
+            self.check_keyed_slots(spec, number)?;
         }
         let held = self.executor.held().len();
         let most = usize::try_from(self.mix.capacity).unwrap_or(0);

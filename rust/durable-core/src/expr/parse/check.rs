@@ -1,6 +1,6 @@
 //! What can be known to be wrong in an operation before there is an event.
 
-use crate::expr::mistake::Mistake;
+use crate::expr::mistake::Found;
 use crate::expr::number::Arithmetic;
 use crate::expr::program::{Comparison, Kind, Part};
 
@@ -20,28 +20,28 @@ impl Kind {
 }
 
 /// Refuses what is surely no boolean where `operator` takes one.
-pub(super) fn boolean(text: &str, part: Part, operator: &str) -> Result<(), Mistake> {
+pub(super) fn boolean(text: &str, part: Part, operator: &str) -> Result<(), Found> {
     wanted(text, part, Kind::Bool, operator)
 }
 
 /// Refuses what is surely no number where `operator` takes one.
-pub(super) fn number(text: &str, part: Part, operator: &str) -> Result<(), Mistake> {
+pub(super) fn number(text: &str, part: Part, operator: &str) -> Result<(), Found> {
     wanted(text, part, Kind::Number, operator)
 }
 
-pub(super) fn wanted(text: &str, part: Part, kind: Kind, by: &str) -> Result<(), Mistake> {
+pub(super) fn wanted(text: &str, part: Part, kind: Kind, by: &str) -> Result<(), Found> {
     if kind == Kind::Unknown || part.kind == Kind::Unknown || part.kind == kind {
         return Ok(());
     }
     let message = format!("'{by}' takes {} here, not {}", kind.name(), part.kind.name());
-    Err(Mistake::new(text, part.place, message))
+    Err(Found::new(text, part.place, message))
 }
 
 pub(super) fn comparison(
     text: &str,
     comparison: Comparison,
     parts: &[Part],
-) -> Result<Kind, Mistake> {
+) -> Result<Kind, Found> {
     match comparison {
         Comparison::Equal | Comparison::Unequal => {}
         Comparison::In => {
@@ -49,7 +49,7 @@ pub(super) fn comparison(
             let is_hay = |part: &&Part| matches!(part.kind, Kind::Unknown | Kind::List | Kind::Map);
             if let Some(right) = right.filter(|part| !is_hay(part)) {
                 let message = format!("'in' takes a list or a map here, not {}", right.kind.name());
-                return Err(Mistake::new(text, right.place, message));
+                return Err(Found::new(text, right.place, message));
             }
         }
         Comparison::Less
@@ -60,7 +60,7 @@ pub(super) fn comparison(
     Ok(Kind::Bool)
 }
 
-fn ordered(text: &str, parts: &[Part]) -> Result<(), Mistake> {
+fn ordered(text: &str, parts: &[Part]) -> Result<(), Found> {
     for part in parts {
         let hint = match part.kind {
             Kind::Bool => {
@@ -69,7 +69,7 @@ fn ordered(text: &str, parts: &[Part]) -> Result<(), Mistake> {
             Kind::List | Kind::Map => "lists and maps are in no order",
             Kind::Unknown | Kind::Null | Kind::Number | Kind::Text | Kind::Moment => continue,
         };
-        return Err(Mistake::new(text, part.place, hint));
+        return Err(Found::new(text, part.place, hint));
     }
     let known = |part: &&Part| !matches!(part.kind, Kind::Unknown | Kind::Null);
     let mut kinds = parts.iter().filter(known);
@@ -77,7 +77,7 @@ fn ordered(text: &str, parts: &[Part]) -> Result<(), Mistake> {
         && left.kind != right.kind
     {
         let (left, kind) = (left.kind.name(), right.kind.name());
-        return Err(Mistake::new(text, right.place, format!("{left} and {kind} are in no order")));
+        return Err(Found::new(text, right.place, format!("{left} and {kind} are in no order")));
     }
     Ok(())
 }
@@ -88,7 +88,7 @@ pub(super) fn calculation(
     mark: &str,
     operation: Arithmetic,
     parts: &[Part],
-) -> Result<Kind, Mistake> {
+) -> Result<Kind, Found> {
     if operation != Arithmetic::Add {
         parts.iter().try_for_each(|part| number(text, *part, mark))?;
         return Ok(Kind::Number);
@@ -108,5 +108,5 @@ pub(super) fn calculation(
     }
     let names: Vec<&str> = parts.iter().map(|part| part.kind.name()).collect();
     let message = format!("'+' cannot join {}", names.join(" and "));
-    Err(Mistake::new(text, super::span(parts), message))
+    Err(Found::new(text, super::span(parts), message))
 }

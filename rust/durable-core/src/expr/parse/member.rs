@@ -4,7 +4,7 @@ use super::{Parser, check, span};
 use crate::expr::Scope;
 use crate::expr::function::{Form, Signature};
 use crate::expr::lex::Word;
-use crate::expr::mistake::Mistake;
+use crate::expr::mistake::Found;
 use crate::expr::program::{Field, Fold, Kind, Node, Part, Path, Variable, Walk};
 
 /// What stands before the next dot.
@@ -28,7 +28,7 @@ const MACROS: [(&str, Walk); 5] = [
 
 impl<'t> Parser<'t> {
     /// A value with all that follows it.
-    pub(super) fn member(&mut self) -> Result<Part, Mistake> {
+    pub(super) fn member(&mut self) -> Result<Part, Found> {
         let mut head = self.primary()?;
         loop {
             if self.take(".")? {
@@ -43,7 +43,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn after_dot(&mut self, head: Head) -> Result<Head, Mistake> {
+    fn after_dot(&mut self, head: Head) -> Result<Head, Found> {
         let (name, place) = self.name("after the dot")?;
         if !self.is_at("(") {
             return self.select(head, name, place.1);
@@ -52,14 +52,14 @@ impl<'t> Parser<'t> {
         self.method(of, name, place).map(Head::Part)
     }
 
-    fn name(&mut self, place: &str) -> Result<(&'t str, (usize, usize)), Mistake> {
+    fn name(&mut self, place: &str) -> Result<(&'t str, (usize, usize)), Found> {
         let Word::Name(name) = self.token.word else {
             return Err(self.mistake_here(&format!("a name is missing {place}")));
         };
         Ok((name, self.advance()?.place))
     }
 
-    fn select(&mut self, head: Head, name: &str, end: usize) -> Result<Head, Mistake> {
+    fn select(&mut self, head: Head, name: &str, end: usize) -> Result<Head, Found> {
         match head {
             Head::Path { variable, mut names, place } => {
                 names.push(name.to_owned());
@@ -77,7 +77,7 @@ impl<'t> Parser<'t> {
     }
 
     /// `of["name"]` is the same as `of.name`.
-    fn index(&mut self, head: Head, index: Part, end: usize) -> Result<Head, Mistake> {
+    fn index(&mut self, head: Head, index: Part, end: usize) -> Result<Head, Found> {
         if let Some(Node::Text(name)) = self.builder.node(index.id) {
             let name = name.clone();
             return self.select(head, &name, end);
@@ -91,7 +91,7 @@ impl<'t> Parser<'t> {
         self.builder.add(node, Kind::Unknown, place, &[of, index]).map(Head::Part)
     }
 
-    fn finish(&mut self, head: Head) -> Result<Part, Mistake> {
+    fn finish(&mut self, head: Head) -> Result<Part, Found> {
         let (variable, names, place) = match head {
             Head::Part(part) => return Ok(part),
             Head::Path { variable, names, place } => (variable, names, place),
@@ -113,31 +113,38 @@ impl<'t> Parser<'t> {
         self.builder.add_path(path, place)
     }
 
-    fn primary(&mut self) -> Result<Head, Mistake> {
-        let token = self.token.clone();
-        let place = token.place;
-        let (node, kind) = match token.word {
-            Word::Name(name) => return self.named(name),
-            Word::Number(number) => (Node::Number(number), Kind::Number),
-            Word::Text(text) => (Node::Text(text), Kind::Text),
-            Word::Mark("(") => {
-                self.advance()?;
-                let part = self.expression()?;
-                let end = self.expect(")", "to close the parenthesis")?;
-                return Ok(Head::Part(Part { place: (place.0, end), ..part }));
-            }
-            Word::Mark("[") => return self.list().map(Head::Part),
-            Word::Mark("{") => return self.map().map(Head::Part),
+    fn primary(&mut self) -> Result<Head, Found> {
+        match self.token.word {
+            Word::Name(name) => self.named(name),
+            Word::Number(_) | Word::Text(_) => self.literal().map(Head::Part),
+            Word::Mark("(") => self.parenthesis().map(Head::Part),
+            Word::Mark("[") => self.list().map(Head::Part),
+            Word::Mark("{") => self.map().map(Head::Part),
             Word::Mark(mark) => {
-                return Err(self.mistake_here(&format!("a value is missing before '{mark}'")));
+                Err(self.mistake_here(&format!("a value is missing before '{mark}'")))
             }
-            Word::End => return Err(self.mistake_here("a value is missing at the end")),
-        };
-        self.advance()?;
-        self.builder.add(node, kind, place, &[]).map(Head::Part)
+            Word::End => Err(self.mistake_here("a value is missing at the end")),
+        }
     }
 
-    fn named(&mut self, name: &'t str) -> Result<Head, Mistake> {
+    fn literal(&mut self) -> Result<Part, Found> {
+        let token = self.advance()?;
+        let (node, kind) = match token.word {
+            Word::Number(number) => (Node::Number(number), Kind::Number),
+            Word::Text(text) => (Node::Text(text), Kind::Text),
+            Word::Name(_) | Word::Mark(_) | Word::End => return Err(self.stray()),
+        };
+        self.builder.add(node, kind, token.place, &[])
+    }
+
+    fn parenthesis(&mut self) -> Result<Part, Found> {
+        let start = self.advance()?.place.0;
+        let part = self.expression()?;
+        let end = self.expect(")", "to close the parenthesis")?;
+        Ok(Part { place: (start, end), ..part })
+    }
+
+    fn named(&mut self, name: &'t str) -> Result<Head, Found> {
         let place = self.advance()?.place;
         let constant = match name {
             "true" => Some((Node::Bool(true), Kind::Bool)),
@@ -159,7 +166,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn unknown(&self, name: &str, place: (usize, usize)) -> Mistake {
+    fn unknown(&self, name: &str, place: (usize, usize)) -> Found {
         let there_is = match self.scope {
             Scope::Event => "there is 'event'",
             Scope::EventAndAsync => "there are 'event' and 'async'",
@@ -173,21 +180,16 @@ impl<'t> Parser<'t> {
         self.mistake(place, message)
     }
 
-    fn list(&mut self) -> Result<Part, Mistake> {
+    fn list(&mut self) -> Result<Part, Found> {
         let start = self.advance()?.place.0;
         let mut elements = Vec::new();
-        while !self.is_at("]") {
-            elements.push(self.expression()?);
-            if !self.take(",")? {
-                break;
-            }
-        }
+        self.parts("]", &mut elements)?;
         let end = self.expect("]", "to close the list")?;
         let node = Node::List(elements.iter().map(|element| element.id).collect());
         self.builder.add(node, Kind::List, (start, end), &elements)
     }
 
-    fn map(&mut self) -> Result<Part, Mistake> {
+    fn map(&mut self) -> Result<Part, Found> {
         let start = self.advance()?.place.0;
         let (mut members, mut parts) = (Vec::new(), Vec::new());
         while !self.is_at("}") {
@@ -206,7 +208,7 @@ impl<'t> Parser<'t> {
     }
 
     /// `name(...)`
-    fn call(&mut self, name: &'t str, place: (usize, usize)) -> Result<Part, Mistake> {
+    fn call(&mut self, name: &'t str, place: (usize, usize)) -> Result<Part, Found> {
         if name == "has" {
             return self.has(place);
         }
@@ -214,7 +216,7 @@ impl<'t> Parser<'t> {
     }
 
     /// `of.name(...)`
-    fn method(&mut self, of: Part, name: &'t str, place: (usize, usize)) -> Result<Part, Mistake> {
+    fn method(&mut self, of: Part, name: &'t str, place: (usize, usize)) -> Result<Part, Found> {
         match MACROS.iter().find(|(known, _)| *known == name) {
             Some((_, walk)) => self.fold(of, *walk, (name, place)),
             None => self.function(name, place, Form::Dotted, vec![of]),
@@ -227,7 +229,7 @@ impl<'t> Parser<'t> {
         place: (usize, usize),
         form: Form,
         mut arguments: Vec<Part>,
-    ) -> Result<Part, Mistake> {
+    ) -> Result<Part, Found> {
         let Some(signature) = Signature::of_name(name) else {
             let names = Signature::names();
             return Err(
@@ -237,21 +239,38 @@ impl<'t> Parser<'t> {
         if signature.form != form && signature.form != Form::Either {
             return Err(self.mistake(place, format!("'{name}' is written {}", signature.usage)));
         }
-        let start = arguments.first().map_or(place.0, |subject| subject.place.0);
-        let before = arguments.len();
-        let open = self.advance()?.place;
-        while !self.is_at(")") {
-            arguments.push(self.expression()?);
+        let subject = arguments.first().copied();
+        let start = subject.map_or(place.0, |subject| subject.place.0);
+        let open = self.advance()?.place.0;
+        self.parts(")", &mut arguments)?;
+        let end = self.expect(")", "to close the call")?;
+        self.finish_call(signature, &arguments, usize::from(subject.is_some()), (start, open, end))
+    }
+
+    /// A row of expressions up to `mark`.
+    fn parts(&mut self, mark: &str, parts: &mut Vec<Part>) -> Result<(), Found> {
+        while !self.is_at(mark) {
+            parts.push(self.expression()?);
             if !self.take(",")? {
                 break;
             }
         }
-        let end = self.expect(")", "to close the call")?;
+        Ok(())
+    }
+
+    fn finish_call(
+        &mut self,
+        signature: &Signature,
+        arguments: &[Part],
+        before: usize,
+        (start, open, end): (usize, usize, usize),
+    ) -> Result<Part, Found> {
+        let name = signature.name;
         if arguments.len() != signature.takes.len() {
             let (count, wanted) = (arguments.len() - before, signature.takes.len() - before);
             let message =
                 format!("'{name}' takes {wanted} in parentheses, not {count}: {}", signature.usage);
-            return Err(self.mistake((open.0, end), message));
+            return Err(self.mistake((open, end), message));
         }
         for (argument, kind) in arguments.iter().zip(signature.takes) {
             check::wanted(self.text, *argument, *kind, name)?;
@@ -262,10 +281,10 @@ impl<'t> Parser<'t> {
             }
         }
         let node = Node::Call(signature.function, arguments.iter().map(|part| part.id).collect());
-        self.builder.add(node, signature.gives, (start, end), &arguments)
+        self.builder.add(node, signature.gives, (start, end), arguments)
     }
 
-    fn refuse_macro(&self, name: &str, place: (usize, usize)) -> Result<(), Mistake> {
+    fn refuse_macro(&self, name: &str, place: (usize, usize)) -> Result<(), Found> {
         if self.has_macros {
             return Ok(());
         }
@@ -274,7 +293,7 @@ impl<'t> Parser<'t> {
     }
 
     /// `has(a.b)`: whether there is such a field, be it `null`.
-    fn has(&mut self, place: (usize, usize)) -> Result<Part, Mistake> {
+    fn has(&mut self, place: (usize, usize)) -> Result<Part, Found> {
         self.refuse_macro("has", place)?;
         self.advance()?;
         let of = self.expression()?;
@@ -292,7 +311,7 @@ impl<'t> Parser<'t> {
         of: Part,
         kind: Walk,
         (name, place): (&'t str, (usize, usize)),
-    ) -> Result<Part, Mistake> {
+    ) -> Result<Part, Found> {
         self.refuse_macro(name, place)?;
         if !matches!(of.kind, Kind::Unknown | Kind::List | Kind::Map) {
             return Err(self
@@ -322,7 +341,7 @@ impl<'t> Parser<'t> {
         name: &str,
         place: (usize, usize),
         parts: &[Part],
-    ) -> Result<Part, Mistake> {
+    ) -> Result<Part, Found> {
         let (over, filter, body) = match parts {
             [over, filter, body] => (over, Some(*filter), body),
             [over, body] => (over, None, body),

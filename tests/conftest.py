@@ -1,4 +1,4 @@
-"""What the lifecycle tests share: an application on a real engine, in a folder of its own, at a clock moved by hand."""
+"""What tests of the real engine share: an application on it, in a folder of its own, at a clock moved by hand."""
 
 from __future__ import annotations
 

@@ -1,0 +1,107 @@
+//! The generic cell rate algorithm, in whole nanoseconds: one moment says all that is known of a key.
+//!
+//! That moment is the *theoretical arrival time*: when the next one would come if all came evenly. Whoever
+//! is not too far ahead of it is let in and moves it on. ITU-T I.371 (1996), as a virtual scheduling
+//! algorithm; asking and taking are separate, and both are pure.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// So many at once, then one every so often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// One comes every so often.
+    interval: Duration,
+    /// How far ahead of now the arrival time may be.
+    window: Duration,
+}
+
+impl Rate {
+    /// `limit` in each `period`, all of them and `burst` more at once if they come at once. Intervals are
+    /// rounded up to whole nanoseconds: never more than the limit.
+    pub fn new(limit: u32, period: Duration, burst: u32) -> Self {
+        Self::at_once(limit, period, limit.max(1).saturating_add(burst))
+    }
+
+    /// `limit` in each `period`, and `count` at once if they come at once.
+    pub fn at_once(limit: u32, period: Duration, count: u32) -> Self {
+        let nanos = period.as_nanos().div_ceil(u128::from(limit.max(1))).max(1);
+        let interval = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        Self { interval, window: interval.saturating_mul(count.max(1)) }
+    }
+
+    /// May one come now? The key's arrival time afterwards, or the moment from when one may.
+    ///
+    /// `arrival` is what the last one that came has left, or the zero moment where none is remembered.
+    pub fn ask(&self, arrival: Timestamp, now: Timestamp) -> Result<Timestamp, Timestamp> {
+        let next = arrival.max(now).plus(self.interval);
+        let allowed = next.minus(self.window);
+        if allowed <= now { Ok(next) } else { Err(allowed) }
+    }
+
+    /// How many may still come at this moment.
+    pub fn left(&self, arrival: Timestamp, now: Timestamp) -> u32 {
+        let room = self.window.saturating_sub(arrival.since(now));
+        let count = room.as_nanos().checked_div(self.interval.as_nanos()).unwrap_or(0);
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When each of `count` came, where all would come at `from` and go on asking.
+    fn admitted(rate: Rate, from: Timestamp, count: usize) -> Vec<u64> {
+        let (mut arrival, mut now) = (Timestamp::default(), from);
+        let mut times = Vec::new();
+        while times.len() < count {
+            match rate.ask(arrival, now) {
+                Ok(next) => {
+                    arrival = next;
+                    times.push(now.since(from).as_millis().try_into().unwrap());
+                }
+                Err(allowed) => now = allowed,
+            }
+        }
+        times
+    }
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    /// The reference's documented case: limit 2, 6 s, burst 1 lets three in at once, then one every 3 s.
+    #[test]
+    fn limit_and_burst_come_at_once_and_then_one_each_interval() {
+        let from = Timestamp::from_millis(1_000_000);
+        let rate = Rate::new(2, seconds(6), 1);
+        assert_eq!(admitted(rate, from, 6), [0, 0, 0, 3000, 6000, 9000]);
+        assert_eq!(admitted(Rate::new(1, seconds(5), 0), from, 3), [0, 5000, 10_000]);
+        assert_eq!(admitted(Rate::new(2, seconds(5), 0), from, 4), [0, 0, 2500, 5000]);
+    }
+
+    #[test]
+    fn what_was_not_used_is_there_again_and_no_more() {
+        let rate = Rate::new(10, seconds(60), 0);
+        let (mut arrival, mut now) = (Timestamp::default(), Timestamp::from_millis(5_000_000));
+        for _ in 0..3 {
+            let mut count = 0;
+            while let Ok(next) = rate.ask(arrival, now) {
+                assert_eq!(rate.left(arrival, now), 10 - count);
+                (arrival, count) = (next, count + 1);
+            }
+            assert_eq!((count, rate.left(arrival, now)), (10, 0));
+            now = now.plus(seconds(3600));
+        }
+    }
+
+    #[test]
+    fn a_limit_that_does_not_divide_its_period_is_never_exceeded() {
+        let from = Timestamp::from_millis(1);
+        let rate = Rate::new(7, seconds(1), 0);
+        let times = admitted(rate, from, 7001);
+        assert!(times.last().is_some_and(|last| *last >= 999_000), "{:?}", times.last());
+    }
+}

@@ -1,0 +1,258 @@
+//! Random work under random limits, against what is promised of every order.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What a case does next.
+#[derive(Clone, Debug)]
+enum Move {
+    Push { queue: usize, is_start: bool, score: u64 },
+    Release(usize),
+    Remove(usize),
+    Pass(u64),
+    Deploy { limits: [u32; 3] },
+    Serve { function: u32, is_served: bool },
+    Capacity(usize),
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    prop_oneof![
+        8 => (0..QUEUES, any::<bool>(), 0..50_u64)
+            .prop_map(|(queue, is_start, score)| Move::Push { queue, is_start, score }),
+        6 => (0..64_usize).prop_map(Move::Release),
+        1 => (0..64_usize).prop_map(Move::Remove),
+        2 => (0..3_000_u64).prop_map(Move::Pass),
+        1 => (1..4_u32, 1..4_u32, 1..4_u32).prop_map(|(a, b, c)| Move::Deploy { limits: [a, b, c] }),
+        2 => (0..12_usize).prop_map(Move::Capacity),
+        1 => (0..3_u32, any::<bool>())
+            .prop_map(|(function, is_served)| Move::Serve { function, is_served }),
+    ]
+}
+
+const QUEUES: usize = 9;
+
+/// Three functions with three queues each. All count against `all`; two of each function's also against a
+/// group that they share with the others' queues of the same number; the first passes a gate of its function's.
+fn needs(queue: usize, limits: [u32; 3]) -> Needs {
+    let (function, key) = (queue / 3, queue % 3);
+    let mut slots: Vec<(Box<[u8]>, u32)> = vec![((*b"all").into(), limits[0] + 1)];
+    if key > 0 {
+        slots.push((format!("key {key}").into_bytes().into(), limits[function]));
+    }
+    let rate = Rate::new(2, Duration::from_secs(1), 1);
+    let gate = (key == 0).then(|| (format!("gate {function}").into_bytes().into(), rate));
+    Needs { slots, gate, is_lasting: key == 0 }
+}
+
+fn name(queue: usize) -> [u8; 1] {
+    [u8::try_from(queue).unwrap()]
+}
+
+struct World {
+    queues: ReadyQueues,
+    limits: [u32; 3],
+    now: Timestamp,
+    next: u32,
+    /// All that is queued, by queue: whether it is a start.
+    queued: BTreeMap<(usize, Item), bool>,
+    executing: Vec<usize>,
+    served: [bool; 3],
+    capacity: usize,
+    started_at: BTreeMap<usize, Vec<Timestamp>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut queues = ReadyQueues::new(7);
+        (0..3).for_each(|_| queues.add_function());
+        (0..3).for_each(|function| queues.set_served(FunctionId(function), true));
+        Self {
+            queues,
+            limits: [2, 1, 3],
+            now: Timestamp::from_millis(1_000_000),
+            next: 0,
+            queued: BTreeMap::new(),
+            executing: Vec::new(),
+            served: [true; 3],
+            capacity: 100,
+            started_at: BTreeMap::new(),
+        }
+    }
+
+    fn make(&mut self, one: &Move) {
+        match *one {
+            Move::Push { queue, is_start, score } => {
+                self.next += 1;
+                let score = Timestamp::from_millis(score);
+                let item = Item { score, run: RunId::default(), number: self.next };
+                let function = FunctionId(u32::try_from(queue / 3).unwrap());
+                let limits = self.limits;
+                self.queues.push((function, &name(queue)), item, is_start, || needs(queue, limits));
+                self.queued.insert((queue, item), is_start);
+            }
+            Move::Release(which) if !self.executing.is_empty() => {
+                let queue = self.executing.remove(which % self.executing.len());
+                self.queues.release_slots(&name(queue));
+            }
+            Move::Remove(which) if !self.queued.is_empty() => {
+                let (queue, item) = *self.queued.keys().nth(which % self.queued.len()).unwrap();
+                self.queues.remove(&name(queue), item);
+                self.queued.remove(&(queue, item));
+            }
+            Move::Release(_) | Move::Remove(_) => {}
+            Move::Pass(ms) => self.now = self.now.plus(Duration::from_millis(ms)),
+            Move::Deploy { limits } => {
+                self.limits = limits;
+                for function in 0..3 {
+                    let change = |name: &[u8]| needs(usize::from(name[0]), limits);
+                    self.queues.change_needs(FunctionId(function), change);
+                }
+            }
+            Move::Capacity(capacity) => self.capacity = capacity,
+            Move::Serve { function, is_served } => {
+                self.served[usize::try_from(function).unwrap()] = is_served;
+                self.queues.set_served(FunctionId(function), is_served);
+            }
+        }
+        self.queues.tick(self.now);
+    }
+
+    fn count(&self, group: &[u8]) -> u32 {
+        let counts = |queue: &&usize| {
+            needs(**queue, self.limits).slots.iter().any(|(name, _)| **name == *group)
+        };
+        u32::try_from(self.executing.iter().filter(counts).count()).unwrap()
+    }
+
+    fn has_room(&self, queue: usize) -> bool {
+        needs(queue, self.limits).slots.iter().all(|(group, limit)| self.count(group) < *limit)
+    }
+
+    /// Pops all that can go, each of it the oldest of its queue and within its limits.
+    fn dispatch(&mut self) -> Result<(), String> {
+        while self.executing.len() < self.capacity
+            && let Some(popped) = self.queues.pop(self.now)
+        {
+            let found = self.queued.iter().find(|((_, item), _)| *item == popped.item);
+            let Some((&(queue, item), &is_start)) = found else {
+                return Err(format!("{popped:?} was not queued"));
+            };
+            self.queued.remove(&(queue, item));
+            if !self.has_room(queue) {
+                return Err(format!("queue {queue} goes beyond a limit"));
+            }
+            if !self.served[queue / 3] {
+                return Err(format!("queue {queue} is not served"));
+            }
+            let mut rest =
+                self.queued.range((queue, item)..).chain(self.queued.range(..(queue, item)));
+            let is_passed_over = |((other, older), other_starts): (&(usize, Item), &bool)| {
+                *other == queue && *older < item && *other_starts == is_start
+            };
+            if rest.any(is_passed_over) {
+                return Err(format!("queue {queue}: {item:?} goes before older work"));
+            }
+            if is_start && queue % 3 == 0 {
+                self.started_at.entry(queue / 3).or_default().push(self.now);
+            }
+            self.executing.push(queue);
+        }
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.queues.audit()?;
+        let is_all = self.executing.len() < self.capacity;
+        let is_kept = self.queues.queues.all().any(|(_, _, queue)| queue.reserved.is_some());
+        for (queue, _) in self.queued.iter().filter(|(_, is_start)| !**is_start).map(|(key, _)| key)
+        {
+            if self.served[queue / 3] && self.has_room(*queue) && !is_kept && is_all {
+                return Err(format!("queue {queue} could go and does not"));
+            }
+        }
+        // 3 at once, and 2 a second: never more than 5 in less than a second
+        let is_too_fast = |six: &[Timestamp]| six[5].since(six[0]) < Duration::from_secs(1);
+        if self.started_at.values().any(|times| times.windows(6).any(is_too_fast)) {
+            return Err("a gate let too many through".to_owned());
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_limit_is_exceeded_and_none_left_unused(moves in prop::collection::vec(moves(), 1..120)) {
+        let mut world = World::new();
+        for one in moves {
+            world.make(&one);
+            world.dispatch().map_err(TestCaseError::fail)?;
+        }
+        world.make(&Move::Capacity(100));
+        // all that is left goes once everything is served and what executes ends
+        (0..3).for_each(|function| world.make(&Move::Serve { function, is_served: true }));
+        for _ in 0..2_000 {
+            world.make(&Move::Release(0));
+            world.make(&Move::Pass(600));
+            world.dispatch().map_err(TestCaseError::fail)?;
+        }
+        prop_assert!(world.queued.is_empty() && world.executing.is_empty(), "{:?}", world.queued);
+        prop_assert_eq!(world.queues.contents(), BTreeMap::new());
+    }
+}
+
+/// A queue that needs two limits, each of which others keep busy, gets its turn.
+#[test]
+fn a_queue_that_needs_two_limits_does_not_starve() {
+    let mut queues = ReadyQueues::new(1);
+    queues.add_function();
+    queues.set_served(FunctionId(0), true);
+    let slot = |name: &str| (Box::<[u8]>::from(name.as_bytes()), 1_u32);
+    let needs = |name: &[u8]| Needs {
+        slots: match name {
+            b"a" => vec![slot("A")],
+            b"b" => vec![slot("B")],
+            _ => vec![slot("A"), slot("B")],
+        },
+        ..Needs::default()
+    };
+    let item = |score, number| Item {
+        score: Timestamp::from_millis(score),
+        run: RunId::default(),
+        number,
+    };
+    let mut executing: Vec<(u32, &[u8])> = Vec::new();
+    let push = |queues: &mut ReadyQueues, name: &'static [u8], number| {
+        queues.push((FunctionId(0), name), item(5, number), false, || needs(name));
+    };
+    (1..=2).for_each(|number| push(&mut queues, b"a", number));
+    (11..=12).for_each(|number| push(&mut queues, b"b", number));
+    let mut waited = 0;
+    for number in 100.. {
+        while let Some(popped) = queues.pop(Timestamp::default()) {
+            let number = popped.item.number;
+            if number == 7 {
+                assert!(waited < 100, "it waited for {waited} others");
+                return;
+            }
+            executing.push((number, if number % 2 == 0 { b"b" } else { b"a" }));
+        }
+        if number == 102 {
+            push(&mut queues, b"ab", 7);
+        }
+        // the two limits are never free at the same moment
+        waited += 1;
+        assert!(waited < 1_000, "it starves");
+        if !executing.is_empty() {
+            let (_, name) = executing.remove(0);
+            queues.release_slots(name);
+            let name: &'static [u8] = if name == b"a" { b"a" } else { b"b" };
+            push(&mut queues, name, 1_000 + 2 * number + u32::from(name == b"a"));
+        }
+    }
+}

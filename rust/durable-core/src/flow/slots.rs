@@ -1,0 +1,109 @@
+//! Slots: how much of each concurrency limit is taken, and which queues wait for it.
+//!
+//! A slot group is what work with the same key value shares. Functions that share one may each apply a
+//! number of their own to it. A queue that finds no room waits here, in one group's line, and leaves it only
+//! to be tried again.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::names::Named;
+
+/// A slot group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct GroupId(u32);
+
+/// A ready queue, by its number.
+pub(crate) type QueueNumber = u32;
+
+#[derive(Clone, Debug, Default)]
+struct Group {
+    taken: u32,
+    /// Queues that count against it, whether they wait or not.
+    holder_count: u32,
+    /// Those that wait, by the number that each applies, oldest first.
+    lines: BTreeMap<u32, VecDeque<(u64, QueueNumber)>>,
+}
+
+/// All slot groups.
+#[derive(Clone, Debug)]
+pub(crate) struct Slots {
+    groups: Named<Group>,
+    last_ticket: u64,
+}
+
+impl Slots {
+    pub(crate) fn new(secret: u64) -> Self {
+        Self { groups: Named::new(secret), last_ticket: 0 }
+    }
+
+    /// The group of this name, held by one more queue.
+    pub(crate) fn hold(&mut self, name: &[u8]) -> GroupId {
+        let number = self.groups.find_or_add(name, Group::default);
+        if let Some(group) = self.groups.get_mut(number) {
+            group.holder_count = group.holder_count.saturating_add(1);
+        }
+        GroupId(number)
+    }
+
+    /// One queue less counts against it; without any it is forgotten.
+    pub(crate) fn let_go(&mut self, id: GroupId) {
+        let Some(group) = self.groups.get_mut(id.0) else { return };
+        group.holder_count = group.holder_count.saturating_sub(1);
+        if group.holder_count == 0 {
+            self.groups.remove(id.0);
+        }
+    }
+
+    pub(crate) fn taken(&self, id: GroupId) -> u32 {
+        self.groups.get(id.0).map_or(0, |group| group.taken)
+    }
+
+    pub(crate) fn take(&mut self, id: GroupId, count: u32) {
+        if let Some(group) = self.groups.get_mut(id.0) {
+            group.taken = group.taken.saturating_add(count);
+        }
+    }
+
+    pub(crate) fn release(&mut self, id: GroupId, count: u32) {
+        if let Some(group) = self.groups.get_mut(id.0) {
+            group.taken = group.taken.saturating_sub(count);
+        }
+    }
+
+    /// A queue waits until fewer than `limit` are taken.
+    pub(crate) fn wait(&mut self, id: GroupId, limit: u32, queue: QueueNumber) {
+        self.last_ticket = self.last_ticket.saturating_add(1);
+        let ticket = self.last_ticket;
+        if let Some(group) = self.groups.get_mut(id.0) {
+            group.lines.entry(limit).or_default().push_back((ticket, queue));
+        }
+    }
+
+    /// The queue that has waited longest among those for which there is room now. It stands in no line then.
+    pub(crate) fn next_waiting(&mut self, id: GroupId) -> Option<QueueNumber> {
+        let group = self.groups.get_mut(id.0)?;
+        let usable = group.lines.range(group.taken.saturating_add(1)..);
+        let oldest =
+            usable.filter_map(|(limit, line)| line.front().map(|(ticket, _)| (*ticket, *limit)));
+        let (_, limit) = oldest.min()?;
+        let line = group.lines.get_mut(&limit)?;
+        let (_, queue) = line.pop_front()?;
+        if line.is_empty() {
+            group.lines.remove(&limit);
+        }
+        Some(queue)
+    }
+
+    /// Takes a queue out of a line: only where its limits change.
+    pub(crate) fn leave(&mut self, id: GroupId, queue: QueueNumber) {
+        let Some(group) = self.groups.get_mut(id.0) else { return };
+        for line in group.lines.values_mut() {
+            line.retain(|(_, waiting)| *waiting != queue);
+        }
+        group.lines.retain(|_, line| !line.is_empty());
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.groups.len()
+    }
+}

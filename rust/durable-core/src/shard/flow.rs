@@ -1,0 +1,190 @@
+//! What a run's work needs before it may execute, and the queue in which it waits for that.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::BufMut;
+
+use super::enqueue::STRETCH;
+use super::{Function, Shard, Turn};
+use crate::event::Skip;
+use crate::expr::Given;
+use crate::flow::gcra::Rate;
+use crate::flow::policy::{Keys, LimitKey, Policies, Scope};
+use crate::flow::ready_queue::{Item, Needs};
+use crate::id::{FunctionId, RunId};
+use crate::run::RunRecord;
+use crate::time::Timestamp;
+use crate::write::{Write, gate_key};
+
+impl Shard {
+    /// Puts a run's code, or one of its steps, into its queue.
+    pub(super) fn queue_up(&mut self, id: RunId, number: u32) {
+        let run = self.opened(id);
+        let (name, item, is_start) =
+            (queue_name(run), item(id, run, number), is_start(run, number));
+        let function = run.function;
+        let policies = policies_of(&self.functions, function);
+        self.queues.push((function, &name), item, is_start, || needs(policies, &name));
+    }
+
+    /// What was to execute is not to any more.
+    pub(super) fn leave_queue(&mut self, id: RunId, number: u32) {
+        let run = self.opened(id);
+        let (name, item) = (queue_name(run), item(id, run, number));
+        self.queues.remove(&name, item);
+    }
+
+    /// Something of a run no longer executes.
+    pub(super) fn release_slots(&mut self, id: RunId) {
+        let name = queue_name(self.opened(id));
+        self.queues.release_slots(&name);
+    }
+
+    /// Whether an event may start a run of a function, by the function's rate limit and idempotency.
+    pub(super) fn let_through(
+        &mut self,
+        id: FunctionId,
+        given: &Given<'_>,
+        turn: &mut Turn,
+    ) -> Result<(), Skip> {
+        let now = self.now();
+        let Function { program, record, .. } = self.function(id);
+        let limited = record.spec.policies.rate_limit.as_ref().and_then(|limit| {
+            let key = program.rate_key(given)?;
+            let period = Duration::from_millis(limit.period_ms);
+            let rate = Rate::at_once(limit.limit, period, limit.burst.saturating_add(1));
+            Some((b'r', key, rate, Skip::RateLimit))
+        });
+        let once = program
+            .idempotency_key(given)
+            .map(|key| (b'i', key, Rate::new(1, IDEMPOTENCY_WINDOW, 0), Skip::Idempotency));
+        for (kind, key, rate, skip) in limited.into_iter().chain(once) {
+            let name = gate_name(kind, &id.0.to_be_bytes(), &key);
+            match self.queues.try_gate(&name, rate, now) {
+                Some(arrival) => turn.writes.push(passed(&name, arrival)),
+                None => return Err(skip),
+            }
+        }
+        Ok(())
+    }
+
+    /// Limits that a deploy changed apply at once, to what waits and to what executes.
+    pub(super) fn apply_policies(&mut self, function: FunctionId) {
+        let policies = policies_of(&self.functions, function);
+        self.queues.change_needs(function, |name| needs(policies, name));
+    }
+
+    /// Opens the gates that are due.
+    pub(super) fn open_gates(&mut self, turn: &mut Turn) {
+        let now = self.now();
+        for name in self.queues.tick(now) {
+            turn.writes.push(Write::Delete { key: gate_key(&name) });
+        }
+    }
+}
+
+/// What a function asks of flow control.
+pub(super) fn policies_of(functions: &[Function], id: FunctionId) -> &Policies {
+    let function = functions.get(id.index());
+    let function = function.unwrap_or_else(|| super::broken("a run has no function"));
+    &function.record.spec.policies
+}
+
+/// A start passes its function's throttle; what goes on later does not.
+pub(super) fn is_start(run: &RunRecord, number: u32) -> bool {
+    number == STRETCH && run.started_at.is_none()
+}
+
+/// The place of a run's work in its queue: the run's age, less its head start.
+pub(super) fn item(id: RunId, run: &RunRecord, number: u32) -> Item {
+    let shift = Duration::from_secs(run.keys.head_start.unsigned_abs().into());
+    let score = if run.keys.head_start < 0 {
+        run.created_at.plus(shift)
+    } else {
+        run.created_at.minus(shift)
+    };
+    Item { score, run: id, number }
+}
+
+/// The queue of a run's work: its function, and all that its work counts against.
+pub(super) fn queue_name(run: &RunRecord) -> Vec<u8> {
+    let mut name = run.function.0.to_be_bytes().to_vec();
+    let Keys { limits, throttle, .. } = &run.keys;
+    if !limits.is_empty() || throttle.is_some() {
+        let packed = postcard::to_extend(&(limits, throttle), name);
+        #[expect(clippy::expect_used, reason = "a growing vector refuses nothing")]
+        return packed.expect("keys serialise into a vector");
+    }
+    name.shrink_to_fit();
+    name
+}
+
+/// What the work of a queue needs, by the policies as they are now.
+pub(super) fn needs(policies: &Policies, queue: &[u8]) -> Needs {
+    let (function, packed) = queue.split_at_checked(4).unwrap_or((queue, &[]));
+    let keys: (Vec<LimitKey>, Option<String>) = postcard::from_bytes(packed).unwrap_or_default();
+    let (frozen, throttle_key) = keys;
+    let mut slots: BTreeMap<Box<[u8]>, u32> = BTreeMap::new();
+    for limit in &policies.concurrency {
+        let name = match &limit.key {
+            None => Some(group_name(Scope::Fn, function, 0, "")),
+            Some(key) => {
+                let expression = checksum(key);
+                let is_it =
+                    |one: &&LimitKey| one.scope == limit.scope && one.expression == expression;
+                frozen
+                    .iter()
+                    .find(is_it)
+                    .map(|one| group_name(one.scope, function, expression, &one.value))
+            }
+        };
+        if let Some(name) = name {
+            let number = slots.entry(name).or_insert(limit.limit);
+            *number = limit.limit.min(*number);
+        }
+    }
+    let gate = policies.throttle.as_ref().map(|throttle| {
+        let period = Duration::from_millis(throttle.period_ms);
+        let key = throttle_key.as_deref().filter(|_| throttle.key.is_some());
+        let name = gate_name(b't', function, key.unwrap_or_default());
+        (name, Rate::new(throttle.limit, period, throttle.burst))
+    });
+    Needs { slots: slots.into_iter().collect(), gate, is_lasting: packed.is_empty() }
+}
+
+/// What shares slots: the function, or everything with the same key value.
+fn group_name(scope: Scope, function: &[u8], expression: u64, value: &str) -> Box<[u8]> {
+    let mut name = Vec::with_capacity(value.len().saturating_add(13));
+    match scope {
+        Scope::Fn => {
+            name.put_u8(b'f');
+            name.put_slice(function);
+            name.put_u64(expression);
+        }
+        Scope::Env => name.put_u8(b'e'),
+        Scope::Account => name.put_u8(b'a'),
+    }
+    name.put_slice(value.as_bytes());
+    name.into_boxed_slice()
+}
+
+/// A throttle, rate limit or idempotency of a function, for one key value.
+fn gate_name(kind: u8, function: &[u8], key: &str) -> Box<[u8]> {
+    [&[kind], function, key.as_bytes()].concat().into_boxed_slice()
+}
+
+/// For so long an idempotency key starts no second run.
+const IDEMPOTENCY_WINDOW: Duration = Duration::from_hours(24);
+
+/// FNV-1a (Fowler, Noll, Vo): an expression's number, the same in each process.
+pub(super) fn checksum(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// When a gate was passed.
+pub(super) fn passed(name: &[u8], arrival: Timestamp) -> Write {
+    Write::Put { key: gate_key(name), value: crate::write::encode(&arrival) }
+}
