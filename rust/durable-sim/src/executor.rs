@@ -144,7 +144,9 @@ impl Executor {
                     None => drop(passed.insert(place)),
                     Some(call) => break error_of(outside, call),
                 },
-                Standing::Done | Standing::Waiting | Standing::Raised(_) => {
+                // it was offered beside the code, which ends with memos that came at the same time
+                Standing::Done | Standing::Raised(_) => break None,
+                Standing::Waiting => {
                     self.complaint = Some(format!("run {run}: offered '{name}', not come upon"));
                     break None;
                 }
