@@ -74,11 +74,10 @@ class Codec(Generic[T]):
             if "serializer warnings" in str(error):
                 raise self._misfit(value, path) from None
             raise _explain(value, path, str(error)) from None
-        if value is None or not _may_be_non_finite(json):
-            return json
-        if is_plain:
-            _refuse_non_finite(value, None, path)
-        else:
+        if is_plain:  # orjson writes null for it, and nothing else
+            if value is not None and "null" in json.decode():
+                _refuse_non_finite(value, None, path)
+        elif _may_be_non_finite(json):
             given = self._typed().dump_python(value, warnings=False)
             _refuse_non_finite(given, json, path)
         return json

@@ -36,8 +36,9 @@ class CoreError(Exception):
 
     Kinds: `invalid` (a setting), `event` (an event that is not accepted), `too_large`,
     `unknown_function`, `skipped` (flow control let an invoked run not be started), `unknown_run`, `closed`,
-    `forked`, `broken` (a broken invariant stopped the engine), and of the store: `locked`, `location` (it cannot be where it is said to be), `corrupt`, `io`,
-    `full`, `newer`, `poisoned` (a write failed: nothing is acknowledged until it is opened again).
+    `forked`, `broken` (a broken invariant stopped the engine), and of the store: `locked`, `location` (it
+    cannot be where it is said to be), `corrupt`, `io`, `full`, `newer`, `poisoned` (a write failed: nothing is
+    acknowledged until it is opened again).
     """
 
     @property

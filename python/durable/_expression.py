@@ -42,16 +42,14 @@ def check(
     Raises:
         ConfigError: it is none, or it reads a field that the model has not.
     """
-    if not isinstance(text, str):
-        reason = f"is of type {type(text).__name__}"
-        raise place.error(text, reason, _ACCEPTED)
-    if not text.strip():
-        raise place.error(text, "is empty", _ACCEPTED)
-    mistake = check_expression(text, scope, plain=plain)
+    given = place.instance(text, str, _ACCEPTED)
+    if not given.strip():
+        raise place.error(given, "is empty", _ACCEPTED)
+    mistake = check_expression(given, scope, plain=plain)
     if mistake is not None:
-        raise _error(place, text, mistake)
-    check_fields(place, text, model)
-    return text
+        raise _error(place, given, mistake)
+    check_fields(place, given, model)
+    return given
 
 
 def check_fields(place: Place, text: str, model: object) -> None:

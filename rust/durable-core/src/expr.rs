@@ -95,6 +95,16 @@ pub enum Key {
     Value(String),
 }
 
+impl Key {
+    /// The value, where there is one.
+    pub fn into_value(self) -> Option<String> {
+        match self {
+            Self::Missing => None,
+            Self::Value(value) => Some(value),
+        }
+    }
+}
+
 impl Expression {
     /// Reads an expression, with all that can be known to be wrong in it.
     pub fn compile(text: &str, scope: Scope) -> Result<Self, Mistake> {

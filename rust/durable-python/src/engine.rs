@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use durable_core::{Epoch, FunctionId, RunId, Timestamp};
+use durable_core::{Epoch, EventRecord, FunctionId, FunctionRecord, RunId, Timestamp};
 use durable_runtime::{ClockChoice, Config, Engine, EventFilter, RunFilter, Submission, Sync};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
@@ -252,7 +252,11 @@ impl Core {
     fn event<'py>(&self, py: Python<'py>, event: &str) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let engine = self.engine()?;
         let id = convert::event_id(event)?;
-        let found = py.detach(|| Ok((engine.event(id)?, engine.functions()?)));
+        let found = py.detach(|| {
+            let found = engine.event(id)?;
+            let functions = functions_if(engine, found.iter().any(has_skips))?;
+            Ok((found, functions))
+        });
         let (found, functions) = found.map_err(to_py)?;
         found.map(|event| reads::stored_event(py, id, event, &functions)).transpose()
     }
@@ -273,8 +277,12 @@ impl Core {
             limit,
             cursor: cursor.map(convert::event_id).transpose()?,
         };
-        let found = py.detach(|| Ok((engine.events(&filter)?, engine.functions()?)));
-        let ((events, cursor), functions) = found.map_err(to_py)?;
+        let found = py.detach(|| {
+            let (events, cursor) = engine.events(&filter)?;
+            let functions = functions_if(engine, events.iter().any(|(_, event)| has_skips(event)))?;
+            Ok((events, cursor, functions))
+        });
+        let (events, cursor, functions) = found.map_err(to_py)?;
         let read = |(id, event)| reads::stored_event(py, id, event, &functions);
         let events: PyResult<Vec<_>> = events.into_iter().map(read).collect();
         Ok((PyList::new(py, events?)?, cursor.map(|id| id.to_string())))
@@ -302,4 +310,13 @@ impl Core {
         let engine = self.engine()?;
         py.detach(|| engine.close(Duration::from_millis(grace_ms))).map_err(to_py)
     }
+}
+
+fn has_skips(event: &EventRecord) -> bool {
+    !event.skips.is_empty()
+}
+
+/// The functions by number, for the names of those that events skipped; nothing is read where none did.
+fn functions_if(engine: &Engine, is_needed: bool) -> durable_runtime::Result<Vec<FunctionRecord>> {
+    if is_needed { engine.functions() } else { Ok(Vec::new()) }
 }

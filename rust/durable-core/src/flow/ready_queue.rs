@@ -174,11 +174,8 @@ impl ReadyQueues {
         {
             queue.waits_with = Some(item);
             self.gates.move_up(gate, number, first, item);
-            return;
         }
-        if queue.place == Place::Idle && (!is_start || queue.waits_with.is_none()) {
-            self.enter_round(number);
-        }
+        self.enter_round_if_able(number);
     }
 
     pub(crate) fn remove(&mut self, name: &[u8], item: Item) {
@@ -405,7 +402,12 @@ impl ReadyQueues {
     fn call(&mut self, number: QueueNumber) {
         let Some(queue) = self.queues.get_mut(number) else { return };
         queue.waits_with = None;
-        if queue.place == Place::Idle && queue.may_go() {
+        self.enter_round_if_able(number);
+    }
+
+    fn enter_round_if_able(&mut self, number: QueueNumber) {
+        let queue = self.queues.get(number);
+        if queue.is_some_and(|queue| queue.place == Place::Idle && queue.may_go()) {
             self.enter_round(number);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::enqueue::{STRETCH, timer_of};
-use super::flow::{is_start, item, queue_name};
+use super::flow::{is_start, item, queue_name, work_of};
 use super::{Meta, Shard, Slot, Standings};
 use crate::flow::ready_queue::Held;
 use crate::flow::timer_wheel::Timer;
@@ -55,13 +55,11 @@ impl Shard {
                 return Err(format!("run {id} has no function"));
             };
             standings.count(run.standing(), 1);
-            let mut held = Held::default();
-            recount(id, &run, &mut held);
-            if held != Held::default() {
-                let queue = queues.entry(queue_name(&run)).or_default();
-                queue.items.append(&mut held.items);
-                queue.starts.append(&mut held.starts);
-                queue.executing_count = queue.executing_count.saturating_add(held.executing_count);
+            let (queued, executing_count) = work_of(&run);
+            if !queued.is_empty() || executing_count > 0 {
+                let held = queues.entry(queue_name(&run)).or_default();
+                held.executing_count = held.executing_count.saturating_add(executing_count);
+                hold(held, id, &run, queued);
             }
             if run.standing() == Standing::Running && !self.executing.contains(&id) {
                 return Err(format!("run {id} executes and is not listed so"));
@@ -116,22 +114,7 @@ impl Shard {
     }
 }
 
-fn recount(id: RunId, run: &RunRecord, held: &mut Held) {
-    let mut queued = Vec::new();
-    match run.stretch {
-        Stretch::Queued => queued.push(STRETCH),
-        Stretch::Executing(_) => held.executing_count = 1,
-        Stretch::BackingOff(_) | Stretch::Parked => {}
-    }
-    for step in &run.pending {
-        match step.state {
-            PendingState::Queued => queued.push(step.number),
-            PendingState::Executing(_) => {
-                held.executing_count = held.executing_count.saturating_add(1);
-            }
-            PendingState::BackingOff(_) | PendingState::Sleeping(_) => {}
-        }
-    }
+fn hold(held: &mut Held, id: RunId, run: &RunRecord, queued: Vec<u32>) {
     for number in queued {
         let kind = if is_start(run, number) { &mut held.starts } else { &mut held.items };
         kind.insert(item(id, run, number));

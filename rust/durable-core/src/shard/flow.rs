@@ -13,7 +13,8 @@ use crate::flow::gcra::Rate;
 use crate::flow::policy::{Keys, LimitKey, Policies, Scope};
 use crate::flow::ready_queue::{Item, Needs};
 use crate::id::{FunctionId, RunId};
-use crate::run::RunRecord;
+use crate::run::{RunRecord, Stretch};
+use crate::step::PendingState;
 use crate::time::Timestamp;
 use crate::write::{Write, gate_key};
 
@@ -91,6 +92,24 @@ pub(super) fn policies_of(functions: &[Function], id: FunctionId) -> &Policies {
     &function.record.spec.policies
 }
 
+/// The numbers of what is queued of a run, and how much of it executes.
+pub(super) fn work_of(run: &RunRecord) -> (Vec<u32>, u32) {
+    let (mut queued, mut executing_count) = (Vec::new(), 0_u32);
+    match run.stretch {
+        Stretch::Queued => queued.push(STRETCH),
+        Stretch::Executing(_) => executing_count = 1,
+        Stretch::BackingOff(_) | Stretch::Parked => {}
+    }
+    for step in &run.pending {
+        match step.state {
+            PendingState::Queued => queued.push(step.number),
+            PendingState::Executing(_) => executing_count = executing_count.saturating_add(1),
+            PendingState::BackingOff(_) | PendingState::Sleeping(_) => {}
+        }
+    }
+    (queued, executing_count)
+}
+
 /// A start passes its function's throttle; what goes on later does not.
 pub(super) fn is_start(run: &RunRecord, number: u32) -> bool {
     number == STRETCH && run.started_at.is_none()
@@ -109,15 +128,14 @@ pub(super) fn item(id: RunId, run: &RunRecord, number: u32) -> Item {
 
 /// The queue of a run's work: its function, and all that its work counts against.
 pub(super) fn queue_name(run: &RunRecord) -> Vec<u8> {
-    let mut name = run.function.0.to_be_bytes().to_vec();
+    let name = run.function.0.to_be_bytes().to_vec();
     let Keys { limits, throttle, .. } = &run.keys;
-    if !limits.is_empty() || throttle.is_some() {
-        let packed = postcard::to_extend(&(limits, throttle), name);
-        #[expect(clippy::expect_used, reason = "a growing vector refuses nothing")]
-        return packed.expect("keys serialise into a vector");
+    if limits.is_empty() && throttle.is_none() {
+        return name;
     }
-    name.shrink_to_fit();
-    name
+    let packed = postcard::to_extend(&(limits, throttle), name);
+    #[expect(clippy::expect_used, reason = "a growing vector refuses nothing")]
+    packed.expect("keys serialise into a vector")
 }
 
 /// What the work of a queue needs, by the policies as they are now.

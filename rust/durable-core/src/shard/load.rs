@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::enqueue::STRETCH;
 use super::expire::Expiry;
-use super::flow::{is_start, item, needs, policies_of, queue_name};
+use super::flow::{is_start, item, needs, policies_of, queue_name, work_of};
+use super::program::Program;
 use super::tick::NO_TIMERS;
 use super::{Meta, Settings, Shard, Slot, TurnState};
 use crate::flow::ready_queue::ReadyQueues;
@@ -14,8 +14,7 @@ use crate::flow::timer_wheel::TimerWheel;
 use crate::function::FunctionRecord;
 use crate::id::RunId;
 use crate::map::Map;
-use crate::run::{RunRecord, Standing, Stretch};
-use crate::step::PendingState;
+use crate::run::{RunRecord, Standing};
 use crate::time::Timestamp;
 use crate::write::{
     FUNCTION, GATE, INBOX, META, RUN, Record, Unreadable, decode, function_key, id_in_key,
@@ -64,7 +63,9 @@ impl Shard {
             Some(&META) => self.meta = decode("the shard's own state", value)?,
             Some(&FUNCTION) => {
                 let record: FunctionRecord = decode("a function", value)?;
-                let id = self.keep_function(record);
+                let program = Program::compile(&record.spec.policies);
+                let program = program.map_err(|why| unreadable("a function", &why))?;
+                let id = self.keep_function(record, program);
                 if function_key(id) != key {
                     return Err(unreadable("a function", "one before it is missing"));
                 }
@@ -95,27 +96,16 @@ impl Shard {
             return Err(unreadable("a live run", "its function is missing"));
         }
         let function = run.function;
-        let policies = policies_of(&self.functions, function);
-        let name = queue_name(&run);
-        let (mut queued, mut executing_count) = (Vec::new(), 0_u32);
-        match run.stretch {
-            Stretch::Queued => queued.push(STRETCH),
-            Stretch::Executing(_) => executing_count = 1,
-            Stretch::BackingOff(_) | Stretch::Parked => {}
-        }
-        for step in &run.pending {
-            match step.state {
-                PendingState::Queued => queued.push(step.number),
-                PendingState::Executing(_) => executing_count = executing_count.saturating_add(1),
-                PendingState::BackingOff(_) | PendingState::Sleeping(_) => {}
+        let (queued, executing_count) = work_of(&run);
+        if !queued.is_empty() || executing_count > 0 {
+            let (policies, name) = (policies_of(&self.functions, function), queue_name(&run));
+            for number in queued {
+                let (item, is_start) = (item(id, &run, number), is_start(&run, number));
+                self.queues.push((function, &name), item, is_start, || needs(policies, &name));
             }
-        }
-        for number in queued {
-            let (item, is_start) = (item(id, &run, number), is_start(&run, number));
-            self.queues.push((function, &name), item, is_start, || needs(policies, &name));
-        }
-        for _ in 0..executing_count {
-            self.queues.take_slots((function, &name), || needs(policies, &name));
+            for _ in 0..executing_count {
+                self.queues.take_slots((function, &name), || needs(policies, &name));
+            }
         }
         let standing = run.standing();
         self.count(function, standing, 1);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::flow::checksum;
 use crate::event::NewEvent;
-use crate::expr::{EventView, Expression, Given, Key, Scope as Variables};
+use crate::expr::{EventView, Expression, Given, Scope as Variables};
 use crate::flow::policy::{Keys, LimitKey, Policies, Scope};
 use crate::time::Timestamp;
 
@@ -51,19 +51,15 @@ impl Program {
 
     /// The value under which a rate limit counts this event; `None`: the event is not limited.
     pub(super) fn rate_key(&self, given: &Given<'_>) -> Option<String> {
-        match self.rate_limit.as_ref().map(|key| key.key(given)) {
+        match &self.rate_limit {
             None => Some(String::new()),
-            Some(Key::Missing) => None,
-            Some(Key::Value(value)) => Some(value),
+            Some(key) => key.key(given).into_value(),
         }
     }
 
     /// The value of which only the first event of a day starts a run; `None`: each may.
     pub(super) fn idempotency_key(&self, given: &Given<'_>) -> Option<String> {
-        match self.idempotency.as_ref()?.key(given) {
-            Key::Missing => None,
-            Key::Value(value) => Some(value),
-        }
+        self.idempotency.as_ref()?.key(given).into_value()
     }
 
     /// What a run of this event counts against.
@@ -86,10 +82,7 @@ impl Program {
 
 /// A key's value; events without one share a bucket of their own, which no value falls into.
 fn bucket(key: &Expression, given: &Given<'_>) -> String {
-    match key.key(given) {
-        Key::Missing => "\0missing".to_owned(),
-        Key::Value(value) => value,
-    }
+    key.key(given).into_value().unwrap_or_else(|| "\0missing".to_owned())
 }
 
 /// An event as expressions see it.

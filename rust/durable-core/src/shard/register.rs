@@ -74,8 +74,8 @@ impl Shard {
             function.record.spec = spec;
             function.record.is_archived = false;
             self.turn.functions.insert(id);
+            self.apply_policies(id);
         }
-        self.apply_policies(id);
         id
     }
 
@@ -87,15 +87,15 @@ impl Shard {
             failed_count: 0,
             cancelled_count: 0,
         };
-        let id = self.keep_function(record);
+        let program = compiled(&record.spec);
+        let id = self.keep_function(record, program);
         self.turn.functions.insert(id);
         id
     }
 
     /// Takes a function in, new or read from the store: its number is its place.
-    pub(super) fn keep_function(&mut self, record: FunctionRecord) -> FunctionId {
+    pub(super) fn keep_function(&mut self, record: FunctionRecord, program: Program) -> FunctionId {
         let id = FunctionId(u32::try_from(self.functions.len()).unwrap_or(u32::MAX));
-        let program = compiled(&record.spec);
         self.queues.add_function();
         self.names.insert(record.spec.name.clone(), id);
         self.functions.push(Function { record, program, standings: Standings::default() });
