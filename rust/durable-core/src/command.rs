@@ -42,6 +42,15 @@ pub enum Command {
         /// The data it is given, in an event of the name `durable/function.invoked`.
         data: Bytes,
     },
+    /// Pause a function, or let it go on.
+    PauseFunction {
+        /// Who waits for the answer.
+        ticket: Ticket,
+        /// The function's name.
+        function: String,
+        /// Paused, or not.
+        is_paused: bool,
+    },
     /// An executor is ready for work. All that was with the one before it is lost and queued again.
     ConnectExecutor {
         /// How many pieces of work it takes at a time.

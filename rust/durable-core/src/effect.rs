@@ -54,6 +54,8 @@ pub enum Effect {
         run: RunId,
         /// Its function.
         function: FunctionId,
+        /// The event that started it: of a debounced one, the last that came.
+        event: EventId,
         /// How it ended.
         ending: Ending,
         /// Its result or its error.
@@ -87,8 +89,10 @@ pub enum Answer {
     Registered(Vec<FunctionId>),
     /// The events are accepted; their ids, in the order asked.
     Accepted(Vec<EventId>),
-    /// The run was made.
-    Started(RunId),
+    /// The run was made, by this event.
+    Started(RunId, EventId),
+    /// The function is paused now, or goes on.
+    Paused,
     /// Nothing was done, for this reason.
     Refused(Refusal),
 }
@@ -117,6 +121,8 @@ pub struct Work {
     pub function: FunctionId,
     /// The event that started the run.
     pub event: EventId,
+    /// The events behind that one, where a batch started it.
+    pub rest: Vec<EventId>,
     /// The step to execute; `None`: the code between steps.
     pub step: Option<String>,
     /// How often this piece was started before.

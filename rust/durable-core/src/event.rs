@@ -43,14 +43,30 @@ pub enum Skip {
     RateLimit,
     /// Another event of the same idempotency key came within 24 hours before.
     Idempotency,
+    /// The function is a singleton and has a run.
+    Singleton,
+    /// The function is paused.
+    Paused,
 }
 
 impl Skip {
+    /// The reason in words.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::RateLimit => "its rate_limit let no more through",
+            Self::Idempotency => "its idempotency let no more through",
+            Self::Singleton => "it is a singleton and has a run",
+            Self::Paused => "it is paused",
+        }
+    }
+
     /// The word that the API uses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RateLimit => "rate_limit",
             Self::Idempotency => "idempotency",
+            Self::Singleton => "singleton",
+            Self::Paused => "paused",
         }
     }
 }

@@ -141,6 +141,12 @@ impl Expression {
         Evaluator::new(&self.0, given).key()
     }
 
+    /// The value it gives where it is to say as well whether something applies at all: `None` for a
+    /// missing field, null, an error, and `false`.
+    pub fn key_unless_false(&self, given: &Given<'_>) -> Option<String> {
+        Evaluator::new(&self.0, given).key_unless_false()
+    }
+
     /// The number it gives `given`, a fraction cut off, held within what an `i64` holds.
     pub fn number(&self, given: &Given<'_>) -> Option<i64> {
         Evaluator::new(&self.0, given).number()

@@ -1,10 +1,14 @@
 //! Calculators that know time and keys but not runs.
 
 pub mod backoff;
+pub mod batch;
+mod debounce;
 pub(crate) mod gates;
 pub mod gcra;
 mod names;
 pub mod policy;
 pub(crate) mod ready_queue;
+pub(crate) mod singleton;
 mod slots;
+pub mod timeouts;
 pub(crate) mod timer_wheel;

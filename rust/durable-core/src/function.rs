@@ -31,12 +31,37 @@ pub struct FunctionRecord {
     pub spec: FunctionSpec,
     /// Its application no longer registers it: no event starts it, its runs wait for its return.
     pub is_archived: bool,
+    /// Its runs stop at their next step, and events start none.
+    pub is_paused: bool,
     /// Runs that ended well since the store was made.
     pub completed_count: u64,
     /// Runs that failed since the store was made.
     pub failed_count: u64,
     /// Runs that were cancelled since the store was made.
     pub cancelled_count: u64,
+    /// Events that would have started a run and were not let, since the store was made.
+    pub skipped_count: u64,
+    /// Keys for which an event had no value, since the store was made.
+    pub missing_key_count: u64,
+    /// Priorities that gave no number, since the store was made.
+    pub priority_error_count: u64,
+}
+
+impl FunctionRecord {
+    /// A function of which nothing is known but what its application says.
+    pub fn new(spec: FunctionSpec) -> Self {
+        Self {
+            spec,
+            is_archived: false,
+            is_paused: false,
+            completed_count: 0,
+            failed_count: 0,
+            cancelled_count: 0,
+            skipped_count: 0,
+            missing_key_count: 0,
+            priority_error_count: 0,
+        }
+    }
 }
 
 impl FunctionSpec {

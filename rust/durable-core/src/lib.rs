@@ -33,10 +33,13 @@ pub use event::{
 };
 pub use expr::{EventView, Expression, FieldPath, Given, Key, Mistake, Scope};
 pub use flow::backoff::Backoff;
-pub use flow::policy::{Concurrency, Policies, RateLimit, Throttle};
+pub use flow::policy::{
+    Batch, Concurrency, Debounce, Policies, RateLimit, Singleton, SingletonMode, Throttle, Timeouts,
+};
+pub use flow::timeouts::Deadline;
 pub use function::{FunctionRecord, FunctionSpec};
 pub use id::{Epoch, EventId, FunctionId, RunId, Ticket};
-pub use run::{Ending, History, RunEnd, RunRecord, RunStatus, RunView, Stretch};
+pub use run::{Ending, Gathering, History, RunEnd, RunRecord, RunStatus, RunView, Stretch};
 pub use shard::{Counts, FunctionCounts, Limits, ParkedCounts, Portrait, Settings, Shard, Turn};
 pub use step::{Memo, Outcome, Pending, PendingState, StepKind};
 pub use time::Timestamp;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::policy::Keys;
+use crate::flow::timeouts::Deadline;
 use crate::id::{Epoch, EventId, FunctionId};
 use crate::step::{Memo, Outcome, Pending, PendingState};
 use crate::time::Timestamp;
@@ -15,17 +16,23 @@ pub struct RunRecord {
     pub function: FunctionId,
     /// The event that started it.
     pub event: EventId,
-    /// When it was created; older runs' work goes first.
+    /// The events behind that one, where a batch started it.
+    pub rest: Vec<EventId>,
+    /// When it was created, or had gathered its events; older runs' work goes first.
     pub created_at: Timestamp,
     /// What it counts against, as its event said when it was created.
     pub keys: Keys,
+    /// What it has gathered, while it does.
+    pub gathering: Option<Gathering>,
+    /// When it is cancelled unless it gets on: a timer.
+    pub deadline: Option<Deadline>,
     /// When its handler was first called.
     pub started_at: Option<Timestamp>,
     /// The epoch of what was last offered to an executor.
     pub epoch: Epoch,
     /// Where its code between steps stands.
     pub stretch: Stretch,
-    /// When that code last began, went on, or reported.
+    /// When that code could begin, began, went on, or reported last.
     pub active_at: Timestamp,
     /// How often the present stretch of code was started, and how often it failed.
     pub start_count: u32,
@@ -59,6 +66,7 @@ impl RunRecord {
             Stretch::Executing(_) => Standing::Running,
             Stretch::Queued => Standing::Queued,
             Stretch::BackingOff(_) => Standing::Parked(ParkedOn::Retry),
+            Stretch::Gathering(_) => Standing::Parked(ParkedOn::Events),
             Stretch::Parked => Standing::Parked(ParkedOn::Sleep),
         };
         let steps = self.pending.iter().map(|pending| match pending.state {
@@ -86,6 +94,8 @@ pub(crate) enum ParkedOn {
     Sleep,
     /// The next try of what failed.
     Retry,
+    /// More events, before it starts.
+    Events,
 }
 
 /// Where a run's code between steps stands. Each state has exactly one thing that ends it.
@@ -97,8 +107,27 @@ pub enum Stretch {
     Executing(Epoch),
     /// Not before this moment: a timer. Its code failed, or its event lies in the future.
     BackingOff(Timestamp),
+    /// It has not begun, and more events may join it until this moment or later: a timer.
+    Gathering(Timestamp),
     /// It waits for a pending step.
     Parked,
+}
+
+/// What a debounce or a batch knows of the events that it has gathered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gathering {
+    /// Whose they are: the function, debounce or batch, and the key's value.
+    pub name: Bytes,
+    /// When the first came.
+    pub first_at: Timestamp,
+    /// When the last came.
+    pub last_at: Timestamp,
+    /// When the one happened that a debounce has kept.
+    pub ts: Timestamp,
+    /// When that one's run starts, where it lies in the future.
+    pub starts_at: Option<Timestamp>,
+    /// Bytes of data of all that a batch holds.
+    pub bytes: u64,
 }
 
 /// How a run ended.
@@ -119,6 +148,8 @@ pub struct RunEnd {
     pub function: FunctionId,
     /// The event that started it.
     pub event: EventId,
+    /// The events behind that one, where a batch started it.
+    pub rest: Vec<EventId>,
     /// How it ended.
     pub ending: Ending,
     /// Its result or its error.
@@ -188,8 +219,8 @@ pub struct RunView {
     pub status: RunStatus,
     /// The function it is a run of.
     pub function: FunctionId,
-    /// The event that started it.
-    pub event: EventId,
+    /// The events that started it: one, or those of a batch.
+    pub events: Vec<EventId>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its handler was first called.
@@ -212,14 +243,17 @@ impl RunView {
         Self {
             status: run.status(),
             function: run.function,
-            event: run.event,
+            events: std::iter::once(run.event).chain(run.rest).collect(),
             created_at: run.created_at,
             started_at: run.started_at,
             ended_at: None,
             outcome: None,
             retry_at: match run.stretch {
                 Stretch::BackingOff(until) => Some(until),
-                Stretch::Queued | Stretch::Executing(_) | Stretch::Parked => None,
+                Stretch::Queued
+                | Stretch::Executing(_)
+                | Stretch::Gathering(_)
+                | Stretch::Parked => None,
             },
             memos,
             pending: run.pending,
@@ -232,7 +266,7 @@ impl RunView {
         Self {
             status: end.ending.into(),
             function: end.function,
-            event: end.event,
+            events: std::iter::once(end.event).chain(end.rest).collect(),
             created_at: end.created_at,
             started_at: end.started_at,
             ended_at: Some(end.ended_at),

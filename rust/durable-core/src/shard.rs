@@ -4,14 +4,18 @@
 //! file of its own.
 
 mod admit;
+mod arrive;
 mod check;
+mod deadline;
 mod dispatch;
 mod end;
 mod enqueue;
 mod executor;
 mod expire;
 mod flow;
+mod gather;
 mod load;
+mod pause;
 mod program;
 mod register;
 mod report;
@@ -33,6 +37,7 @@ use crate::command::Command;
 use crate::effect::Effect;
 use crate::event::DedupRecord;
 use crate::flow::ready_queue::ReadyQueues;
+use crate::flow::singleton::Holders;
 use crate::flow::timer_wheel::TimerWheel;
 use crate::function::FunctionRecord;
 use crate::id::{EventId, FunctionId, RunId};
@@ -134,6 +139,14 @@ pub struct FunctionCounts {
     pub failed: u64,
     /// Runs that were cancelled, ever.
     pub cancelled: u64,
+    /// Events that were not let start a run, ever.
+    pub skipped: u64,
+    /// Keys for which an event had no value, ever.
+    pub missing_keys: u64,
+    /// Priorities that gave no number, ever.
+    pub priority_errors: u64,
+    /// It is paused.
+    pub is_paused: bool,
 }
 
 /// How many runs of one function wait for what. One that waits for several things is counted once.
@@ -143,12 +156,14 @@ pub struct ParkedCounts {
     pub sleep: u64,
     /// For the next try of something that failed.
     pub retry: u64,
+    /// For more events, before they start.
+    pub events: u64,
 }
 
 impl ParkedCounts {
     /// All that wait.
     pub fn total(self) -> u64 {
-        self.sleep.saturating_add(self.retry)
+        self.sleep.saturating_add(self.retry).saturating_add(self.events)
     }
 }
 
@@ -164,6 +179,10 @@ pub struct Shard {
     inbox: BTreeMap<String, u64>,
     runs: Map<RunId, Slot>,
     queues: ReadyQueues,
+    /// For each singleton's key its run.
+    singletons: Holders,
+    /// For each key for which events are gathered the run that does.
+    gatherings: Holders,
     /// Runs of which something executes: at most as many as the executor has capacity.
     executing: BTreeSet<RunId>,
     capacity: u32,
@@ -194,6 +213,8 @@ struct Function {
     record: FunctionRecord,
     program: Program,
     standings: Standings,
+    /// An executor takes work of it.
+    is_served: bool,
 }
 
 /// How many runs of a function stand where.
@@ -211,6 +232,7 @@ impl Standings {
             Standing::Running => &mut self.running,
             Standing::Parked(ParkedOn::Sleep) => &mut self.parked.sleep,
             Standing::Parked(ParkedOn::Retry) => &mut self.parked.retry,
+            Standing::Parked(ParkedOn::Events) => &mut self.parked.events,
         };
         *counter = counter.saturating_add_signed(change.into());
     }
@@ -221,6 +243,17 @@ impl Standings {
 enum Slot {
     Packed(Box<[u8]>),
     Open(Box<RunRecord>),
+}
+
+impl Slot {
+    fn unpack(&self) -> RunRecord {
+        match self {
+            Self::Packed(bytes) => {
+                decode("a live run", bytes).unwrap_or_else(|why| broken(&why.to_string()))
+            }
+            Self::Open(run) => run.as_ref().clone(),
+        }
+    }
 }
 
 /// What must be remembered until the turn is closed.
@@ -247,6 +280,9 @@ impl Shard {
             }
             Command::InvokeFunction { ticket, function, data } => {
                 self.invoke(ticket, &function, data, turn);
+            }
+            Command::PauseFunction { ticket, function, is_paused } => {
+                self.pause(ticket, &function, is_paused, turn);
             }
             Command::ConnectExecutor { capacity, functions } => self.connect(capacity, &functions),
             Command::DrainExecutor => self.capacity = 0,
@@ -299,6 +335,10 @@ impl Shard {
             completed: function.record.completed_count,
             failed: function.record.failed_count,
             cancelled: function.record.cancelled_count,
+            skipped: function.record.skipped_count,
+            missing_keys: function.record.missing_key_count,
+            priority_errors: function.record.priority_error_count,
+            is_paused: function.record.is_paused,
         });
         Counts {
             functions: functions.collect(),

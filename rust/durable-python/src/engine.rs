@@ -108,6 +108,11 @@ impl Core {
         Ok(ids.into_iter().map(|id| id.0).collect())
     }
 
+    fn pause(&self, py: Python<'_>, function: &str, is_paused: bool) -> PyResult<()> {
+        let engine = self.engine()?;
+        py.detach(|| engine.pause(function, is_paused)).map_err(to_py)
+    }
+
     fn connect(&self, functions: Vec<String>) -> PyResult<()> {
         self.engine()?.connect(functions).map_err(to_py)
     }

@@ -33,8 +33,9 @@ pub(crate) fn item(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
             (CONFIRM, run.to_string(), epoch.0, number, memo_count).into_pyobject(py)
         }
         Item::Abandon { run, epoch } => (ABANDON, run.to_string(), epoch.0).into_pyobject(py),
-        Item::Ended { run, ending, outcome } => {
-            (ENDED, run.to_string(), status(ending), json(py, &outcome)).into_pyobject(py)
+        Item::Ended { run, event, ending, outcome } => {
+            let outcome = json(py, &outcome);
+            (ENDED, run.to_string(), status(ending), outcome, event.to_string()).into_pyobject(py)
         }
         Item::Poisoned(error) => (POISONED, error.kind.as_str(), error.text).into_pyobject(py),
         Item::Room => (ROOM,).into_pyobject(py),
@@ -50,12 +51,14 @@ fn to_answer(py: Python<'_>, ticket: u64, answer: Answer) -> PyResult<Bound<'_, 
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
             return (ACCEPTED, ticket, ids).into_pyobject(py);
         }
-        Answer::Started(run) => return (STARTED, ticket, run.to_string()).into_pyobject(py),
+        Answer::Started(run, event) => {
+            return (STARTED, ticket, run.to_string(), event.to_string()).into_pyobject(py);
+        }
         Answer::Refused(Refusal::Invalid(text)) => ("event", text),
         Answer::Refused(Refusal::TooLarge(text)) => ("too_large", text),
         Answer::Refused(Refusal::UnknownFunction(text)) => ("unknown_function", text),
         Answer::Refused(Refusal::Skipped(text)) => ("skipped", text),
-        Answer::Registered(_) => {
+        Answer::Registered(_) | Answer::Paused => {
             ("broken", "a ticket was answered with the answer to another question".to_owned())
         }
     };
@@ -63,13 +66,8 @@ fn to_answer(py: Python<'_>, ticket: u64, answer: Answer) -> PyResult<Bound<'_, 
 }
 
 fn work(py: Python<'_>, offer: Offer) -> PyResult<Bound<'_, PyTuple>> {
-    let event = match offer.event {
-        Some(event) => {
-            let (id, record) = *event;
-            Some(to_event(py, id, record)?)
-        }
-        None => None,
-    };
+    let events = offer.events.into_iter().map(|(id, record)| to_event(py, id, record));
+    let events: Vec<_> = events.collect::<PyResult<_>>()?;
     let fields = (
         WORK,
         offer.run.to_string(),
@@ -78,7 +76,7 @@ fn work(py: Python<'_>, offer: Offer) -> PyResult<Bound<'_, PyTuple>> {
         offer.step,
         offer.attempt,
         offer.memo_count,
-        event,
+        events,
         to_memos(py, offer.memos)?,
         offer.pending,
     );

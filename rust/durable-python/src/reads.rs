@@ -27,7 +27,7 @@ pub(crate) fn run<'py>(
     let fields = (
         id.to_string(),
         name,
-        run.event.to_string(),
+        run.events.iter().map(ToString::to_string).collect::<Vec<_>>(),
         run.status.as_str(),
         run.created_at.as_millis(),
         millis(run.started_at),
@@ -96,7 +96,8 @@ pub(crate) fn function(py: Python<'_>, record: FunctionRecord) -> PyResult<Bound
     let spec = record.spec;
     let policies = serde_json::to_vec(&spec.policies).unwrap_or_default();
     let policies = PyBytes::new(py, &policies);
-    let fields = (spec.name, spec.app, spec.triggers, spec.retries, policies, record.is_archived);
+    let states = (record.is_archived, record.is_paused);
+    let fields = (spec.name, spec.app, spec.triggers, spec.retries, policies, states.0, states.1);
     fields.into_pyobject(py)
 }
 
@@ -127,10 +128,15 @@ pub(crate) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, 
         let parked = PyDict::new(py);
         parked.set_item("sleep", function.parked.sleep)?;
         parked.set_item("retry", function.parked.retry)?;
+        parked.set_item("events", function.parked.events)?;
         counts.set_item("parked", parked)?;
         counts.set_item("completed", function.completed)?;
         counts.set_item("failed", function.failed)?;
         counts.set_item("cancelled", function.cancelled)?;
+        counts.set_item("skipped", function.skipped)?;
+        counts.set_item("missing_keys", function.missing_keys)?;
+        counts.set_item("priority_errors", function.priority_errors)?;
+        counts.set_item("paused", function.is_paused)?;
         functions.set_item(&function.name, counts)?;
     }
     let commits = PyDict::new(py);

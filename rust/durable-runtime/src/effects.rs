@@ -1,7 +1,7 @@
 //! What a turn's effects become: items for the executor's side, answers, and reads answered at once.
 
 use bytes::Bytes;
-use durable_core::{Command, Effect, Ending, History, Outcome, Record, RunId, write};
+use durable_core::{Command, Effect, History, Record, RunEnd, RunId, write};
 use durable_store::KeyRange;
 use rustc_hash::FxHashSet;
 
@@ -69,12 +69,12 @@ impl ShardLoop {
                 self.leave(Item::Confirm { run, epoch, number, memo_count });
             }
             Effect::AbandonWork { run, epoch } => self.leave(Item::Abandon { run, epoch }),
-            Effect::AnnounceEnd { run, function: _, ending, outcome } => {
+            Effect::AnnounceEnd { run, function: _, event, ending, outcome } => {
                 if self.executor.forget(run) {
                     self.leave(Item::Finished(run));
                 }
                 if self.watched.remove(&run) {
-                    self.leave(Item::Ended { run, ending, outcome });
+                    self.leave(Item::Ended { run, event, ending, outcome });
                 }
             }
             Effect::LoadTimers { from, before, limit } => {
@@ -110,7 +110,8 @@ impl ShardLoop {
         for run in runs {
             if let Some(record) = self.view.get(&write::history_key(*run))? {
                 let History { end, .. } = write::read_history(&record)?;
-                self.tell_end(*run, end.ending, end.outcome);
+                let RunEnd { event, ending, outcome, .. } = end;
+                self.leave(Item::Ended { run: *run, event, ending, outcome });
             } else if self.view.get(&write::run_key(*run))?.is_some() {
                 self.watched.insert(*run);
             } else {
@@ -118,10 +119,6 @@ impl ShardLoop {
             }
         }
         Ok(())
-    }
-
-    fn tell_end(&mut self, run: RunId, ending: Ending, outcome: Outcome) {
-        self.leave(Item::Ended { run, ending, outcome });
     }
 
     /// True where no run is left that goes on by itself. Runs whose function nobody serves do not.

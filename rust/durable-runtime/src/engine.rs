@@ -143,7 +143,17 @@ impl Engine {
         match answer {
             Answer::Registered(ids) => Ok(ids),
             Answer::Refused(why) => Err(why.into()),
-            Answer::Accepted(_) | Answer::Started(_) => Err(crossed()),
+            Answer::Accepted(_) | Answer::Started(..) | Answer::Paused => Err(crossed()),
+        }
+    }
+
+    /// Pauses a function or lets it go on; durable when it returns.
+    pub fn pause(&self, function: &str, is_paused: bool) -> Result<()> {
+        let function = function.to_owned();
+        match self.ask(|ticket| Command::PauseFunction { ticket, function, is_paused })? {
+            Answer::Paused => Ok(()),
+            Answer::Refused(why) => Err(why.into()),
+            Answer::Accepted(_) | Answer::Started(..) | Answer::Registered(_) => Err(crossed()),
         }
     }
 
@@ -348,7 +358,7 @@ fn accepted(answer: Answer) -> Result<Vec<EventId>> {
         Answer::Accepted(ids) => Ok(ids),
         Answer::Refused(durable_core::Refusal::Invalid(text)) => Err(Error::new(Kind::Event, text)),
         Answer::Refused(why) => Err(why.into()),
-        Answer::Registered(_) | Answer::Started(_) => Err(crossed()),
+        Answer::Registered(_) | Answer::Started(..) | Answer::Paused => Err(crossed()),
     }
 }
 

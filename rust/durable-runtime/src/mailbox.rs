@@ -70,6 +70,7 @@ impl Message {
             Self::Command(Command::Report(report)) => (1, size_of_report(report)),
             Self::Command(
                 Command::RegisterFunctions { .. }
+                | Command::PauseFunction { .. }
                 | Command::ConnectExecutor { .. }
                 | Command::DrainExecutor
                 | Command::WakeRun { .. }

@@ -56,6 +56,8 @@ pub enum Item {
     Ended {
         /// The run.
         run: RunId,
+        /// The event that started it.
+        event: EventId,
         /// How.
         ending: Ending,
         /// Its result or its error.
@@ -88,8 +90,8 @@ pub struct Offer {
     pub attempt: u32,
     /// How many memos are seen once these are taken in.
     pub memo_count: u32,
-    /// The event that started the run; `None` where the run is live with the executor.
-    pub event: Option<Box<(EventId, EventRecord)>>,
+    /// The events that started the run; empty where the run is live with the executor.
+    pub events: Vec<(EventId, EventRecord)>,
     /// All of its memos, or those that are new to the executor.
     pub memos: Vec<Memo>,
     /// Names of the steps without a memo.

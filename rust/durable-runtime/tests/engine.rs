@@ -66,7 +66,7 @@ fn every_event_starts_a_run_that_ends_and_can_be_read() {
     assert!(runs.is_sorted_by(|(a, _), (b, _)| a > b), "newest first");
     let event = engine.event(events[0]).unwrap().unwrap();
     let run = engine.run(event.runs[0].1).unwrap().unwrap();
-    assert_eq!((run.status, run.event), (RunStatus::Completed, events[0]));
+    assert_eq!((run.status, run.events), (RunStatus::Completed, vec![events[0]]));
     assert_eq!(engine.stats().counts.live_count, 0);
 }
 
@@ -338,7 +338,7 @@ fn work_for_a_live_run_brings_only_what_is_new_and_a_reload_brings_all() {
             break work;
         }
     };
-    assert!(work.event.is_none());
+    assert!(work.events.is_empty());
     let names = |memos: &[durable_core::Memo]| -> Vec<String> {
         memos.iter().map(|memo| memo.name.clone()).collect()
     };
@@ -349,10 +349,10 @@ fn work_for_a_live_run_brings_only_what_is_new_and_a_reload_brings_all() {
     engine.submit(Submission { dropped, reloads: twice, ..Submission::default() }).unwrap();
     let items = engine.receive(Duration::from_secs(30));
     let [Item::Work(whole), Item::Work(second)] = &items[..] else { panic!("{items:?}") };
-    assert!(whole.event.is_some());
+    assert!(!whole.events.is_empty());
     assert_eq!(names(&whole.memos), ["a", "nap"]);
     assert_eq!((whole.epoch, whole.attempt), (work.epoch, work.attempt));
-    assert!(second.event.is_none(), "the first answer made it live again");
+    assert!(second.events.is_empty(), "the first answer made it live again");
 }
 
 #[test]

@@ -54,6 +54,14 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    pub(super) fn key_unless_false(&mut self) -> Option<String> {
+        let mut writer = Writer::default();
+        let value = self.value(self.program.root).ok()?;
+        let is_false = matches!(value, Value::Bool(false));
+        writer.plain(&value, &mut self.budget).ok().filter(|()| !is_false)?;
+        Some(writer.text)
+    }
+
     pub(super) fn number(&mut self) -> Option<i64> {
         match self.value(self.program.root) {
             Ok(Value::Number(number)) => Some(number.truncated()),

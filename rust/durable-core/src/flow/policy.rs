@@ -21,6 +21,16 @@ pub struct Policies {
     pub idempotency: Option<String>,
     /// Seconds of head start of a run before others, as an expression.
     pub priority: Option<String>,
+    /// How many of its runs there are between their start and their end.
+    pub run_concurrency: Option<Concurrency>,
+    /// One run for a burst of events.
+    pub debounce: Option<Debounce>,
+    /// One run for many events.
+    pub batch: Option<Batch>,
+    /// No run beside one that has not ended.
+    pub singleton: Option<Singleton>,
+    /// When a run is cancelled.
+    pub timeouts: Option<Timeouts>,
 }
 
 impl Policies {
@@ -41,13 +51,14 @@ impl Policies {
             return Some(format!("{} concurrency limits; at most two", self.concurrency.len()));
         }
         let without_key = self.concurrency.iter().filter(|limit| limit.key.is_none());
-        if without_key.clone().count() > 1 {
+        if without_key.count() > 1 {
             return Some("two concurrency limits without a key: one is enough".to_owned());
         }
-        if without_key.clone().any(|limit| limit.scope != Scope::Fn) {
+        let limits = self.concurrency.iter().chain(&self.run_concurrency);
+        if limits.clone().any(|limit| limit.key.is_none() && limit.scope != Scope::Fn) {
             return Some("a concurrency limit that others share needs a key".to_owned());
         }
-        if self.concurrency.iter().any(|limit| limit.limit == 0) {
+        if limits.clone().any(|limit| limit.limit == 0) {
             return Some("a concurrency of 0 would never let it run".to_owned());
         }
         let throttle = self.throttle.iter().map(|throttle| (throttle.limit, throttle.period_ms));
@@ -57,9 +68,31 @@ impl Policies {
                 "a throttle or rate limit of 0, or in no time, lets nothing through".to_owned(),
             );
         }
-        (self.idempotency.is_some() && self.rate_limit.is_some()).then(|| {
-            "idempotency is a rate limit of its own: give a key to the other instead".to_owned()
-        })
+        if self.idempotency.is_some() && self.rate_limit.is_some() {
+            return Some(
+                "idempotency is a rate limit of its own: give a key to the other instead"
+                    .to_owned(),
+            );
+        }
+        self.refusal_of_gathering()
+    }
+
+    fn refusal_of_gathering(&self) -> Option<String> {
+        if self.debounce.as_ref().is_some_and(|debounce| debounce.period_ms == 0) {
+            return Some("a debounce of no time puts nothing off".to_owned());
+        }
+        let batch = self.batch.as_ref()?;
+        if batch.max_size < 2 || batch.timeout_ms == 0 {
+            return Some("a batch of one event, or of no time, is no batch".to_owned());
+        }
+        let others = [
+            ("debounce", self.debounce.is_some()),
+            ("singleton", self.singleton.is_some()),
+            ("priority", self.priority.is_some()),
+            ("a rate limit", self.rate_limit.is_some()),
+        ];
+        let other = others.iter().find(|(_, is_there)| *is_there);
+        other.map(|(name, _)| format!("a batch cannot be combined with {name}"))
     }
 }
 
@@ -118,6 +151,65 @@ pub struct RateLimit {
     pub key: Option<String>,
 }
 
+/// One run for a burst of events, with the last of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Debounce {
+    /// How long it must be quiet.
+    pub period_ms: u64,
+    /// For each value of this expression.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// How long after the first event it starts at the latest.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
+}
+
+/// One run for many events, in the order of their arrival.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// So many make it start at once.
+    pub max_size: u32,
+    /// So long after the first event it starts with those that came.
+    pub timeout_ms: u64,
+    /// For each value of this expression.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// An event that does not meet this gets a run of its own.
+    #[serde(default, rename = "if")]
+    pub condition: Option<String>,
+}
+
+/// One run at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Singleton {
+    /// What becomes of an event that comes meanwhile.
+    pub mode: SingletonMode,
+    /// For each value of this expression.
+    #[serde(default)]
+    pub key: Option<String>,
+}
+
+/// What becomes of an event whose singleton has a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SingletonMode {
+    /// It starts none.
+    Skip,
+    /// That run is cancelled, and its own starts.
+    Cancel,
+}
+
+/// When a run is cancelled, also in the middle of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// So long after it could have started, if it has not.
+    #[serde(default)]
+    pub start_ms: Option<u64>,
+    /// So long after it started.
+    #[serde(default)]
+    pub finish_ms: Option<u64>,
+}
+
 /// The values of a function's keys for one run, evaluated once and kept with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keys {
@@ -125,11 +217,15 @@ pub struct Keys {
     pub limits: Vec<LimitKey>,
     /// The value of the throttle's key, where it had one.
     pub throttle: Option<String>,
+    /// That of the limit on whole runs.
+    pub run_limit: Option<LimitKey>,
+    /// That of the singleton, where it applies to the run.
+    pub singleton: Option<LimitKey>,
     /// Seconds by which the run counts as older than it is, from -43,200 to 43,200.
     pub head_start: i32,
 }
 
-/// A concurrency key's value.
+/// A key's value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LimitKey {
     /// Whom it is shared with.

@@ -7,88 +7,20 @@
 
 mod audit;
 mod needs;
+mod queue;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::gates::{Alarm, GateId, Gates};
 use super::gcra::Rate;
 use super::names::Named;
 use super::slots::{GroupId, QueueNumber, Slots};
-use crate::id::{FunctionId, RunId};
+use crate::id::FunctionId;
 use crate::time::Timestamp;
 
 pub(crate) use audit::Held;
-
-/// A stretch of a run's code, or one of its pending steps.
-///
-/// Older runs' work goes first; within a run its code (number 0), then its steps as they were asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Item {
-    pub(crate) score: Timestamp,
-    pub(crate) run: RunId,
-    pub(crate) number: u32,
-}
-
-/// What the work of a queue must have: a slot of each group, under this function's limit for it, and, where
-/// it starts a run, leave to pass a gate.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Needs {
-    pub(crate) slots: Vec<(Box<[u8]>, u32)>,
-    pub(crate) gate: Option<(Box<[u8]>, Rate)>,
-    /// The queue stays when it is empty: there is one of them for a function.
-    pub(crate) is_lasting: bool,
-}
-
-/// Work that may go now: it has its slots.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Popped {
-    pub(crate) item: Item,
-    /// The gate that it passed, and the gate's arrival time since.
-    pub(crate) passed: Option<(Box<[u8]>, Timestamp)>,
-}
-
-/// Where a queue stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
-    /// Nowhere: nothing of it can go, but for starts that wait before its gate.
-    #[default]
-    Idle,
-    /// In its function's round.
-    Round,
-    /// In this group's line.
-    Line(GroupId),
-}
-
-#[derive(Clone, Debug, Default)]
-struct Queue {
-    function: FunctionId,
-    /// Work of runs that have begun.
-    items: BTreeSet<Item>,
-    /// First stretches of runs: these pass the gate.
-    starts: BTreeSet<Item>,
-    slots: Vec<(GroupId, u32)>,
-    gate: Option<(GateId, Rate)>,
-    executing_count: u32,
-    place: Place,
-    /// The start it waits with before its gate.
-    waits_with: Option<Item>,
-    /// How often it was called and lacked something else.
-    passed_over_count: u32,
-    /// A slot of this group is kept for it until it has the others.
-    reserved: Option<GroupId>,
-    is_lasting: bool,
-}
-
-impl Queue {
-    fn has_work(&self) -> bool {
-        !self.items.is_empty() || !self.starts.is_empty()
-    }
-
-    /// True where something of it may go that does not wait before the gate.
-    fn may_go(&self) -> bool {
-        !self.items.is_empty() || !self.starts.is_empty() && self.waits_with.is_none()
-    }
-}
+pub(crate) use queue::{Item, Needs, Popped};
+use queue::{Place, Queue, Wait};
 
 /// So often a queue that needs two limits gives way to others before a slot is kept for it.
 const PATIENCE: u32 = 16;
@@ -113,12 +45,15 @@ pub(crate) struct ReadyQueues {
     taken_count: u32,
 }
 
-/// What came of a queue's turn, and the gate that was open for it: it may be for the next as well.
+/// What came of a queue's turn.
 enum Try {
-    Goes(Popped, Option<GateId>),
-    Lacks(GroupId, Option<GateId>),
+    Goes(Popped),
+    /// It lacks a slot of this group, for a run's start or for what goes on.
+    Lacks(GroupId, IsStart),
     HasNothing,
 }
+
+type IsStart = bool;
 
 impl ReadyQueues {
     pub(crate) fn new(secret: u64) -> Self {
@@ -169,10 +104,10 @@ impl ReadyQueues {
         if !is_start {
             queue.items.insert(item);
         } else if queue.starts.insert(item)
-            && let Some(first) = queue.waits_with.filter(|first| item < *first)
+            && let Some(first) = queue.waits_with().filter(|first| item < *first)
             && let Some((gate, _)) = queue.gate
         {
-            queue.waits_with = Some(item);
+            queue.starts_wait = Some(Wait::Gate(item));
             self.gates.move_up(gate, number, first, item);
         }
         self.enter_round_if_able(number);
@@ -183,10 +118,10 @@ impl ReadyQueues {
         let Some(queue) = self.queues.get_mut(number) else { return };
         queue.items.remove(&item);
         queue.starts.remove(&item);
-        if queue.waits_with == Some(item)
+        if queue.waits_with() == Some(item)
             && let Some((gate, _)) = queue.gate
         {
-            queue.waits_with = None;
+            queue.starts_wait = None;
             self.gates.leave(gate, number, item);
             self.call(number);
         }
@@ -200,7 +135,23 @@ impl ReadyQueues {
         needs: impl FnOnce() -> Needs,
     ) {
         let number = self.find_or_add(function, name, needs);
-        self.take(number);
+        self.take(number, false);
+    }
+
+    /// A slot for a whole run is taken by one that has started already, where its runs need one.
+    pub(crate) fn take_run_slot(
+        &mut self,
+        (function, name): (FunctionId, &[u8]),
+        needs: impl FnOnce() -> Needs,
+    ) {
+        let number = self.find_or_add(function, name, needs);
+        if let Some(queue) = self.queues.get_mut(number)
+            && let Some((group, _)) = queue.run_slot
+        {
+            queue.run_count = queue.run_count.saturating_add(1);
+            self.slots.take(group, 1);
+        }
+        self.forget_if_idle(number);
     }
 
     /// Slots are given back: whoever waits for one of them is woken.
@@ -211,6 +162,18 @@ impl ReadyQueues {
         let (function, slots) = (queue.function, queue.slots.clone());
         self.count(function, -1);
         for (group, _) in slots {
+            self.slots.release(group, 1);
+            self.call_next(group);
+        }
+        self.forget_if_idle(number);
+    }
+
+    /// A run that had started has ended.
+    pub(crate) fn release_run_slot(&mut self, name: &[u8]) {
+        let Some(number) = self.queues.number(name) else { return };
+        let Some(queue) = self.queues.get_mut(number) else { return };
+        if let Some((group, _)) = queue.run_slot {
+            queue.run_count = queue.run_count.saturating_sub(1);
             self.slots.release(group, 1);
             self.call_next(group);
         }
@@ -229,16 +192,16 @@ impl ReadyQueues {
             if let Some(queue) = self.queues.get_mut(number) {
                 queue.place = Place::Idle;
             }
-            let tried = self.try_queue(number, now);
+            let (tried, open) = self.try_queue(number, now);
             match &tried {
-                Try::Lacks(group, _) => self.stand_in_line(number, *group),
-                Try::Goes(..) | Try::HasNothing => self.after_try(number),
+                Try::Lacks(group, is_start) => self.stand_in_line(number, *group, *is_start),
+                Try::Goes(_) | Try::HasNothing => self.after_try(number),
             }
-            if let Try::Goes(_, Some(gate)) | Try::Lacks(_, Some(gate)) = &tried {
-                self.call_before(*gate);
+            if let Some(gate) = open {
+                self.call_before(gate);
             }
             self.join_ring(function);
-            if let Try::Goes(popped, _) = tried {
+            if let Try::Goes(popped) = tried {
                 return Some(popped);
             }
         }
@@ -282,54 +245,85 @@ impl ReadyQueues {
         forgotten
     }
 
-    /// Takes the first that can go, with all that it needs, or says what it lacks.
-    fn try_queue(&mut self, number: QueueNumber, now: Timestamp) -> Try {
-        let Some(queue) = self.queues.get(number) else { return Try::HasNothing };
-        let start = queue.starts.first().copied().filter(|_| queue.waits_with.is_none());
+    /// Takes the first that can go, with all that it needs, or says what it lacks; and the gate that it was
+    /// called for and has not shut, which may be open for the next.
+    fn try_queue(&mut self, number: QueueNumber, now: Timestamp) -> (Try, Option<GateId>) {
+        let Some(queue) = self.queues.get(number) else { return (Try::HasNothing, None) };
+        let start = queue.starts.first().copied().filter(|_| queue.starts_wait.is_none());
         let item = queue.items.first().copied();
-        let (mut chosen, mut passed) = (item, None);
+        let gate = queue.gate;
+        let (mut open, mut passed, mut goes) = (None, None, item.map(|item| (item, false)));
         if let Some(start) = start.filter(|start| item.is_none_or(|item| *start < item)) {
-            match queue.gate {
-                None => chosen = Some(start),
-                Some((gate, rate)) => match self.gates.ask(gate, rate, now) {
-                    Ok(arrival) => (chosen, passed) = (Some(start), Some((gate, arrival))),
-                    Err(until) => self.wait_before(gate, number, start, until),
-                },
+            let asked = gate.map(|(gate, rate)| (gate, self.gates.ask(gate, rate, now)));
+            open = gate.map(|(gate, _)| gate);
+            match asked {
+                _ if self.waits_for_run_slot(number) => {}
+                None => goes = Some((start, true)),
+                Some((gate, Ok(arrival))) => {
+                    (goes, passed) = (Some((start, true)), Some((gate, arrival)));
+                }
+                Some((gate, Err(until))) => {
+                    open = None;
+                    self.wait_before(gate, number, start, until);
+                }
             }
         }
-        let Some(item) = chosen else { return Try::HasNothing };
-        let open = passed.map(|(gate, _)| gate);
+        let Some((item, is_start)) = goes else { return (Try::HasNothing, open) };
         if let Some(group) = self.lacking(number) {
-            return Try::Lacks(group, open);
+            return (Try::Lacks(group, is_start), open);
         }
-        self.take(number);
+        self.take(number, is_start);
         if let Some(queue) = self.queues.get_mut(number) {
             queue.items.remove(&item);
             queue.starts.remove(&item);
         }
         let passed = passed.map(|(gate, arrival)| (self.gates.pass(gate, arrival), arrival));
-        Try::Goes(Popped { item, passed }, open)
+        (Try::Goes(Popped { item, passed }), open)
     }
 
     /// The first group without room for one more of this queue.
     fn lacking(&self, number: QueueNumber) -> Option<GroupId> {
         let queue = self.queues.get(number)?;
-        let lacks = |(group, limit): &&(GroupId, u32)| {
-            self.slots.taken(*group) >= *limit && queue.reserved != Some(*group)
-        };
+        let lacks = |slot: &&(GroupId, u32)| !self.has_room(queue, **slot);
         queue.slots.iter().find(lacks).map(|(group, _)| *group)
     }
 
-    fn take(&mut self, number: QueueNumber) {
+    fn has_room(&self, queue: &Queue, (group, limit): (GroupId, u32)) -> bool {
+        self.slots.taken(group) < limit || queue.reserved == Some(group)
+    }
+
+    /// Whether there is no room for one more whole run; the queue's starts wait for it then.
+    fn waits_for_run_slot(&mut self, number: QueueNumber) -> bool {
+        let Some(queue) = self.queues.get(number) else { return false };
+        let Some((group, limit)) = queue.run_slot else { return false };
+        let has_room = self.has_room(queue, (group, limit));
+        if !has_room && let Some(queue) = self.queues.get_mut(number) {
+            queue.starts_wait = Some(Wait::RunSlot(group));
+            self.slots.wait(group, limit, number);
+        }
+        !has_room
+    }
+
+    /// Takes the slots of one more that executes, and of one more run where it starts one.
+    fn take(&mut self, number: QueueNumber, is_start: bool) {
         let Some(queue) = self.queues.get_mut(number) else { return };
         queue.executing_count = queue.executing_count.saturating_add(1);
         queue.passed_over_count = 0;
-        let reserved = queue.reserved.take();
-        for (group, _) in queue.slots.iter().filter(|(group, _)| Some(*group) != reserved) {
-            self.slots.take(*group, 1);
+        let run_slot = queue.run_slot.filter(|_| is_start);
+        queue.run_count = queue.run_count.saturating_add(u32::from(run_slot.is_some()));
+        let mut reserved = queue.reserved.take();
+        for (group, _) in queue.slots.iter().chain(&run_slot) {
+            match reserved {
+                Some(kept) if kept == *group => reserved = None,
+                Some(_) | None => self.slots.take(*group, 1),
+            }
         }
         let function = queue.function;
         self.count(function, 1);
+        if let Some(kept) = reserved {
+            self.slots.release(kept, 1); // for a start, but something older went
+            self.call_next(kept);
+        }
     }
 
     fn count(&mut self, function: FunctionId, change: i8) {
@@ -341,22 +335,23 @@ impl ReadyQueues {
 
     /// A queue lacks a slot of `group`: it waits there. What others of its limits have free goes to the
     /// next, or is kept for this queue where it has given way too often.
-    fn stand_in_line(&mut self, number: QueueNumber, lacked: GroupId) {
+    fn stand_in_line(&mut self, number: QueueNumber, lacked: GroupId, is_start: bool) {
         let Some(queue) = self.queues.get_mut(number) else { return };
         queue.place = Place::Line(lacked);
         queue.passed_over_count = queue.passed_over_count.saturating_add(1);
         let limit = queue.slots.iter().find(|(group, _)| *group == lacked).map_or(1, |slot| slot.1);
-        // Only ever a lower group is kept while a higher one is waited for: no two wait for each other.
-        if queue.passed_over_count > PATIENCE
-            && queue.reserved.is_none()
-            && let Some((lower, _)) = queue.slots.iter().find(|(group, _)| *group < lacked)
-        {
-            queue.reserved = Some(*lower);
-            self.slots.take(*lower, 1);
+        // Only ever a lower group is kept while a higher one is waited for: no two wait for each other. What a
+        // whole run holds counts as lower than all: it is never waited for by what executes.
+        if queue.passed_over_count > PATIENCE && queue.reserved.is_none() {
+            let lower = queue.slots.iter().find(|(group, _)| *group < lacked);
+            queue.reserved = lower.or(queue.run_slot.as_ref().filter(|_| is_start)).map(|it| it.0);
+            if let Some(kept) = queue.reserved {
+                self.slots.take(kept, 1);
+            }
         }
-        let slots = queue.slots.clone();
+        let groups = queue.groups();
         self.slots.wait(lacked, limit, number);
-        for (group, _) in slots.into_iter().filter(|(group, _)| *group != lacked) {
+        for group in groups.into_iter().filter(|group| *group != lacked) {
             self.call_next(group);
         }
     }
@@ -365,11 +360,11 @@ impl ReadyQueues {
     /// still free of its limits goes to whoever waits for it.
     fn after_try(&mut self, number: QueueNumber) {
         let Some(queue) = self.queues.get(number) else { return };
-        let (may_go, slots) = (queue.may_go(), queue.slots.clone());
+        let (may_go, groups) = (queue.may_go(), queue.groups());
         if may_go {
             self.enter_round(number);
         }
-        for (group, _) in slots {
+        for group in groups {
             self.call_next(group);
         }
         self.forget_if_idle(number);
@@ -379,14 +374,21 @@ impl ReadyQueues {
     fn call_next(&mut self, group: GroupId) {
         while let Some(number) = self.slots.next_waiting(group) {
             let Some(queue) = self.queues.get_mut(number) else { continue };
-            queue.place = Place::Idle;
-            let function = queue.function;
+            if queue.starts_wait == Some(Wait::RunSlot(group)) {
+                queue.starts_wait = None;
+            } else {
+                queue.place = Place::Idle;
+            }
+            let (function, place) = (queue.function, queue.place);
             if !queue.may_go() {
                 self.forget_if_idle(number);
                 continue;
             }
-            self.enter_round(number);
-            if self.is_served(function) {
+            if place == Place::Idle {
+                self.enter_round(number);
+            }
+            let is_called = matches!(place, Place::Idle | Place::Round);
+            if is_called && self.is_served(function) {
                 return; // it takes the slot, or calls the next
             }
         }
@@ -401,7 +403,7 @@ impl ReadyQueues {
 
     fn call(&mut self, number: QueueNumber) {
         let Some(queue) = self.queues.get_mut(number) else { return };
-        queue.waits_with = None;
+        queue.starts_wait = None;
         self.enter_round_if_able(number);
     }
 
@@ -414,7 +416,7 @@ impl ReadyQueues {
 
     fn wait_before(&mut self, gate: GateId, number: QueueNumber, start: Item, until: Timestamp) {
         if let Some(queue) = self.queues.get_mut(number) {
-            queue.waits_with = Some(start);
+            queue.starts_wait = Some(Wait::Gate(start));
         }
         self.gates.wait(gate, number, start, until);
     }
@@ -444,7 +446,9 @@ impl ReadyQueues {
             self.call_next(group);
         }
         let Some(queue) = self.queues.get(number) else { return };
-        if queue.place == Place::Idle && queue.executing_count == 0 && !queue.is_lasting {
+        let is_awaited = queue.place != Place::Idle || queue.starts_wait.is_some();
+        let is_held = queue.executing_count > 0 || queue.run_count > 0 || queue.is_lasting;
+        if !is_awaited && !is_held {
             self.detach(number);
             self.queues.remove(number);
         }
@@ -454,8 +458,8 @@ impl ReadyQueues {
     fn pass_on(&mut self, called: Vec<QueueNumber>) {
         for number in called {
             let Some(queue) = self.queues.get(number) else { continue };
-            let (slots, gate) = (queue.slots.clone(), queue.gate);
-            for (group, _) in slots {
+            let (groups, gate) = (queue.groups(), queue.gate);
+            for group in groups {
                 self.call_next(group);
             }
             if let Some((gate, _)) = gate {

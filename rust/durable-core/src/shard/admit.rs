@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::arrive::{Arriving, singleton_name};
 use super::program::view;
 use super::{Shard, Slot, Turn};
 use crate::effect::{Answer, Effect, Refusal};
@@ -54,15 +55,12 @@ impl Shard {
         let text = id.to_string();
         let given = view(&event, &text, self.now());
         for function in self.matching(&given) {
-            if let Err(skip) = self.let_through(function, &given, turn) {
-                skips.push((function, skip));
-                continue;
-            }
-            let has_run = dedup.iter().any(|dedup| dedup.runs.iter().any(|(f, _)| *f == function));
-            if !has_run {
-                let keys = self.function(function).program.keys(&given);
-                let starts_at = event.starts_at.or(event.ts);
-                runs.push((function, self.create_run(function, id, (starts_at, keys), turn)));
+            let is_known = dedup.iter().any(|dedup| dedup.runs.iter().any(|(f, _)| *f == function));
+            let arriving = Arriving { id, event: &event, given: &given };
+            match self.arrive(function, arriving, is_known, turn) {
+                Ok(Some(run)) => runs.push((function, run)),
+                Ok(None) => {}
+                Err(skip) => skips.push((function, skip)),
             }
         }
         if let Some(name) = sender {
@@ -93,20 +91,44 @@ impl Shard {
         (dedup.event.made_at() > since || !dedup.runs.is_empty()).then_some(dedup)
     }
 
-    fn create_run(
+    pub(super) fn create_run(
         &mut self,
         function: FunctionId,
         event: EventId,
         (starts_at, keys): (Option<Timestamp>, Keys),
         turn: &mut Turn,
     ) -> RunId {
+        let id = self.add_run(function, event, keys);
+        self.begin(id, starts_at, turn);
+        id
+    }
+
+    /// A run is there, and holds its singleton; it is made ready, now or when its event wants it to start.
+    pub(super) fn begin(&mut self, id: RunId, starts_at: Option<Timestamp>, turn: &mut Turn) {
+        let now = self.now();
+        let run = self.opened(id);
+        if let Some(key) = &run.keys.singleton {
+            let name = singleton_name(run.function, key);
+            self.singletons.take(&name, id);
+        }
+        match starts_at.filter(|starts_at| *starts_at > now) {
+            Some(starts_at) => self.delay_stretch(id, starts_at, turn),
+            None => self.make_ready(id, turn),
+        }
+    }
+
+    /// A run of which nothing is ready and nothing is waited for.
+    pub(super) fn add_run(&mut self, function: FunctionId, event: EventId, keys: Keys) -> RunId {
         let now = self.now();
         let id = self.next_run_id();
         let run = RunRecord {
             function,
             event,
+            rest: Vec::new(),
             created_at: now,
             keys,
+            gathering: None,
+            deadline: None,
             started_at: None,
             epoch: crate::id::Epoch::default(),
             stretch: Stretch::Parked,
@@ -121,10 +143,6 @@ impl Shard {
         };
         self.runs.insert(id, Slot::Open(Box::new(run)));
         self.turn.touched.insert(id, None);
-        match starts_at.filter(|starts_at| *starts_at > now) {
-            Some(starts_at) => self.delay_stretch(id, starts_at, turn),
-            None => self.enqueue_stretch(id),
-        }
         id
     }
 
@@ -148,16 +166,15 @@ impl Shard {
         let id = self.next_event_id();
         let text = id.to_string();
         let given = view(&event, &text, self.now());
-        let (runs, skips, answer) = match self.let_through(function, &given, turn) {
-            Ok(()) => {
-                let keys = self.function(function).program.keys(&given);
-                let run = self.create_run(function, id, (None, keys), turn);
-                (vec![(function, run)], Vec::new(), Answer::Started(run))
+        let arriving = Arriving { id, event: &event, given: &given };
+        let (runs, skips, answer) = match self.arrive(function, arriving, false, turn) {
+            Ok(run) => {
+                let run = run.unwrap_or_else(|| super::broken("an invoked function has no run"));
+                (vec![(function, run)], Vec::new(), Answer::Started(run, id))
             }
             Err(skip) => {
                 let name = &self.function(function).record.spec.name;
-                let why =
-                    format!("'{name}' was not started: its {} let no more through", skip.as_str());
+                let why = format!("'{name}' was not started: {}", skip.reason());
                 let refused = Answer::Refused(Refusal::Skipped(why));
                 (Vec::new(), vec![(function, skip)], refused)
             }

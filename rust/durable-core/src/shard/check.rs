@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::enqueue::{STRETCH, timer_of};
-use super::flow::{is_start, item, queue_name, work_of};
-use super::{Meta, Shard, Slot, Standings};
+use super::arrive::singleton_name;
+use super::enqueue::{GATHERED, STRETCH, timer_of};
+use super::flow::{is_start, item, needs, policies_of, queue_name, work_of};
+use super::{Meta, Shard, Standings};
 use crate::flow::ready_queue::Held;
 use crate::flow::timer_wheel::Timer;
 use crate::function::FunctionRecord;
@@ -12,7 +13,7 @@ use crate::id::RunId;
 use crate::run::{RunRecord, Standing, Stretch};
 use crate::step::PendingState;
 use crate::time::Timestamp;
-use crate::write::{Record, decode};
+use crate::write::Record;
 
 /// All of a shard that the store must hold: two shards with equal portraits go on alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +65,13 @@ impl Shard {
             if run.standing() == Standing::Running && !self.executing.contains(&id) {
                 return Err(format!("run {id} executes and is not listed so"));
             }
+            if self.holds_run_slot(&run) {
+                let held = queues.entry(queue_name(&run)).or_default();
+                held.run_count = held.run_count.saturating_add(1);
+            }
+            if run.gathering.is_some() != matches!(run.stretch, Stretch::Gathering(_)) {
+                return Err(format!("run {id} is {:?} and gathers: {run:?}", run.stretch));
+            }
             if run.stretch == Stretch::Parked && run.pending.is_empty() {
                 return Err(format!("run {id} waits for nothing"));
             }
@@ -75,11 +83,40 @@ impl Shard {
                 return Err(format!("'{name}': counters say {kept:?}, runs say {counted:?}"));
             }
         }
+        self.audit_holders()?;
         let contents = self.queues.contents();
         if contents != queues {
             return Err(format!("the queues hold {contents:?}, the runs say {queues:?}"));
         }
         self.queues.audit()
+    }
+
+    fn holds_run_slot(&self, run: &RunRecord) -> bool {
+        let policies = policies_of(&self.functions, run.function);
+        run.started_at.is_some() && needs(policies, &queue_name(run)).run_slot.is_some()
+    }
+
+    /// Whether singletons and gatherings are held by the runs that say so.
+    fn audit_holders(&self) -> Result<(), String> {
+        let (mut singletons, mut gatherings) = (Vec::new(), Vec::new());
+        for (id, run) in self.records() {
+            match (&run.gathering, &run.keys.singleton) {
+                (Some(gathering), _) => gatherings.push((gathering.name.as_ref().into(), id)),
+                (None, Some(key)) => singletons.push((singleton_name(run.function, key), id)),
+                (None, None) => {}
+            }
+        }
+        singletons.sort_unstable();
+        gatherings.sort_unstable();
+        if singletons != self.singletons.all() {
+            let kept = self.singletons.all();
+            return Err(format!("singletons are {kept:?}, the runs say {singletons:?}"));
+        }
+        if gatherings != self.gatherings.all() {
+            let kept = self.gatherings.all();
+            return Err(format!("gatherings are {kept:?}, the runs say {gatherings:?}"));
+        }
+        Ok(())
     }
 
     /// Compares the timers in the store with what the runs wait for, and with those in memory.
@@ -104,13 +141,7 @@ impl Shard {
     }
 
     fn records(&self) -> Vec<(RunId, RunRecord)> {
-        let unpack = |slot: &Slot| match slot {
-            Slot::Packed(bytes) => {
-                decode("a live run", bytes).unwrap_or_else(|why| super::broken(&why.to_string()))
-            }
-            Slot::Open(run) => run.as_ref().clone(),
-        };
-        self.runs.sorted().into_iter().map(|(id, slot)| (id, unpack(slot))).collect()
+        self.runs.sorted().into_iter().map(|(id, slot)| (id, slot.unpack())).collect()
     }
 }
 
@@ -123,8 +154,10 @@ fn hold(held: &mut Held, id: RunId, run: &RunRecord, queued: Vec<u32>) {
 
 fn timers_of(id: RunId, run: &RunRecord) -> Vec<Timer> {
     let timer = |due, number| Timer { due, id: *id.as_bytes(), number };
+    let deadline = run.deadline.map(|deadline| super::deadline::timer_of(id, deadline));
     let stretch = match run.stretch {
         Stretch::BackingOff(due) => Some(timer(due, STRETCH)),
+        Stretch::Gathering(due) => Some(timer(due, GATHERED)),
         Stretch::Queued | Stretch::Executing(_) | Stretch::Parked => None,
     };
     let steps = run.pending.iter().filter_map(|step| match step.state {
@@ -133,5 +166,5 @@ fn timers_of(id: RunId, run: &RunRecord) -> Vec<Timer> {
         }
         PendingState::Queued | PendingState::Executing(_) => None,
     });
-    stretch.into_iter().chain(steps).collect()
+    stretch.into_iter().chain(deadline).chain(steps).collect()
 }

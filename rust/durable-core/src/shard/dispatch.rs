@@ -27,6 +27,7 @@ impl Shard {
     fn offer(&mut self, item: Item, turn: &mut Turn) {
         let now = self.now();
         let run = self.opened(item.run);
+        let is_start = run.started_at.is_none();
         let epoch = Epoch(run.epoch.0.saturating_add(1));
         run.epoch = epoch;
         let (step, attempt) = if item.number == STRETCH {
@@ -50,10 +51,14 @@ impl Shard {
             epoch,
             function: run.function,
             event: run.event,
+            rest: run.rest.clone(),
             step,
             attempt,
             memo_count: run.memo_count,
             pending: run.pending.iter().map(|pending| pending.name.clone()).collect(),
         }));
+        if is_start {
+            self.set_deadline(item.run, turn);
+        }
     }
 }

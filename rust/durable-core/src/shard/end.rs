@@ -1,5 +1,6 @@
 //! The end of a run: one turn, in which all that it held goes with it.
 
+use super::arrive::singleton_name;
 use super::enqueue::STRETCH;
 use super::{Shard, Turn};
 use crate::effect::Effect;
@@ -16,11 +17,13 @@ impl Shard {
         for step in std::mem::take(&mut self.opened(id).pending) {
             self.forget(id, &step, turn);
         }
+        self.let_go_of_the_whole(id, turn);
         let run = self.opened(id);
         let (function, memo_count) = (run.function, run.memo_count);
         let end = RunEnd {
             function,
             event: run.event,
+            rest: std::mem::take(&mut run.rest),
             ending,
             outcome: outcome.clone(),
             created_at: run.created_at,
@@ -28,7 +31,7 @@ impl Shard {
             ended_at: now,
         };
         self.runs.remove(id);
-        self.keep_until_expired(id, end.event, turn);
+        self.keep_until_expired(id, &end, turn);
         let record = &mut self.function_mut(function).record;
         let total = match ending {
             Ending::Completed => &mut record.completed_count,
@@ -37,8 +40,9 @@ impl Shard {
         };
         *total = total.saturating_add(1);
         self.turn.functions.insert(function);
+        let event = end.event;
         turn.writes.push(Write::Archive { run: id, end, memo_count });
-        turn.effects.push(Effect::AnnounceEnd { run: id, function, ending, outcome });
+        turn.effects.push(Effect::AnnounceEnd { run: id, function, event, ending, outcome });
     }
 
     /// Undoes what the code between steps holds: its place in the queue, its slot, or its timer.
@@ -53,7 +57,21 @@ impl Shard {
             Stretch::BackingOff(due) => {
                 Self::stop_timer(Timer { due, id: *id.as_bytes(), number: STRETCH }, turn);
             }
+            Stretch::Gathering(_) => drop(self.stop_gathering(id, turn)),
             Stretch::Parked => {}
+        }
+    }
+
+    /// Gives back what a run holds from its start to its end: its slot, its singleton, its deadline.
+    fn let_go_of_the_whole(&mut self, id: RunId, turn: &mut Turn) {
+        let run = self.opened(id);
+        let singleton = run.keys.singleton.as_ref().map(|key| singleton_name(run.function, key));
+        if let Some(deadline) = run.deadline.take() {
+            Self::stop_timer(super::deadline::timer_of(id, deadline), turn);
+        }
+        self.release_run_slot(id);
+        if let Some(name) = singleton {
+            self.singletons.let_go(&name, id);
         }
     }
 }

@@ -13,8 +13,24 @@ use crate::write::{RECORD_VERSION, Write, timer_key};
 
 /// The number of a run's stretch among the things of it that queue and wait; its steps' begin at 1.
 pub(super) const STRETCH: u32 = 0;
+/// Timers of a run with these numbers and above wait for no step of it.
+const FIRST_SPECIAL: u32 = GATHERED;
+/// A run has gathered events for long enough.
+pub(super) const GATHERED: u32 = u32::MAX - 4;
+/// A run must have started.
+pub(super) const START_BY: u32 = u32::MAX - 3;
+/// A run must have ended.
+pub(super) const FINISH_BY: u32 = u32::MAX - 2;
 
 impl Shard {
+    /// A run may start as soon as there is room for it.
+    pub(super) fn make_ready(&mut self, id: RunId, turn: &mut Turn) {
+        let now = self.now();
+        self.opened(id).active_at = now;
+        self.enqueue_stretch(id);
+        self.set_deadline(id, turn);
+    }
+
     /// The code between steps is ready to be handed out.
     pub(super) fn enqueue_stretch(&mut self, id: RunId) {
         self.opened(id).stretch = Stretch::Queued;
@@ -48,7 +64,7 @@ impl Shard {
                 let memo_count = run.memo_count;
                 turn.effects.push(Effect::DeliverMemo { run: id, epoch, memo_count });
             }
-            Stretch::Queued | Stretch::BackingOff(_) => {}
+            Stretch::Queued | Stretch::BackingOff(_) | Stretch::Gathering(_) => {}
         }
     }
 
@@ -72,8 +88,8 @@ impl Shard {
             }
         }
         let value = Bytes::from_static(&[RECORD_VERSION]);
-        turn.writes.push(if super::expire::is_expiry(timer) {
-            Write::Put { key, value } // two runs of an event may end in one turn
+        turn.writes.push(if timer.number >= FIRST_SPECIAL {
+            Write::Put { key, value } // it may have been there: two runs of an event may end in one turn
         } else {
             Write::Insert { key, value }
         });

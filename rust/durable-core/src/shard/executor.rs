@@ -14,9 +14,9 @@ impl Shard {
         }
         self.capacity = capacity;
         for id in (0..).map(FunctionId).take(self.functions.len()) {
-            let name = &self.function(id).record.spec.name;
-            let is_served = functions.contains(name);
-            self.queues.set_served(id, is_served);
+            let function = self.function_mut(id);
+            function.is_served = functions.contains(&function.record.spec.name);
+            self.serve(id);
         }
     }
 

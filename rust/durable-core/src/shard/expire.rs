@@ -13,6 +13,7 @@ use crate::effect::Effect;
 use crate::event::{DedupRecord, EventRecord};
 use crate::flow::timer_wheel::Timer;
 use crate::id::{EventId, RunId};
+use crate::run::RunEnd;
 use crate::time::Timestamp;
 use crate::write::{
     DEDUP, EVENT, HISTORY, META_KEY, Record, Write, decode, dedup_key, encode, event_key,
@@ -158,25 +159,37 @@ impl Shard {
     }
 
     /// A run has ended whose event, or which itself, is older than what has been looked at.
-    pub(super) fn keep_until_expired(&mut self, run: RunId, event: EventId, turn: &mut Turn) {
+    pub(super) fn keep_until_expired(&mut self, run: RunId, end: &RunEnd, turn: &mut Turn) {
+        for event in std::iter::once(end.event).chain(end.rest.iter().copied()) {
+            self.keep_event_until_expired(event, turn);
+        }
         let due = self.now().plus(self.settings.retention);
-        let (events_seen, runs_seen) = match self.expiry.reached {
-            Some(Reached::Event(end)) => (end, self.meta.runs_expired),
-            Some(Reached::Run(end)) => (self.meta.events_expired, end),
-            None => (self.meta.events_expired, self.meta.runs_expired),
+        let runs_seen = match self.expiry.reached {
+            Some(Reached::Run(end)) => end,
+            Some(Reached::Event(_)) | None => self.meta.runs_expired,
+        };
+        if run < runs_seen {
+            self.start_timer(Timer { due, id: *run.as_bytes(), number: EXPIRE_RUN }, turn);
+        }
+    }
+
+    /// No run keeps an event any more that may be older than what has been looked at.
+    pub(super) fn keep_event_until_expired(&mut self, event: EventId, turn: &mut Turn) {
+        let due = self.now().plus(self.settings.retention);
+        let events_seen = match self.expiry.reached {
+            Some(Reached::Event(end)) => end,
+            Some(Reached::Run(_)) | None => self.meta.events_expired,
         };
         if event < events_seen {
             self.start_timer(Timer { due, id: *event.as_bytes(), number: EXPIRE_EVENT }, turn);
-        }
-        if run < runs_seen {
-            self.start_timer(Timer { due, id: *run.as_bytes(), number: EXPIRE_RUN }, turn);
         }
     }
 
     /// An event goes unless a run of it lives: then its end will see to it.
     fn expire_event(&mut self, key: &Bytes, value: &[u8], turn: &mut Turn) {
         let event: EventRecord = read("an event", value);
-        if event.runs.iter().any(|(_, run)| self.runs.contains(*run)) {
+        let id = id_in_key(key).map(EventId::from_bytes).unwrap_or_default();
+        if event.runs.iter().any(|(_, run)| self.is_started_by(*run, id)) {
             return;
         }
         let Some(name) = event.user_id else {

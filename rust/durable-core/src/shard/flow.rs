@@ -7,10 +7,8 @@ use bytes::BufMut;
 
 use super::enqueue::STRETCH;
 use super::{Function, Shard, Turn};
-use crate::event::Skip;
-use crate::expr::Given;
 use crate::flow::gcra::Rate;
-use crate::flow::policy::{Keys, LimitKey, Policies, Scope};
+use crate::flow::policy::{Concurrency, Keys, LimitKey, Policies, Scope};
 use crate::flow::ready_queue::{Item, Needs};
 use crate::id::{FunctionId, RunId};
 use crate::run::{RunRecord, Stretch};
@@ -42,38 +40,46 @@ impl Shard {
         self.queues.release_slots(&name);
     }
 
-    /// Whether an event may start a run of a function, by the function's rate limit and idempotency.
-    pub(super) fn let_through(
-        &mut self,
-        id: FunctionId,
-        given: &Given<'_>,
-        turn: &mut Turn,
-    ) -> Result<(), Skip> {
-        let now = self.now();
-        let Function { program, record, .. } = self.function(id);
-        let limited = record.spec.policies.rate_limit.as_ref().and_then(|limit| {
-            let key = program.rate_key(given)?;
-            let period = Duration::from_millis(limit.period_ms);
-            let rate = Rate::at_once(limit.limit, period, limit.burst.saturating_add(1));
-            Some((b'r', key, rate, Skip::RateLimit))
-        });
-        let once = program
-            .idempotency_key(given)
-            .map(|key| (b'i', key, Rate::new(1, IDEMPOTENCY_WINDOW, 0), Skip::Idempotency));
-        for (kind, key, rate, skip) in limited.into_iter().chain(once) {
-            let name = gate_name(kind, &id.0.to_be_bytes(), &key);
-            match self.queues.try_gate(&name, rate, now) {
-                Some(arrival) => turn.writes.push(passed(&name, arrival)),
-                None => return Err(skip),
-            }
+    /// Limits that a deploy changed apply at once, to what waits and to what executes.
+    pub(super) fn apply_policies(&mut self, id: FunctionId, before: &Policies, turn: &mut Turn) {
+        let policies = policies_of(&self.functions, id);
+        let has_new_timeouts = policies.timeouts != before.timeouts;
+        self.queues.change_needs(id, |name| needs(policies, name));
+        self.take_run_slots(id);
+        self.gather_anew(id, turn);
+        if has_new_timeouts {
+            self.set_deadlines(id, turn);
         }
-        Ok(())
     }
 
-    /// Limits that a deploy changed apply at once, to what waits and to what executes.
-    pub(super) fn apply_policies(&mut self, function: FunctionId) {
-        let policies = policies_of(&self.functions, function);
-        self.queues.change_needs(function, |name| needs(policies, name));
+    /// The slots for whole runs of all of a function's runs that have started.
+    fn take_run_slots(&mut self, id: FunctionId) {
+        if policies_of(&self.functions, id).run_concurrency.is_some() {
+            let all = self.runs.sorted().into_iter().map(|(_, slot)| slot.unpack());
+            let own: Vec<RunRecord> = all.filter(|run| run.function == id).collect();
+            for run in own {
+                self.take_run_slot(&run);
+            }
+        }
+    }
+
+    /// The slot that a run which has started holds to its end.
+    pub(super) fn take_run_slot(&mut self, run: &RunRecord) {
+        let policies = policies_of(&self.functions, run.function);
+        if run.started_at.is_some() && policies.run_concurrency.is_some() {
+            let name = queue_name(run);
+            self.queues.take_run_slot((run.function, &name), || needs(policies, &name));
+        }
+    }
+
+    /// A run ends: so does what it held from its start.
+    pub(super) fn release_run_slot(&mut self, id: RunId) {
+        let run = self.opened(id);
+        let (function, has_started) = (run.function, run.started_at.is_some());
+        if has_started && policies_of(&self.functions, function).run_concurrency.is_some() {
+            let name = queue_name(self.opened(id));
+            self.queues.release_run_slot(&name);
+        }
     }
 
     /// Opens the gates that are due.
@@ -98,7 +104,7 @@ pub(super) fn work_of(run: &RunRecord) -> (Vec<u32>, u32) {
     match run.stretch {
         Stretch::Queued => queued.push(STRETCH),
         Stretch::Executing(_) => executing_count = 1,
-        Stretch::BackingOff(_) | Stretch::Parked => {}
+        Stretch::BackingOff(_) | Stretch::Gathering(_) | Stretch::Parked => {}
     }
     for step in &run.pending {
         match step.state {
@@ -129,35 +135,26 @@ pub(super) fn item(id: RunId, run: &RunRecord, number: u32) -> Item {
 /// The queue of a run's work: its function, and all that its work counts against.
 pub(super) fn queue_name(run: &RunRecord) -> Vec<u8> {
     let name = run.function.0.to_be_bytes().to_vec();
-    let Keys { limits, throttle, .. } = &run.keys;
-    if limits.is_empty() && throttle.is_none() {
+    let Keys { limits, throttle, run_limit, .. } = &run.keys;
+    if limits.is_empty() && throttle.is_none() && run_limit.is_none() {
         return name;
     }
-    let packed = postcard::to_extend(&(limits, throttle), name);
+    let packed = postcard::to_extend(&(limits, throttle, run_limit), name);
     #[expect(clippy::expect_used, reason = "a growing vector refuses nothing")]
     packed.expect("keys serialise into a vector")
 }
 
+/// What a queue's name says behind its function: the keys of what its work counts against.
+type Packed = (Vec<LimitKey>, Option<String>, Option<LimitKey>);
+
 /// What the work of a queue needs, by the policies as they are now.
 pub(super) fn needs(policies: &Policies, queue: &[u8]) -> Needs {
     let (function, packed) = queue.split_at_checked(4).unwrap_or((queue, &[]));
-    let keys: (Vec<LimitKey>, Option<String>) = postcard::from_bytes(packed).unwrap_or_default();
-    let (frozen, throttle_key) = keys;
+    let keys: Packed = postcard::from_bytes(packed).unwrap_or_default();
+    let (frozen, throttle_key, run_key) = keys;
     let mut slots: BTreeMap<Box<[u8]>, u32> = BTreeMap::new();
     for limit in &policies.concurrency {
-        let name = match &limit.key {
-            None => Some(group_name(Scope::Fn, function, 0, "")),
-            Some(key) => {
-                let expression = checksum(key);
-                let is_it =
-                    |one: &&LimitKey| one.scope == limit.scope && one.expression == expression;
-                frozen
-                    .iter()
-                    .find(is_it)
-                    .map(|one| group_name(one.scope, function, expression, &one.value))
-            }
-        };
-        if let Some(name) = name {
+        if let Some(name) = group_of(limit, function, &frozen) {
             let number = slots.entry(name).or_insert(limit.limit);
             *number = limit.limit.min(*number);
         }
@@ -168,7 +165,25 @@ pub(super) fn needs(policies: &Policies, queue: &[u8]) -> Needs {
         let name = gate_name(b't', function, key.unwrap_or_default());
         (name, Rate::new(throttle.limit, period, throttle.burst))
     });
-    Needs { slots: slots.into_iter().collect(), gate, is_lasting: packed.is_empty() }
+    let run_slot = policies.run_concurrency.as_ref().and_then(|limit| {
+        let group = group_of(limit, function, run_key.as_slice())?;
+        Some((of_whole_runs(&group), limit.limit))
+    });
+    Needs { slots: slots.into_iter().collect(), run_slot, gate, is_lasting: packed.is_empty() }
+}
+
+/// The slots that work with these keys shares under a limit; `None` where the limit is younger than the keys.
+fn group_of(limit: &Concurrency, function: &[u8], frozen: &[LimitKey]) -> Option<Box<[u8]>> {
+    let Some(key) = &limit.key else { return Some(group_name(Scope::Fn, function, 0, "")) };
+    let expression = checksum(key);
+    let is_it = |one: &&LimitKey| one.scope == limit.scope && one.expression == expression;
+    let one = frozen.iter().find(is_it)?;
+    Some(group_name(one.scope, function, expression, &one.value))
+}
+
+/// Whole runs have slots of their own.
+fn of_whole_runs(group: &[u8]) -> Box<[u8]> {
+    [b"R", group].concat().into_boxed_slice()
 }
 
 /// What shares slots: the function, or everything with the same key value.
@@ -188,12 +203,9 @@ fn group_name(scope: Scope, function: &[u8], expression: u64, value: &str) -> Bo
 }
 
 /// A throttle, rate limit or idempotency of a function, for one key value.
-fn gate_name(kind: u8, function: &[u8], key: &str) -> Box<[u8]> {
+pub(super) fn gate_name(kind: u8, function: &[u8], key: &str) -> Box<[u8]> {
     [&[kind], function, key.as_bytes()].concat().into_boxed_slice()
 }
-
-/// For so long an idempotency key starts no second run.
-const IDEMPOTENCY_WINDOW: Duration = Duration::from_hours(24);
 
 /// FNV-1a (Fowler, Noll, Vo): an expression's number, the same in each process.
 pub(super) fn checksum(text: &str) -> u64 {

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use super::arrive::singleton_name;
 use super::expire::Expiry;
 use super::flow::{is_start, item, needs, policies_of, queue_name, work_of};
 use super::program::Program;
 use super::tick::NO_TIMERS;
 use super::{Meta, Settings, Shard, Slot, TurnState};
 use crate::flow::ready_queue::ReadyQueues;
+use crate::flow::singleton::Holders;
 use crate::flow::timer_wheel::TimerWheel;
 use crate::function::FunctionRecord;
 use crate::id::RunId;
@@ -33,6 +35,8 @@ impl Shard {
         let mut shard = Self {
             chance: settings.seed,
             queues: ReadyQueues::new(settings.seed),
+            singletons: Holders::new(settings.seed),
+            gatherings: Holders::new(settings.seed),
             settings,
             meta: Meta::default(),
             functions: Vec::new(),
@@ -106,6 +110,12 @@ impl Shard {
             for _ in 0..executing_count {
                 self.queues.take_slots((function, &name), || needs(policies, &name));
             }
+        }
+        self.take_run_slot(&run);
+        match (&run.gathering, &run.keys.singleton) {
+            (Some(gathering), _) => self.gatherings.take(&gathering.name, id),
+            (None, Some(key)) => self.singletons.take(&singleton_name(function, key), id),
+            (None, None) => {}
         }
         let standing = run.standing();
         self.count(function, standing, 1);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::flow::checksum;
 use crate::event::NewEvent;
-use crate::expr::{EventView, Expression, Given, Scope as Variables};
+use crate::expr::{EventView, Expression, Given, Key, Scope as Variables};
 use crate::flow::policy::{Keys, LimitKey, Policies, Scope};
 use crate::time::Timestamp;
 
@@ -20,6 +20,20 @@ pub(super) struct Program {
     rate_limit: Option<Expression>,
     idempotency: Option<Expression>,
     priority: Option<Expression>,
+    run_limit: Option<(Scope, u64, Expression)>,
+    is_singleton: bool,
+    singleton: Option<(u64, Expression)>,
+    /// The key of a debounce or batch.
+    gathering: Option<(u64, Expression)>,
+    batch_condition: Option<Expression>,
+}
+
+/// What keys and priority say of an event, and how many of them said nothing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Evaluated {
+    pub(super) keys: Keys,
+    pub(super) missing_count: u32,
+    pub(super) has_bad_priority: bool,
 }
 
 impl Program {
@@ -34,6 +48,13 @@ impl Program {
         let keyed =
             policies.concurrency.iter().filter_map(|limit| Some((limit, limit.key.as_ref()?)));
         let limits = keyed.map(|(limit, key)| Ok((limit.scope, checksum(key), compile(key)?)));
+        let counted = |key: &String| Ok::<_, String>((checksum(key), compile(key)?));
+        let run_limit = policies.run_concurrency.as_ref().and_then(|one| one.key.as_ref());
+        let run_scope = policies.run_concurrency.as_ref().map_or(Scope::Fn, |one| one.scope);
+        let singleton = policies.singleton.as_ref().and_then(|one| one.key.as_ref());
+        let debounce = policies.debounce.as_ref().and_then(|one| one.key.as_ref());
+        let batch = policies.batch.as_ref();
+        let gathering = batch.and_then(|one| one.key.as_ref()).or(debounce);
         Ok(Self {
             conditions: conditions.collect::<Result<_, String>>()?,
             limits: limits.collect::<Result<_, String>>()?,
@@ -41,6 +62,14 @@ impl Program {
             rate_limit: optional(policies.rate_limit.as_ref().and_then(|one| one.key.as_ref()))?,
             idempotency: optional(policies.idempotency.as_ref())?,
             priority: optional(policies.priority.as_ref())?,
+            run_limit: run_limit
+                .map(counted)
+                .transpose()?
+                .map(|(number, key)| (run_scope, number, key)),
+            is_singleton: policies.singleton.is_some(),
+            singleton: singleton.map(counted).transpose()?,
+            gathering: gathering.map(counted).transpose()?,
+            batch_condition: optional(batch.and_then(|one| one.condition.as_ref()))?,
         })
     }
 
@@ -53,36 +82,68 @@ impl Program {
     pub(super) fn rate_key(&self, given: &Given<'_>) -> Option<String> {
         match &self.rate_limit {
             None => Some(String::new()),
-            Some(key) => key.key(given).into_value(),
+            Some(key) => key.key_unless_false(given),
         }
     }
 
     /// The value of which only the first event of a day starts a run; `None`: each may.
     pub(super) fn idempotency_key(&self, given: &Given<'_>) -> Option<String> {
-        self.idempotency.as_ref()?.key(given).into_value()
+        self.idempotency.as_ref()?.key_unless_false(given)
+    }
+
+    /// The value whose events a debounce or batch gathers together, with its key's checksum.
+    pub(super) fn gathering_key(&self, given: &Given<'_>) -> (u64, String) {
+        let Some((expression, key)) = &self.gathering else { return (0, String::new()) };
+        (*expression, bucket(key, given).0)
+    }
+
+    /// Whether an event goes into a batch, where there are batches.
+    pub(super) fn is_for_batch(&self, given: &Given<'_>) -> bool {
+        self.batch_condition.as_ref().is_none_or(|condition| condition.matches(given))
     }
 
     /// What a run of this event counts against.
-    pub(super) fn keys(&self, given: &Given<'_>) -> Keys {
-        let limits = self.limits.iter().map(|(scope, expression, key)| LimitKey {
+    pub(super) fn keys(&self, given: &Given<'_>) -> Evaluated {
+        let mut found = Evaluated::default();
+        let mut value = |key: &Expression| {
+            let (value, is_missing) = bucket(key, given);
+            found.missing_count = found.missing_count.saturating_add(is_missing.into());
+            value
+        };
+        let mut limit_key = |(scope, expression, key): &(Scope, u64, Expression)| LimitKey {
             scope: *scope,
             expression: *expression,
-            value: bucket(key, given),
-        });
-        let seconds =
-            self.priority.as_ref().and_then(|priority| priority.number(given)).unwrap_or(0);
-        let head_start = seconds.clamp(-MOST_HEAD_START, MOST_HEAD_START);
-        Keys {
-            limits: limits.collect(),
-            throttle: self.throttle.as_ref().map(|key| bucket(key, given)),
-            head_start: i32::try_from(head_start).unwrap_or(0),
-        }
+            value: value(key),
+        };
+        let limits = self.limits.iter().map(&mut limit_key).collect();
+        let run_limit = self.run_limit.as_ref().map(&mut limit_key);
+        let throttle = self.throttle.as_ref().map(&mut value);
+        let singleton = self.singleton_key(given, &mut found.missing_count);
+        let seconds = self.priority.as_ref().map(|priority| priority.number(given));
+        found.has_bad_priority = seconds == Some(None);
+        let seconds = seconds.flatten().unwrap_or(0).clamp(-MOST_HEAD_START, MOST_HEAD_START);
+        let head_start = i32::try_from(seconds).unwrap_or(0);
+        found.keys = Keys { limits, throttle, run_limit, singleton, head_start };
+        found
+    }
+
+    fn singleton_key(&self, given: &Given<'_>, missing_count: &mut u32) -> Option<LimitKey> {
+        let (expression, value) = match &self.singleton {
+            None if !self.is_singleton => return None,
+            None => (0, Some(String::new())),
+            Some((expression, key)) => (*expression, key.key_unless_false(given)),
+        };
+        *missing_count = missing_count.saturating_add(value.is_none().into());
+        value.map(|value| LimitKey { scope: Scope::Fn, expression, value })
     }
 }
 
-/// A key's value; events without one share a bucket of their own, which no value falls into.
-fn bucket(key: &Expression, given: &Given<'_>) -> String {
-    key.key(given).into_value().unwrap_or_else(|| "\0missing".to_owned())
+/// A key's value, and whether it has none: such events share a bucket of their own, which no value falls into.
+fn bucket(key: &Expression, given: &Given<'_>) -> (String, bool) {
+    match key.key(given) {
+        Key::Value(value) => (value, false),
+        Key::Missing => ("\0missing".to_owned(), true),
+    }
 }
 
 /// An event as expressions see it.

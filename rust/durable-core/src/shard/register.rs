@@ -18,7 +18,7 @@ impl Shard {
     ) {
         let answer = match self.refusal_of_specs(app, &specs) {
             Some(why) => Answer::Refused(Refusal::Invalid(why)),
-            None => Answer::Registered(self.replace_functions(app, specs)),
+            None => Answer::Registered(self.replace_functions(app, specs, turn)),
         };
         turn.effects.push(Effect::Answer { ticket, answer });
     }
@@ -45,9 +45,14 @@ impl Shard {
         })
     }
 
-    fn replace_functions(&mut self, app: &str, specs: Vec<FunctionSpec>) -> Vec<FunctionId> {
+    fn replace_functions(
+        &mut self,
+        app: &str,
+        specs: Vec<FunctionSpec>,
+        turn: &mut Turn,
+    ) -> Vec<FunctionId> {
         let ids: Vec<FunctionId> =
-            specs.into_iter().map(|spec| self.replace_function(spec)).collect();
+            specs.into_iter().map(|spec| self.replace_function(spec, turn)).collect();
         let gone: Vec<FunctionId> = self
             .names
             .values()
@@ -66,27 +71,21 @@ impl Shard {
         ids
     }
 
-    fn replace_function(&mut self, spec: FunctionSpec) -> FunctionId {
+    fn replace_function(&mut self, spec: FunctionSpec, turn: &mut Turn) -> FunctionId {
         let Some(id) = self.names.get(&spec.name).copied() else { return self.add_function(spec) };
         let function = self.function_mut(id);
         if function.record.spec != spec || function.record.is_archived {
             function.program = compiled(&spec);
-            function.record.spec = spec;
+            let before = std::mem::replace(&mut function.record.spec, spec).policies;
             function.record.is_archived = false;
             self.turn.functions.insert(id);
-            self.apply_policies(id);
+            self.apply_policies(id, &before, turn);
         }
         id
     }
 
     fn add_function(&mut self, spec: FunctionSpec) -> FunctionId {
-        let record = FunctionRecord {
-            spec,
-            is_archived: false,
-            completed_count: 0,
-            failed_count: 0,
-            cancelled_count: 0,
-        };
+        let record = FunctionRecord::new(spec);
         let program = compiled(&record.spec);
         let id = self.keep_function(record, program);
         self.turn.functions.insert(id);
@@ -98,7 +97,8 @@ impl Shard {
         let id = FunctionId(u32::try_from(self.functions.len()).unwrap_or(u32::MAX));
         self.queues.add_function();
         self.names.insert(record.spec.name.clone(), id);
-        self.functions.push(Function { record, program, standings: Standings::default() });
+        let standings = Standings::default();
+        self.functions.push(Function { record, program, standings, is_served: false });
         id
     }
 }

@@ -73,6 +73,7 @@ impl Shard {
         let memo_count = run.memo_count;
         match report.parked_at {
             Some(seen) => self.park(id, seen, turn),
+            None if self.stop_if_paused(id, epoch, turn) => {}
             None => turn.effects.push(Effect::ConfirmReport { run: id, epoch, number, memo_count }),
         }
     }

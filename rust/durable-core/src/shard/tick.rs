@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::enqueue::{STRETCH, timer_of};
+use super::enqueue::{FINISH_BY, GATHERED, START_BY, STRETCH, timer_of};
 use super::{Shard, Turn};
 use crate::effect::Effect;
 use crate::flow::timer_wheel::Timer;
@@ -71,14 +71,34 @@ impl Shard {
             return;
         }
         let id = RunId::from_bytes(timer.id);
-        let Some(run) = self.open(id) else { return };
-        if timer.number == STRETCH {
-            if run.stretch == Stretch::BackingOff(timer.due) {
-                Self::stop_timer(timer, turn);
-                self.enqueue_stretch(id);
+        match timer.number {
+            STRETCH => self.end_backing_off(id, timer, turn),
+            GATHERED => {
+                let run = self.open(id);
+                if run.is_some_and(|run| run.stretch == Stretch::Gathering(timer.due)) {
+                    self.gather_on(id, turn);
+                }
             }
+            START_BY | FINISH_BY => self.fire_deadline(timer, turn),
+            _ => self.fire_step(id, timer, turn),
+        }
+    }
+
+    fn end_backing_off(&mut self, id: RunId, timer: Timer, turn: &mut Turn) {
+        let Some(run) = self.open(id) else { return };
+        if run.stretch != Stretch::BackingOff(timer.due) {
             return;
         }
+        Self::stop_timer(timer, turn);
+        if run.started_at.is_none() {
+            self.make_ready(id, turn);
+        } else {
+            self.enqueue_stretch(id);
+        }
+    }
+
+    fn fire_step(&mut self, id: RunId, timer: Timer, turn: &mut Turn) {
+        let Some(run) = self.open(id) else { return };
         let Some(place) = run.pending.iter().position(|step| step.number == timer.number) else {
             return;
         };

@@ -93,7 +93,7 @@ fn an_invoked_function_runs_whatever_its_triggers_and_an_unknown_one_is_refused(
     };
     world.turn(vec![invoke("f")]);
     let work = world.only_work();
-    assert_eq!(world.answer(), Answer::Started(work.run));
+    assert_eq!(world.answer(), Answer::Started(work.run, work.event));
     world.turn(vec![invoke("nobody")]);
     assert!(matches!(world.answer(), Answer::Refused(_)));
 }

@@ -1,7 +1,7 @@
 //! The executor in this process: what it has been given, so that it is given only what is new.
 
 use durable_core::{
-    Epoch, EventRecord, Memo, PendingState, RunId, RunRecord, Stretch, Work, write,
+    Epoch, EventId, EventRecord, Memo, PendingState, RunId, RunRecord, Stretch, Work, write,
 };
 use durable_store::View;
 use rustc_hash::FxHashMap;
@@ -34,9 +34,9 @@ impl LocalExecutor {
             (Some(seen), None) => (seen, work.memo_count),
             (Some(seen), Some(_)) => (seen, seen),
         };
-        let event = match known {
-            None => Some(Box::new((work.event, event(view, &work)?))),
-            Some(_) => None,
+        let events = match known {
+            None => events(view, &work)?,
+            Some(_) => Vec::new(),
         };
         let memos = memos(view, work.run, from, upto)?;
         self.seen.insert(work.run, upto);
@@ -47,7 +47,7 @@ impl LocalExecutor {
             step: work.step,
             attempt: work.attempt,
             memo_count: upto,
-            event,
+            events,
             memos,
             // Live code knows what it waits for.
             pending: if known.is_none() { work.pending } else { Vec::new() },
@@ -95,6 +95,7 @@ impl LocalExecutor {
             epoch,
             function: run.function,
             event: run.event,
+            rest: run.rest,
             step,
             attempt: start_count.saturating_sub(1),
             memo_count: run.memo_count,
@@ -104,10 +105,14 @@ impl LocalExecutor {
     }
 }
 
-fn event(view: &View, work: &Work) -> Result<EventRecord> {
-    let record = view.get(&write::event_key(work.event))?;
-    let record = record.ok_or_else(|| missing(work.run, "its event"))?;
-    Ok(write::decode("an event", &record)?)
+fn events(view: &View, work: &Work) -> Result<Vec<(EventId, EventRecord)>> {
+    let mut events = Vec::with_capacity(work.rest.len().saturating_add(1));
+    for id in std::iter::once(&work.event).chain(&work.rest) {
+        let record = view.get(&write::event_key(*id))?;
+        let record = record.ok_or_else(|| missing(work.run, &format!("its event {id}")))?;
+        events.push((*id, write::decode("an event", &record)?));
+    }
+    Ok(events)
 }
 
 fn memos(view: &View, run: RunId, from: u32, upto: u32) -> Result<Vec<Memo>> {

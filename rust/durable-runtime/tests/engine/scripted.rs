@@ -70,7 +70,7 @@ impl<'a> Scripted<'a> {
         match item {
             Item::Work(offer) => {
                 let live = self.live.entry(offer.run).or_default();
-                if offer.event.is_some() {
+                if !offer.events.is_empty() {
                     *live = Live::default();
                 }
                 live.memos.extend(offer.memos.iter().map(|m| (m.name.clone(), m.outcome.clone())));

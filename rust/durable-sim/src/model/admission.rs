@@ -30,6 +30,7 @@ impl Model {
                 Command::InvokeFunction { function, .. } => {
                     self.invoke(turn.now, function, answers.pop_front(), (&mut stored, tally))?;
                 }
+                Command::PauseFunction { .. } => drop(answers.pop_front()),
                 Command::ConnectExecutor { .. }
                 | Command::DrainExecutor
                 | Command::Report(_)
@@ -188,7 +189,7 @@ impl Model {
                 tally.note("refused invoke");
                 Ok(())
             }
-            (Some(Answer::Started(run)), Some(place)) => {
+            (Some(Answer::Started(run, _)), Some(place)) => {
                 let (id, record) =
                     stored.pop_front().ok_or_else(|| format!("{run} has no event"))?;
                 let is_one = record.runs.iter().map(|(f, r)| (f.index(), *r)).eq([(place, run)]);

@@ -349,6 +349,7 @@ fn reports(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Report> {
         Command::Report(_)
         | Command::WakeRun { .. }
         | Command::RegisterFunctions { .. }
+        | Command::PauseFunction { .. }
         | Command::AcceptEvents { .. }
         | Command::InvokeFunction { .. }
         | Command::ConnectExecutor { .. }

@@ -107,6 +107,7 @@ impl World {
         self.next_ticket = self.next_ticket.saturating_add(1);
         match &mut command {
             Command::RegisterFunctions { ticket, .. }
+            | Command::PauseFunction { ticket, .. }
             | Command::AcceptEvents { ticket, .. }
             | Command::InvokeFunction { ticket, .. } => *ticket = Ticket(self.next_ticket),
             Command::ConnectExecutor { .. }

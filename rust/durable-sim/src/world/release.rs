@@ -97,8 +97,8 @@ impl World {
                         self.tally.add("acknowledged event", count);
                         self.acknowledged.extend_from_slice(ids);
                     }
-                    Answer::Started(run) => self.promised_runs.push(*run),
-                    Answer::Registered(_) | Answer::Refused(_) => {}
+                    Answer::Started(run, _) => self.promised_runs.push(*run),
+                    Answer::Registered(_) | Answer::Paused | Answer::Refused(_) => {}
                 }
             }
             Effect::OfferWork(work) => self.executor.offer(work, memos, outside, now),

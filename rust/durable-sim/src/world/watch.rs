@@ -53,6 +53,7 @@ impl World {
                 self.tally.add("event kept while its run lives", kept);
             }
             Command::RegisterFunctions { .. }
+            | Command::PauseFunction { .. }
             | Command::AcceptEvents { .. }
             | Command::InvokeFunction { .. }
             | Command::ConnectExecutor { .. }

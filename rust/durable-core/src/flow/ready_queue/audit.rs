@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::slots::GroupId;
-use super::{Item, Place, Queue, ReadyQueues};
+use super::{Item, Place, Queue, ReadyQueues, Wait};
 
 /// What a queue holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +11,7 @@ pub(crate) struct Held {
     pub(crate) items: BTreeSet<Item>,
     pub(crate) starts: BTreeSet<Item>,
     pub(crate) executing_count: u32,
+    pub(crate) run_count: u32,
 }
 
 impl ReadyQueues {
@@ -25,12 +26,14 @@ impl ReadyQueues {
         let called = self.called();
         let mut taken: BTreeMap<GroupId, u32> = BTreeMap::new();
         for (number, name, queue) in self.queues.all() {
-            for (group, _) in &queue.slots {
-                let kept = u32::from(queue.reserved == Some(*group));
-                let count = taken.entry(*group).or_default();
-                *count = count.saturating_add(queue.executing_count).saturating_add(kept);
+            let executing = queue.slots.iter().map(|slot| (slot.0, queue.executing_count));
+            let running = queue.run_slot.iter().map(|slot| (slot.0, queue.run_count));
+            for (group, held) in executing.chain(running) {
+                let kept = u32::from(queue.reserved == Some(group));
+                let count = taken.entry(group).or_default();
+                *count = count.saturating_add(held).saturating_add(kept);
             }
-            if queue.may_go() && self.waits_for_nothing(queue, &called) {
+            if queue.has_work() && self.waits_for_nothing(queue, &called) {
                 return Err(format!("queue {name:?} waits for a slot that is free"));
             }
             if queue.place == Place::Idle && queue.may_go() {
@@ -39,7 +42,8 @@ impl ReadyQueues {
             if queue.place == Place::Round && !self.stands_in_round(number, queue) {
                 return Err(format!("queue {name:?} is not in its round"));
             }
-            if queue.waits_with.is_some() && queue.waits_with != queue.starts.first().copied() {
+            let first = queue.waits_with();
+            if first.is_some() && first != queue.starts.first().copied() {
                 return Err(format!("queue {name:?} waits with another start than its first"));
             }
         }
@@ -60,16 +64,18 @@ impl ReadyQueues {
             let round = self.rounds.get(queue.function.index());
             queue.place == Place::Round && round.is_some_and(|round| round.is_served)
         });
-        called.flat_map(|(_, _, queue)| queue.slots.iter().map(|(group, _)| *group)).collect()
+        called.flat_map(|(_, _, queue)| queue.groups()).collect()
     }
 
     /// True where a queue stands in the line of a group that has room for it, and nobody else is called.
     fn waits_for_nothing(&self, queue: &Queue, called: &BTreeSet<GroupId>) -> bool {
         let has_room = |(group, limit): &(GroupId, u32)| {
             let is_free = self.slots.taken(*group) < *limit && !called.contains(group);
-            queue.place == Place::Line(*group) && is_free
+            let waits_for_run =
+                queue.starts_wait == Some(Wait::RunSlot(*group)) && !queue.starts.is_empty();
+            (queue.place == Place::Line(*group) && queue.may_go() || waits_for_run) && is_free
         };
-        queue.slots.iter().any(has_room)
+        queue.slots.iter().chain(&queue.run_slot).any(has_room)
     }
 
     fn stands_in_round(&self, number: u32, queue: &Queue) -> bool {
@@ -80,11 +86,12 @@ impl ReadyQueues {
 
 impl Queue {
     fn is_unused(&self) -> bool {
-        !self.has_work() && self.executing_count == 0
+        !self.has_work() && self.executing_count == 0 && self.run_count == 0
     }
 
     fn held(&self) -> Held {
         let (items, starts) = (self.items.clone(), self.starts.clone());
-        Held { items, starts, executing_count: self.executing_count }
+        let (executing_count, run_count) = (self.executing_count, self.run_count);
+        Held { items, starts, executing_count, run_count }
     }
 }

@@ -6,12 +6,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::id::RunId;
 
 /// What a case does next.
 #[derive(Clone, Debug)]
 enum Move {
     Push { queue: usize, is_start: bool, score: u64 },
     Release(usize),
+    End(usize),
     Remove(usize),
     Pass(u64),
     Deploy { limits: [u32; 3] },
@@ -24,6 +26,7 @@ fn moves() -> impl Strategy<Value = Move> {
         8 => (0..QUEUES, any::<bool>(), 0..50_u64)
             .prop_map(|(queue, is_start, score)| Move::Push { queue, is_start, score }),
         6 => (0..64_usize).prop_map(Move::Release),
+        4 => (0..64_usize).prop_map(Move::End),
         1 => (0..64_usize).prop_map(Move::Remove),
         2 => (0..3_000_u64).prop_map(Move::Pass),
         1 => (1..4_u32, 1..4_u32, 1..4_u32).prop_map(|(a, b, c)| Move::Deploy { limits: [a, b, c] }),
@@ -36,7 +39,8 @@ fn moves() -> impl Strategy<Value = Move> {
 const QUEUES: usize = 9;
 
 /// Three functions with three queues each. All count against `all`; two of each function's also against a
-/// group that they share with the others' queues of the same number; the first passes a gate of its function's.
+/// group that they share with the others' queues of the same number; the first passes a gate of its function's;
+/// whole runs of the first and the third count against a group of their own.
 fn needs(queue: usize, limits: [u32; 3]) -> Needs {
     let (function, key) = (queue / 3, queue % 3);
     let mut slots: Vec<(Box<[u8]>, u32)> = vec![((*b"all").into(), limits[0] + 1)];
@@ -45,7 +49,8 @@ fn needs(queue: usize, limits: [u32; 3]) -> Needs {
     }
     let rate = Rate::new(2, Duration::from_secs(1), 1);
     let gate = (key == 0).then(|| (format!("gate {function}").into_bytes().into(), rate));
-    Needs { slots, gate, is_lasting: key == 0 }
+    let run_slot = (key != 1).then(|| ((*b"runs").into(), limits[function] + 1));
+    Needs { slots, run_slot, gate, is_lasting: key == 0 }
 }
 
 fn name(queue: usize) -> [u8; 1] {
@@ -60,6 +65,8 @@ struct World {
     /// All that is queued, by queue: whether it is a start.
     queued: BTreeMap<(usize, Item), bool>,
     executing: Vec<usize>,
+    /// Runs that have started and not ended, by queue.
+    running: Vec<usize>,
     served: [bool; 3],
     capacity: usize,
     started_at: BTreeMap<usize, Vec<Timestamp>>,
@@ -77,6 +84,7 @@ impl World {
             next: 0,
             queued: BTreeMap::new(),
             executing: Vec::new(),
+            running: Vec::new(),
             served: [true; 3],
             capacity: 100,
             started_at: BTreeMap::new(),
@@ -103,14 +111,15 @@ impl World {
                 self.queues.remove(&name(queue), item);
                 self.queued.remove(&(queue, item));
             }
-            Move::Release(_) | Move::Remove(_) => {}
+            Move::End(which) if !self.running.is_empty() => {
+                let queue = self.running.remove(which % self.running.len());
+                self.queues.release_run_slot(&name(queue));
+            }
+            Move::Release(_) | Move::Remove(_) | Move::End(_) => {}
             Move::Pass(ms) => self.now = self.now.plus(Duration::from_millis(ms)),
             Move::Deploy { limits } => {
                 self.limits = limits;
-                for function in 0..3 {
-                    let change = |name: &[u8]| needs(usize::from(name[0]), limits);
-                    self.queues.change_needs(FunctionId(function), change);
-                }
+                (0..3).for_each(|function| self.deploy(function));
             }
             Move::Capacity(capacity) => self.capacity = capacity,
             Move::Serve { function, is_served } => {
@@ -121,11 +130,26 @@ impl World {
         self.queues.tick(self.now);
     }
 
+    fn deploy(&mut self, function: u32) {
+        let (limits, id) = (self.limits, FunctionId(function));
+        self.queues.change_needs(id, |name: &[u8]| needs(usize::from(name[0]), limits));
+        let own = self.running.iter().filter(|queue| **queue / 3 == id.index());
+        for queue in own {
+            self.queues.take_run_slot((id, &name(*queue)), || needs(*queue, limits));
+        }
+    }
+
     fn count(&self, group: &[u8]) -> u32 {
         let counts = |queue: &&usize| {
             needs(**queue, self.limits).slots.iter().any(|(name, _)| **name == *group)
         };
         u32::try_from(self.executing.iter().filter(counts).count()).unwrap()
+    }
+
+    fn has_room_for_run(&self, queue: usize) -> bool {
+        let counts = |queue: &&usize| needs(**queue, self.limits).run_slot.is_some();
+        let count = u32::try_from(self.running.iter().filter(counts).count()).unwrap();
+        needs(queue, self.limits).run_slot.is_none_or(|(_, limit)| count < limit)
     }
 
     fn has_room(&self, queue: usize) -> bool {
@@ -145,6 +169,9 @@ impl World {
             if !self.has_room(queue) {
                 return Err(format!("queue {queue} goes beyond a limit"));
             }
+            if is_start && !self.has_room_for_run(queue) {
+                return Err(format!("queue {queue} starts a run beyond a limit"));
+            }
             if !self.served[queue / 3] {
                 return Err(format!("queue {queue} is not served"));
             }
@@ -160,6 +187,9 @@ impl World {
                 self.started_at.entry(queue / 3).or_default().push(self.now);
             }
             self.executing.push(queue);
+            if is_start {
+                self.running.push(queue);
+            }
         }
         self.check()
     }
@@ -168,9 +198,10 @@ impl World {
         self.queues.audit()?;
         let is_all = self.executing.len() < self.capacity;
         let is_kept = self.queues.queues.all().any(|(_, _, queue)| queue.reserved.is_some());
-        for (queue, _) in self.queued.iter().filter(|(_, is_start)| !**is_start).map(|(key, _)| key)
-        {
-            if self.served[queue / 3] && self.has_room(*queue) && !is_kept && is_all {
+        for ((queue, _), is_start) in &self.queued {
+            let is_gated = *is_start && queue % 3 == 0;
+            let has_room = self.has_room(*queue) && (!is_start || self.has_room_for_run(*queue));
+            if self.served[queue / 3] && has_room && !is_gated && !is_kept && is_all {
                 return Err(format!("queue {queue} could go and does not"));
             }
         }
@@ -198,10 +229,11 @@ proptest! {
         (0..3).for_each(|function| world.make(&Move::Serve { function, is_served: true }));
         for _ in 0..2_000 {
             world.make(&Move::Release(0));
+            world.make(&Move::End(0));
             world.make(&Move::Pass(600));
             world.dispatch().map_err(TestCaseError::fail)?;
         }
-        prop_assert!(world.queued.is_empty() && world.executing.is_empty(), "{:?}", world.queued);
+        prop_assert!(world.queued.is_empty() && world.running.is_empty(), "{:?}", world.queued);
         prop_assert_eq!(world.queues.contents(), BTreeMap::new());
     }
 }

@@ -1,0 +1,107 @@
+//! One queue: its work, what that needs, and what it waits for.
+
+use std::collections::BTreeSet;
+
+use super::super::gates::GateId;
+use super::super::gcra::Rate;
+use super::super::slots::GroupId;
+use crate::id::{FunctionId, RunId};
+use crate::time::Timestamp;
+
+/// A stretch of a run's code, or one of its pending steps.
+///
+/// Older runs' work goes first; within a run its code (number 0), then its steps as they were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Item {
+    pub(crate) score: Timestamp,
+    pub(crate) run: RunId,
+    pub(crate) number: u32,
+}
+
+/// What the work of a queue must have: a slot of each group, under this function's limit for it, and, where
+/// it starts a run, a slot for the whole run and leave to pass a gate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    pub(crate) slots: Vec<(Box<[u8]>, u32)>,
+    pub(crate) run_slot: Option<(Box<[u8]>, u32)>,
+    pub(crate) gate: Option<(Box<[u8]>, Rate)>,
+    /// The queue stays when it is empty: there is one of them for a function.
+    pub(crate) is_lasting: bool,
+}
+
+/// Work that may go now: it has its slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Popped {
+    pub(crate) item: Item,
+    /// The gate that it passed, and the gate's arrival time since.
+    pub(crate) passed: Option<(Box<[u8]>, Timestamp)>,
+}
+
+/// Where a queue stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nowhere: nothing of it can go, but for starts that wait before its gate.
+    #[default]
+    Idle,
+    /// In its function's round.
+    Round,
+    /// In this group's line.
+    Line(GroupId),
+}
+
+/// What the starts of a queue wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// The gate, with this start.
+    Gate(Item),
+    /// A slot of this group for a whole run.
+    RunSlot(GroupId),
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Queue {
+    pub(super) function: FunctionId,
+    /// Work of runs that have begun.
+    pub(super) items: BTreeSet<Item>,
+    /// First stretches of runs: these pass the gate.
+    pub(super) starts: BTreeSet<Item>,
+    pub(super) slots: Vec<(GroupId, u32)>,
+    /// What a run holds from its start to its end.
+    pub(super) run_slot: Option<(GroupId, u32)>,
+    pub(super) gate: Option<(GateId, Rate)>,
+    pub(super) executing_count: u32,
+    /// Its runs that have started and not ended, where they need a slot.
+    pub(super) run_count: u32,
+    pub(super) place: Place,
+    /// What its starts wait for, while other work of it may go.
+    pub(super) starts_wait: Option<Wait>,
+    /// How often it was called and lacked something else.
+    pub(super) passed_over_count: u32,
+    /// A slot of this group is kept for it until it has the others.
+    pub(super) reserved: Option<GroupId>,
+    pub(super) is_lasting: bool,
+}
+
+impl Queue {
+    pub(super) fn has_work(&self) -> bool {
+        !self.items.is_empty() || !self.starts.is_empty()
+    }
+
+    /// True where something of it may go that does not wait already.
+    pub(super) fn may_go(&self) -> bool {
+        !self.items.is_empty() || !self.starts.is_empty() && self.starts_wait.is_none()
+    }
+
+    /// The start that waits before the gate.
+    pub(super) fn waits_with(&self) -> Option<Item> {
+        match self.starts_wait {
+            Some(Wait::Gate(item)) => Some(item),
+            Some(Wait::RunSlot(_)) | None => None,
+        }
+    }
+
+    /// All groups that its work counts against.
+    pub(super) fn groups(&self) -> Vec<GroupId> {
+        self.slots.iter().chain(&self.run_slot).map(|(group, _)| *group).collect()
+    }
+}

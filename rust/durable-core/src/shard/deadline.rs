@@ -1,0 +1,83 @@
+//! Deadlines: a run that has not started, or not ended, in its time is cancelled; and what cancelling is.
+
+use super::enqueue::{FINISH_BY, START_BY};
+use super::{Shard, Turn};
+use crate::flow::timeouts::Deadline;
+use crate::flow::timer_wheel::Timer;
+use crate::id::{FunctionId, RunId};
+use crate::run::{Ending, Stretch};
+use crate::step::Outcome;
+
+impl Shard {
+    /// A run has the deadline that its function's timeouts, as they are now, give it.
+    pub(super) fn set_deadline(&mut self, id: RunId, turn: &mut Turn) {
+        let wanted = self.deadline_of(id);
+        let run = self.opened(id);
+        let before = run.deadline;
+        if before == wanted {
+            return;
+        }
+        run.deadline = wanted;
+        if let Some(before) = before {
+            Self::stop_timer(timer_of(id, before), turn);
+        }
+        if let Some(wanted) = wanted {
+            self.start_timer(timer_of(id, wanted), turn);
+        }
+    }
+
+    fn deadline_of(&mut self, id: RunId) -> Option<Deadline> {
+        let run = self.opened(id);
+        let (function, ready_at, started_at) = (run.function, run.active_at, run.started_at);
+        let is_put_off = matches!(run.stretch, Stretch::BackingOff(_) | Stretch::Gathering(_));
+        if started_at.is_none() && is_put_off {
+            return None;
+        }
+        let timeouts = super::flow::policies_of(&self.functions, function).timeouts.as_ref()?;
+        timeouts.deadline(ready_at, started_at)
+    }
+
+    /// A deadline has passed, unless a deploy has moved it.
+    pub(super) fn fire_deadline(&mut self, timer: Timer, turn: &mut Turn) {
+        let now = self.now();
+        let id = RunId::from_bytes(timer.id);
+        let Some(run) = self.open(id) else { return };
+        if run.deadline.map(|deadline| timer_of(id, deadline)) != Some(timer) {
+            return;
+        }
+        self.set_deadline(id, turn);
+        match self.opened(id).deadline {
+            Some(Deadline::Start(at)) if at <= now => {
+                self.cancel_run(id, "it did not start within its start timeout", turn);
+            }
+            Some(Deadline::Finish(at)) if at <= now => {
+                self.cancel_run(id, "it did not end within its finish timeout", turn);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// A deploy changed a function's timeouts: they apply to its live runs at once.
+    pub(super) fn set_deadlines(&mut self, function: FunctionId, turn: &mut Turn) {
+        let all = self.runs.sorted().into_iter();
+        let own = all.filter(|(_, slot)| slot.unpack().function == function);
+        let own: Vec<RunId> = own.map(|(id, _)| id).collect();
+        for id in own {
+            self.set_deadline(id, turn);
+        }
+    }
+
+    /// Ends a run that is not to go on, whatever of it executes.
+    pub(super) fn cancel_run(&mut self, id: RunId, why: &str, turn: &mut Turn) {
+        let error = crate::run::engine_error("RunCancelled", why);
+        self.end_run(id, Ending::Cancelled, Outcome::Error(error), turn);
+    }
+}
+
+pub(super) fn timer_of(id: RunId, deadline: Deadline) -> Timer {
+    let number = match deadline {
+        Deadline::Start(_) => START_BY,
+        Deadline::Finish(_) => FINISH_BY,
+    };
+    Timer { due: deadline.at(), id: *id.as_bytes(), number }
+}
