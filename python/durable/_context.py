@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from types import FrameType
 
+    from ._bridge import EventTuple
+
 
 DataT = TypeVar("DataT", default=dict[str, Any])
 T = TypeVar("T")
@@ -59,28 +61,34 @@ class _RunLogger(logging.LoggerAdapter[logging.Logger]):
 class _Given(Generic[DataT]):
     """What both kinds of handler are given."""
 
-    __slots__ = ("_event", "_logger", "_run")
+    __slots__ = ("_events", "_logger", "_run")
 
     def __init__(self, run: StepOwner) -> None:
         self._run = run
-        self._event: Event[DataT] | None = None
+        self._events: list[Event[DataT]] = []
         self._logger: _RunLogger | None = None
 
     @property
     def event(self) -> Event[DataT]:
-        """The event that started the run, its data as the type that was declared.
+        """The event that started the run, its data as the type that was declared. Of a batch the first.
 
         Raises:
             SerializationError: the data does not fit that type.
         """
-        if self._event is None:
-            self._event = read_event(self._run)
-        return self._event
+        if not self._events:
+            self._events = [read_event(self._run, self._run.event_tuples[0])]
+        return self._events[0]
 
     @property
     def events(self) -> list[Event[DataT]]:
-        """The events that started the run: one, where no batch was asked for."""
-        return [self.event]
+        """The events that started the run, in order of arrival: those of a batch, else one.
+
+        Raises:
+            SerializationError: the data of one does not fit the type that was declared.
+        """
+        read, rows = self._events, self._run.event_tuples
+        read += [read_event(self._run, row) for row in rows[len(read) :]]
+        return list(read)
 
     @property
     def run_id(self) -> str:
@@ -335,13 +343,13 @@ class SyncSteps(_StepMaker):
         self._run.driver.wait_for(call)
 
 
-def read_event(run: StepOwner) -> Event[Any]:
-    """The event of a run, its data as the type that its function declares.
+def read_event(run: StepOwner, row: EventTuple) -> Event[Any]:
+    """An event of a run, its data as the type that its function declares.
 
     Raises:
         SerializationError: the data does not fit that type.
     """
-    event_id, name, json, ts, _received_at, sent_id, version, user = run.event_tuple
+    event_id, name, json, ts, _received_at, sent_id, version, user = row
     data: Any = read_plain(json)
     function = run.function
     kind = function.type_for_invoke() if name == INVOKED else function.type_of(name)

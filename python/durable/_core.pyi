@@ -87,7 +87,7 @@ MemoTuple: TypeAlias = tuple[str, str, bool, bytes]
 
 Accepted: TypeAlias = tuple[Literal[0], int, list[str]]  # ticket, event ids
 Refused: TypeAlias = tuple[Literal[1], int, str, str]  # ticket, kind, text
-Started: TypeAlias = tuple[Literal[2], int, str]  # ticket, run
+Started: TypeAlias = tuple[Literal[2], int, str, str]  # ticket, run, event
 Work: TypeAlias = tuple[
     Literal[3],
     str,  # run
@@ -96,8 +96,7 @@ Work: TypeAlias = tuple[
     str | None,  # step to execute; None: the code between steps
     int,  # attempt, from 0
     int,  # memo_count: what is seen once these memos are taken in
-    EventTuple
-    | None,  # None: the run is live here, the memos are those it has not seen
+    list[EventTuple],  # none: the run is live here, the memos are those it has not seen
     list[MemoTuple],
     list[str],  # names of steps that are pending: wait, do not ask again
 ]
@@ -110,9 +109,9 @@ Confirm: TypeAlias = tuple[
 Abandon: TypeAlias = tuple[
     Literal[6], str, int
 ]  # run, epoch: drop what executes under it
-#: A watched run ended: run, status, result or error
+#: A watched run ended: run, status, result or error, the event that started it
 Ended: TypeAlias = tuple[
-    Literal[7], str, Literal["completed", "failed", "cancelled"], bytes
+    Literal[7], str, Literal["completed", "failed", "cancelled"], bytes, str
 ]
 #: The engine has stopped: tell every waiting caller, nothing else will come. kind (as in `CoreError`), text
 Poisoned: TypeAlias = tuple[Literal[8], str, str]
@@ -145,12 +144,12 @@ Item: TypeAlias = (
 StepTuple: TypeAlias = tuple[
     str, str, str, bytes | None, int, int, int | None, int | None
 ]
-#: id, function (its name), event id, status, created_at, started_at, ended_at, result, error, moment of
+#: id, function (its name), event ids, status, created_at, started_at, ended_at, result, error, moment of
 #: the next try, steps (empty in lists)
 RunTuple: TypeAlias = tuple[
     str,
     str,
-    str,
+    list[str],
     str,
     int,
     int | None,
@@ -161,10 +160,10 @@ RunTuple: TypeAlias = tuple[
     list[StepTuple],
 ]
 #: event, ids of the runs it started, the event it repeats, the functions that it did not start and why
-#: ("rate_limit", "idempotency")
+#: ("rate_limit", "idempotency", "singleton", "paused")
 StoredEvent: TypeAlias = tuple[EventTuple, list[str], str | None, list[tuple[str, str]]]
-#: name, app, triggers, retries, policies (JSON), is_archived
-FunctionTuple: TypeAlias = tuple[str, str, list[str], int, bytes, bool]
+#: name, app, triggers, retries, policies (JSON), is_archived, is_paused
+FunctionTuple: TypeAlias = tuple[str, str, list[str], int, bytes, bool, bool]
 
 @final
 class Core:
@@ -193,6 +192,9 @@ class Core:
 
     def register(self, app: str, functions: Sequence[Function]) -> list[int]:
         """Say what an application's functions are now; durable when it returns. Blocks."""
+
+    def pause(self, function: str, is_paused: bool) -> None:  # as it crosses the border
+        """Pause a function or let it go on; durable when it returns. Blocks."""
 
     def connect(self, functions: Sequence[str]) -> None:
         """Be ready for work on these functions: it begins to come. All that an executor had before is

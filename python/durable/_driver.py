@@ -169,6 +169,13 @@ class Driver:
                 }
             )
 
+    def call_off(self) -> None:
+        """Cancel the code as a task is cancelled where it is in the middle of something; else forget it."""
+        if self._fut_waiter is None and not self._is_due:
+            self.close()
+        else:
+            self.cancel("the run was called off")
+
     # What asyncio and its users ask the current task.
 
     def cancel(self, msg: str | None = None) -> bool:

@@ -36,7 +36,6 @@ from ._events import Event
 from ._failure import read_error
 from ._fork import forget, watch
 from ._function import Function, flow_json
-from ._not_yet import refuse_absent
 from ._reading import Events, Functions, Runs
 from ._sending import encode_events, tell_of_strays
 from ._setting import Place
@@ -139,7 +138,6 @@ class Engine:
             raise UsageError(text)
         self._check_apps()
         self._functions = _read_apps(self.apps)
-        refuse_absent(self._functions.values())
         loop = asyncio.get_running_loop()
         watch(self, self.store)
         with public_errors():
@@ -350,7 +348,7 @@ class Engine:
         """Start a run of one function and wait for its result.
 
         Raises:
-            InvokeError: the run failed.
+            InvokeError: the run failed, flow control let it not start, or a debounce took a later call.
             RunCancelled: it was called off.
             InvokeTimeoutError: it has not ended within `timeout`; it goes on.
             NotFoundError: no app of this store has such a function.
@@ -360,17 +358,24 @@ class Engine:
         if timeout is not None:
             timeout_s = Place("invoke", "timeout").duration_ms(timeout) / 1000
         worker = self.session.worker
-        run_id = await worker.invoke(
+        run_id, event_id = await worker.invoke(
             name, write_object({} if data is None else data, "data")
         )
         try:
-            status, json = await worker.ending_of(run_id, timeout_s)
+            status, json, kept = await worker.ending_of(run_id, timeout_s)
         except TimeoutError:
             text = (
                 f"run {run_id} of '{name}' has not ended within {timeout}; it goes on"
             )
             raise InvokeTimeoutError(text, run_id=run_id) from None
+        if kept != event_id and self._is_debounced(name):
+            text = f"run {run_id} of '{name}' took the data of a later call: `debounce` keeps the last"
+            raise InvokeError(text, run_id=run_id)
         return self._outcome(name, run_id, status, json)
+
+    def _is_debounced(self, name: str) -> bool:
+        known = self.find_function(name)
+        return known is None or "debounce" in known.flow
 
     def _outcome(self, name: str, run_id: str, status: str, json: bytes) -> object:  # noqa: PLR0917  # each is one thing the caller has at hand
         if status == "completed":

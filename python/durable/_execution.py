@@ -35,7 +35,7 @@ class LiveRun:
         "driver",
         "ending",
         "epoch",
-        "event_tuple",
+        "event_tuples",
         "function",
         "id",
         "inline",
@@ -63,12 +63,12 @@ class LiveRun:
         worker: Home[LiveRun],
         run_id: str,
         function: Function[Any, Any],
-        event: EventTuple,
+        events: list[EventTuple],
     ) -> None:
         self.worker = worker
         self.id = run_id
         self.function = function
-        self.event_tuple = event
+        self.event_tuples = events
         self.is_dropped = False
         self.is_marked = False
         self.driver: Any = None
@@ -172,7 +172,7 @@ class LiveRun:
     def take_abandonment(self, epoch: int) -> bool:
         """What executes under this epoch is to be dropped. True where that is the whole run."""
         if epoch == self.epoch:
-            self.drop()
+            self.drop(is_called_off=True)
             return True
         for name, (its, _) in list(self.targets.items()):
             if its == epoch:
@@ -200,7 +200,7 @@ class LiveRun:
 
     def renewed(self) -> LiveRun:
         """The same run with its code not yet called: what is left after a restart of the process."""
-        new = LiveRun(self.worker, self.id, self.function, self.event_tuple)
+        new = LiveRun(self.worker, self.id, self.function, self.event_tuples)
         new.epoch, new.number, new.attempt = self.epoch, self.number, self.attempt
         new.seen, new.pending, new.targets = self.seen, self.pending, self.targets
         new.memos = self.memos
@@ -279,7 +279,7 @@ class LiveRun:
         if isinstance(error, asyncio.CancelledError) and self.worker.is_ending():
             self.drop()
             self.worker.forget(self, is_live=True)
-        else:
+        elif not self.is_dropped:
             failure = (write_error(error), retry_of(error))
             tell(self, "the handler", failure, attempt=self.attempt)
             self._end_with((RUN_ERROR, *failure))
@@ -489,12 +489,12 @@ class LiveRun:
             op: Op = (STEP_ERROR, name, write_error(error), NEVER)
             self.worker.report((self.id, epoch, 0, [op], None))
 
-    def drop(self) -> None:
-        """End the live code where it stands; nothing it still does counts."""
+    def drop(self, *, is_called_off: bool = False) -> None:
+        """End the live code; nothing it still does counts. What is called off may clean up, as tasks may."""
         if self.is_dropped:
             return
         self.is_dropped = True
         if self.driver is not None:
-            self.driver.close()
+            self.driver.call_off() if is_called_off else self.driver.close()
         if self.tasks is not None:
             self.tasks.cancel("the run was put aside")

@@ -197,6 +197,31 @@ class Functions(_Reader):
         rows = await self._read(lambda core: core.functions())
         return [read_function(row) for row in rows]
 
+    async def pause(self, function: str | Function[Any, Any]) -> None:
+        """Let nothing of a function go on until `resume`: also not after a restart.
+
+        What executes ends its step; runs that sleep or wait do so; events that would start one are listed as
+        skipped.
+
+        Raises:
+            NotFoundError: there is no such function in the store.
+        """
+        await self._pause(function, is_paused=True)
+
+    async def resume(self, function: str | Function[Any, Any]) -> None:
+        """Let a paused function go on; nothing happens where it is not paused.
+
+        Raises:
+            NotFoundError: there is no such function in the store.
+        """
+        await self._pause(function, is_paused=False)
+
+    async def _pause(
+        self, function: str | Function[Any, Any], *, is_paused: bool
+    ) -> None:
+        name = function if isinstance(function, str) else function.id
+        await self._read(lambda core: core.pause(name, is_paused))
+
 
 def _read_statuses(status: RunStatus | Sequence[RunStatus]) -> Sequence[str]:
     statuses = (status,) if isinstance(status, str) else status

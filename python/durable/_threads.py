@@ -220,6 +220,9 @@ class ThreadDriver:
             self._call.state = DROPPED
         self._signal.set()
 
+    #: A thread is not cancelled: what it does runs out, and counts for nothing.
+    call_off = close
+
     def _begin(self, call: StepCall[Any]) -> None:
         if self.is_done:
             call.state = DROPPED

@@ -103,7 +103,7 @@ class ReceivedEvent:
         run_ids: the runs that it started.
         duplicate_of: the event with the same sender's id that came first.
         skipped: the functions that it would have started, each with the reason why it did not:
-            "rate_limit" or "idempotency".
+            "rate_limit", "idempotency", "singleton" or "paused".
     """
 
     id: str
@@ -116,7 +116,7 @@ class ReceivedEvent:
 
 @dataclass(frozen=True, slots=True)
 class FunctionInfo:
-    """A registered function. `is_archived`: its app no longer has it."""
+    """A registered function. `is_archived`: its app no longer has it. `is_paused`: nothing of it goes on."""
 
     id: str
     app: str
@@ -124,6 +124,7 @@ class FunctionInfo:
     retries: int
     concurrency: int | None
     is_archived: bool
+    is_paused: bool = False
 
 
 class Page(list[T]):
@@ -163,7 +164,7 @@ def read_run(row: RunTuple, read_result: Callable[[str, bytes], Any]) -> Run:
     (
         run_id,
         function,
-        event,
+        events,
         status,
         created,
         started,
@@ -177,7 +178,7 @@ def read_run(row: RunTuple, read_result: Callable[[str, bytes], Any]) -> Run:
         id=run_id,
         function=function,
         status=cast("RunStatus", status),
-        event_ids=(event,),
+        event_ids=tuple(events),
         created_at=moment(created),
         started_at=moment_or_none(started),
         ended_at=moment_or_none(ended),
@@ -228,7 +229,9 @@ def read_received(row: StoredEvent) -> ReceivedEvent:
 
 def read_function(row: FunctionTuple) -> FunctionInfo:
     """A registered function as the native module gives it."""
-    name, app, triggers, retries, policies, is_archived = row
+    name, app, triggers, retries, policies, is_archived, is_paused = row
     limits = read_plain(policies)["concurrency"]
     concurrency = next((one["limit"] for one in limits if one["key"] is None), None)
-    return FunctionInfo(name, app, tuple(triggers), retries, concurrency, is_archived)
+    return FunctionInfo(
+        name, app, tuple(triggers), retries, concurrency, is_archived, is_paused
+    )

@@ -90,7 +90,7 @@ class Worker:
         self._until = 0.0  # a turn takes on nothing more after this
         self._tickets: dict[int, asyncio.Future[Any]] = {}
         self._last_ticket = 0
-        self._watched: dict[str, list[asyncio.Future[tuple[str, bytes]]]] = {}
+        self._watched: dict[str, list[asyncio.Future[tuple[str, bytes, str]]]] = {}
         self._failure: DurableError | None = None
         self.is_draining = False
         self._owner: asyncio.Task[Any] | None = None  # who opened it, and will close it
@@ -98,7 +98,7 @@ class Worker:
         self._takers: dict[int, Callable[[Any], None]] = {
             ACCEPTED: self._take_answer,
             REFUSED: self._take_refusal,
-            STARTED: self._take_answer,
+            STARTED: self._take_start,
             WORK: self._take_work,
             MEMOS: self._take_memos,
             CONFIRM: self._take_confirmation,
@@ -298,8 +298,8 @@ class Worker:
         self._requests[-1][0].append((ticket, events, source))
         return future
 
-    def invoke(self, function: str, data: bytes) -> asyncio.Future[str]:
-        """Start a run; its id comes."""
+    def invoke(self, function: str, data: bytes) -> asyncio.Future[tuple[str, str]]:
+        """Start a run; its id comes, and that of the event that stands for the call."""
         ticket, future = self._ticket()
         if not self._requests:
             self._requests.append(([], []))
@@ -326,8 +326,8 @@ class Worker:
 
     async def ending_of(
         self, run_id: str, timeout_s: float | None = None
-    ) -> tuple[str, bytes]:
-        """The status and the result or error that a run ends with.
+    ) -> tuple[str, bytes, str]:
+        """The status and the result or error that a run ends with, and the event that started it.
 
         Raises:
             NotFoundError: there is no such run.
@@ -340,8 +340,8 @@ class Worker:
             if future.cancelled():
                 self._unwatch(run_id, future)
 
-    def _watch(self, run_id: str) -> asyncio.Future[tuple[str, bytes]]:
-        future: asyncio.Future[tuple[str, bytes]] = self.loop.create_future()
+    def _watch(self, run_id: str) -> asyncio.Future[tuple[str, bytes, str]]:
+        future: asyncio.Future[tuple[str, bytes, str]] = self.loop.create_future()
         self._check()
         if run_id not in self._watched:
             with public_errors():
@@ -395,14 +395,14 @@ class Worker:
     # --- what the engine says
 
     def _take_work(self, item: Any) -> None:
-        _, run_id, epoch, number, step, attempt, seen, event, memos, pending = item
+        _, run_id, epoch, number, step, attempt, seen, events, memos, pending = item
         run = self.runs.get(run_id)
-        if event is not None:
+        if events:
             if run is not None:
                 run.drop()
                 self._parked.pop(run_id, None)
             run = self.runs[run_id] = LiveRun(
-                self, run_id, self._functions[number], event
+                self, run_id, self._functions[number], events
             )
         elif run is None:
             self._reloads.append((run_id, epoch))
@@ -432,11 +432,15 @@ class Worker:
     def _take_finish(self, item: Any) -> None:
         run = self.runs.get(item[1])
         if run is not None:
-            run.drop()
+            run.drop(is_called_off=True)
             self.forget(run, is_live=False)
 
     def _take_answer(self, item: Any) -> None:
         _settle(self._tickets.pop(item[1], None), item[2])
+
+    def _take_start(self, item: Any) -> None:
+        _, ticket, run_id, event_id = item
+        _settle(self._tickets.pop(ticket, None), (run_id, event_id))
 
     def _take_idle(self, item: Any) -> None:
         _settle(self._tickets.pop(item[1], None), None)
@@ -446,9 +450,9 @@ class Worker:
         _refuse(self._tickets.pop(ticket, None), public_error(kind, text))
 
     def _take_end(self, item: Any) -> None:
-        _, run_id, status, data = item
+        _, run_id, status, data, event_id = item
         for future in self._watched.pop(run_id, ()):
-            _settle(future, (status, data))
+            _settle(future, (status, data, event_id))
 
     def _take_unknown(self, item: Any) -> None:
         for future in self._watched.pop(item[1], ()):

@@ -143,7 +143,11 @@ async def test_stats_say_what_parked_runs_wait_for(world: Any) -> None:
     engine = await world.open()
     await world.send(order_placed(cents=0))
     await world.send(order_placed(cents=1), order_placed(cents=2))
-    assert engine.stats()["functions"]["waits"]["parked"] == {"sleep": 2, "retry": 1}
+    assert engine.stats()["functions"]["waits"]["parked"] == {
+        "sleep": 2,
+        "retry": 1,
+        "events": 0,
+    }
 
 
 async def test_join_returns_when_nothing_is_left_to_do(world: Any) -> None:

@@ -108,7 +108,7 @@ class FakeCore:
             run = self._start(
                 0, ("durable/function.invoked", data, None, None, None, None)
             )
-            self._say(STARTED, ticket, run)
+            self._say(STARTED, ticket, run, self.runs[run].event[0])
         self._offer()
         return len(sends) + len(invokes)
 
@@ -202,7 +202,7 @@ class FakeCore:
         return self._last
 
     def _work(self, run: Run, step: str | None, epoch: int, attempt: int) -> None:
-        event = None if run.is_live else run.event
+        events = [] if run.is_live else [run.event]
         memos = run.memos[run.given :] if run.is_live else list(run.memos)
         run.is_live, run.given = True, len(run.memos)
         pending = list(run.pending)
@@ -214,7 +214,7 @@ class FakeCore:
             step,
             attempt,
             len(run.memos),
-            event,
+            events,
             memos,
             pending,
         )
@@ -333,4 +333,4 @@ class FakeCore:
     def _announce(self, run: Run) -> None:
         if run.outcome is not None and run.id in self._watched:
             self._watched.discard(run.id)
-            self._say(ENDED, run.id, *run.outcome)
+            self._say(ENDED, run.id, *run.outcome, run.event[0])

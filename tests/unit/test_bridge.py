@@ -61,11 +61,11 @@ def test_an_event_goes_through_a_step_and_a_sleep_to_its_end(core: bridge.Core) 
     assert accepted[1] == 5
     (event_id,) = accepted[2]
 
-    _, run, epoch, function, step, attempt, seen, event, memos, pending = _until(
+    _, run, epoch, function, step, attempt, seen, events, memos, pending = _until(
         core, bridge.WORK
     )
     assert (function, step, attempt, seen, memos, pending) == (0, None, 0, 0, [], [])
-    assert event[:3] == (event_id, "go", b'{"x":1}')
+    assert events[0][:3] == (event_id, "go", b'{"x":1}')
 
     core.submit([], [], [(run, epoch, 0, [(bridge.STEP_RUN, "a", b"1")], None)])
     assert _until(core, bridge.CONFIRM) == (bridge.CONFIRM, run, epoch, 0, 1)
@@ -83,11 +83,12 @@ def test_an_event_goes_through_a_step_and_a_sleep_to_its_end(core: bridge.Core) 
 
     core.advance(10, 1)
     work = _until(core, bridge.WORK)
-    assert work[7] is None, "the run is live: only what is new comes"
+    assert work[7] == [], "the run is live: only what is new comes"
     assert work[8] == [("nap", "sleep", False, b"null")]
     core.watch([run])
     core.submit([], [], [(run, work[2], 0, [(bridge.RUN_COMPLETE, b'"ok"')], None)])
-    assert _until(core, bridge.ENDED) == (bridge.ENDED, run, "completed", b'"ok"')
+    ended = (bridge.ENDED, run, "completed", b'"ok"', event_id)
+    assert _until(core, bridge.ENDED) == ended
 
 
 def test_errors_of_a_step_and_of_a_run_keep_their_json(core: bridge.Core) -> None:
@@ -103,7 +104,7 @@ def test_errors_of_a_step_and_of_a_run_keep_their_json(core: bridge.Core) -> Non
     core.submit(
         [], [], [(run, work[2], 1, [(bridge.RUN_ERROR, error, bridge.NEVER)], None)]
     )
-    assert _until(core, bridge.ENDED)[2:] == ("failed", error)
+    assert _until(core, bridge.ENDED)[2:4] == ("failed", error)
 
 
 def test_the_loop_is_woken_once_and_only_while_it_is_parked(core: bridge.Core) -> None:

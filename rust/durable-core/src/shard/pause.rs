@@ -3,6 +3,7 @@
 use super::{Shard, Turn};
 use crate::effect::{Answer, Effect, Refusal};
 use crate::id::{Epoch, FunctionId, RunId, Ticket};
+use crate::step::{Pending, PendingState};
 
 impl Shard {
     pub(super) fn pause(&mut self, ticket: Ticket, name: &str, is_paused: bool, turn: &mut Turn) {
@@ -28,10 +29,13 @@ impl Shard {
     }
 
     /// True where a run's code was taken from its executor because its function is paused: it is called again,
-    /// as if it had not been, once the function goes on.
+    /// as if it had not been, once the function goes on. While steps of it execute beside, it may go on to the
+    /// next: they live with the code.
     pub(super) fn stop_if_paused(&mut self, id: RunId, epoch: Epoch, turn: &mut Turn) -> bool {
-        let function = self.opened(id).function;
-        if !self.function(function).record.is_paused {
+        let run = self.opened(id);
+        let is_executing = |step: &Pending| matches!(step.state, PendingState::Executing(_));
+        let (function, has_steps) = (run.function, run.pending.iter().any(is_executing));
+        if has_steps || !self.function(function).record.is_paused {
             return false;
         }
         self.lose_stretch(id);
