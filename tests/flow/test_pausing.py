@@ -38,7 +38,6 @@ async def test_a_run_stops_at_its_next_step_and_goes_on_as_if_nothing_had_been(
     world: Any,
 ) -> None:
     calls: list[str] = []
-    attempts: list[int] = []
     begun = asyncio.Event()
     gates = {"a": asyncio.Event(), "b": asyncio.Event(), "c": asyncio.Event()}
 
@@ -52,7 +51,7 @@ async def test_a_run_stops_at_its_next_step_and_goes_on_as_if_nothing_had_been(
         done = ""
         for name in "abc":
             done += await ctx.step.run(name, step, name)
-            attempts.append(ctx.attempt)
+            done += str(ctx.attempt)
         return done
 
     world.settings["clock"] = "system"
@@ -72,8 +71,7 @@ async def test_a_run_stops_at_its_next_step_and_goes_on_as_if_nothing_had_been(
     await engine.functions.resume("work")
     gates["c"].set()
     run = await engine.runs.wait(run_id, timeout="30s")
-    assert (run.result, calls) == ("abc", ["a", "b", "c"])
-    assert set(attempts) == {0}
+    assert (run.result, calls) == ("a0b0c0", ["a", "b", "c"])
     assert {step.attempts for step in run.steps.values()} == {1}
 
 
