@@ -36,6 +36,7 @@ CORE_DEPENDENCIES = {
     "jiff",
     "lz4_flex",
     "postcard",
+    "siphasher",
     "rustc-hash",
     "serde",
     "serde_json",

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         Timeouts as Timeouts,
     )
     from ._function import Function as Function
+    from ._limits import Limit as Limit, WaitingOn as WaitingOn
     from ._views import (
         ErrorInfo as ErrorInfo,
         FunctionInfo as FunctionInfo,
@@ -80,6 +81,7 @@ _PLACES: Final = {
     "FunctionInfo": "_views",
     "InvokeError": "_errors",
     "InvokeTimeoutError": "_errors",
+    "Limit": "_limits",
     "NestedStepError": "_errors",
     "NonDeterminismError": "_errors",
     "NonRetriableError": "_errors",
@@ -104,6 +106,7 @@ _PLACES: Final = {
     "Throttle": "_flow",
     "Timeouts": "_flow",
     "UsageError": "_errors",
+    "WaitingOn": "_limits",
     "step": "_decorator",
 }
 

@@ -260,6 +260,12 @@ class Core:
     # These read what is stored. They block for at most one commit: call them from a thread.
 
     def run(self, run: str) -> RunTuple | None: ...
+    def waiting_on(self, run: str) -> bytes | None:
+        """What a live run waits for, JSON: a list of `WaitView`s (durable-core's shard/inspect.rs)."""
+
+    def limits(self, function: str, most: int) -> bytes | None:
+        """How a function's limits are used, JSON: a list of `LimitView`s, so many for each policy."""
+
     def runs(
         self,
         *,

@@ -418,8 +418,9 @@ class Engine:
         """What runs do, and what commits cost. Costs next to nothing, does not block.
 
         `functions`: for each by its id how many runs are `queued`, `running` and `parked` (by what they wait
-        for: `sleep`, `retry`), how much is `executing`, and how many ever `completed`, `failed` and were
-        `cancelled`. `commits`: `count`, `turns`, `bytes`, `size_p50`, `size_p99`, `time_p50_us`, `time_p99_us`.
+        for: `sleep`, `retry`, more `events`), how much is `executing`, how many ever `completed`, `failed`, were
+        `cancelled`, how many events were ever `skipped`, how often a key had no value (`missing_keys`) or a
+        priority no number (`priority_errors`), and whether it is `paused`. `commits`: `count`, `turns`, `bytes`, `size_p50`, `size_p99`, `time_p50_us`, `time_p99_us`.
         And `live`, `executing`, `timers`, `mailbox`, `outbox`, `staged_bytes`, `now_ms`.
         """
         with public_errors():

@@ -10,6 +10,7 @@ from ._bridge import Core, public_errors
 from ._codec import read_plain
 from ._duration import Duration, to_seconds
 from ._errors import ConfigError, InvokeTimeoutError, NonDeterminismError, NotFoundError
+from ._limits import Limit, read_limits
 from ._views import (
     FunctionInfo,
     Page,
@@ -92,11 +93,13 @@ class Runs(_Reader):
         Raises:
             NotFoundError: there is no such run, or no longer.
         """
-        row = await self._read(lambda core: core.run(run_id))
+        row, waits = await self._read(
+            lambda core: (core.run(run_id), core.waiting_on(run_id))
+        )
         if row is None:
             text = f"there is no run {run_id} in this store"
             raise NotFoundError(text)
-        return read_run(row, self._read_result)
+        return read_run(row, self._read_result, waits)
 
     async def list(
         self,
@@ -196,6 +199,26 @@ class Functions(_Reader):
         """All functions in the store, also those that their app no longer has."""
         rows = await self._read(lambda core: core.functions())
         return [read_function(row) for row in rows]
+
+    async def limits(
+        self, function: str | Function[Any, Any], *, limit: int = 100
+    ) -> builtins.list[Limit]:
+        """How much of a function's limits is used at this moment, and how much waits for it.
+
+        Args:
+            function: the function, or its id.
+            limit: how many values of each policy's key at most, 1 to 1,000: the busiest.
+
+        Raises:
+            NotFoundError: there is no such function in the store.
+        """
+        name = function if isinstance(function, str) else function.id
+        most = _check_limit(limit)
+        json = await self._read(lambda core: core.limits(name, most))
+        if json is None:
+            text = f"there is no function '{name}' in this store"
+            raise NotFoundError(text)
+        return read_limits(json)
 
     async def pause(self, function: str | Function[Any, Any]) -> None:
         """Let nothing of a function go on until `resume`: also not after a restart.

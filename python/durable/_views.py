@@ -11,6 +11,7 @@ from typing_extensions import override
 from ._codec import read_plain
 from ._events import Event, make_event
 from ._failure import read_error
+from ._limits import WaitingOn, read_waits
 
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Run:
         error: why it failed.
         due_at: when its code is tried again, where it failed.
         steps: its steps by name, in the order in which they were recorded (empty in lists).
+        waiting_on: why it does not go on, each thing of it that waits (empty in lists).
     """
 
     id: str
@@ -87,6 +89,7 @@ class Run:
     result: Any = None
     error: ErrorInfo | None = None
     steps: Mapping[str, Step] = field(default_factory=dict[str, Step])
+    waiting_on: tuple[WaitingOn, ...] = ()
 
     @property
     def is_ended(self) -> bool:
@@ -159,7 +162,11 @@ def read_error_info(json: bytes | None) -> ErrorInfo | None:
     return ErrorInfo(error["name"], error["message"], error["stack"], error.get("code"))
 
 
-def read_run(row: RunTuple, read_result: Callable[[str, bytes], Any]) -> Run:
+def read_run(
+    row: RunTuple,
+    read_result: Callable[[str, bytes], Any],
+    waits: bytes | None = None,
+) -> Run:
     """A run as the native module gives it; `read_result` knows each function's type."""
     (
         run_id,
@@ -186,6 +193,7 @@ def read_run(row: RunTuple, read_result: Callable[[str, bytes], Any]) -> Run:
         result=None if result is None else read_result(function, result),
         error=read_error_info(error),
         steps={step[0]: _read_step(step) for step in steps},
+        waiting_on=read_waits(waits),
     )
 
 

@@ -9,6 +9,7 @@ from .demo_command import demo
 from .events import events
 from .explain_command import explain
 from .failure import EXIT_CODES
+from .functions import functions
 from .output import results
 from .run_command import run
 from .runs import runs
@@ -29,6 +30,7 @@ app.command()(demo)
 app.command()(run)
 app.add_typer(runs, name="runs")
 app.add_typer(events, name="events")
+app.add_typer(functions, name="functions")
 app.add_typer(store, name="store")
 app.command()(explain)
 

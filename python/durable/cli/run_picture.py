@@ -14,6 +14,7 @@ from .timeline import Bar, draw, style_of
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from durable._limits import WaitingOn
     from durable._views import ErrorInfo, Run, Step
 
 _RESULT_WIDTH = 400
@@ -27,6 +28,7 @@ def picture_of(run: Run, now_ms: int, width: int) -> RenderableType:
     if bars:
         parts += [draw(bars, now_ms, width), Text()]
     parts.append(_outcome(run))
+    parts += [_wait_line(one, now_ms) for one in run.waiting_on]
     return Group(*parts)
 
 
@@ -87,6 +89,45 @@ def _stack_of(run: Run, error: ErrorInfo) -> str:
     errors = [step.error for step in run.steps.values() if step.error is not None]
     own = [one.stack for one in errors if one.stack and one.message == error.message]
     return own[-1] if own else error.stack
+
+
+def _wait_line(wait: WaitingOn, now_ms: int) -> Text:
+    """Why something of it does not go on, as a sentence."""
+    who = "it" if wait.step is None else f"step '{wait.step}'"
+    line = f"{who} waits {_reason(wait)}"
+    if wait.ahead:
+        line += f", {wait.ahead} before it"
+    if wait.at is not None:
+        left = (to_ms(wait.at) or now_ms) - now_ms
+        when = f"until {moment(wait.at)}"
+        line += f", {when}, {length(left)} from now" if left > 0 else f", {when}"
+    return Text(line, style="yellow")
+
+
+_REASONS = {
+    "sleep": "for the end of its sleep",
+    "retry": "for its next try",
+    "event": "for the moment of its event",
+    "debounce": "for its debounce: it must be quiet",
+    "batch": "for more events of its batch",
+    "paused": "for its function, which is paused",
+    "executor": "for a process that executes its function",
+    "capacity": "for room: as much executes as max_in_flight allows",
+    "turn": "for its turn",
+}
+
+
+def _reason(wait: WaitingOn) -> str:
+    if wait.on in _REASONS:
+        return _REASONS[wait.on]
+    whose = "" if wait.key is None else f" for {wait.key} = {_shown(wait.value)}"
+    if wait.on == "throttle":
+        return f"for its throttle{whose}"
+    return f"for {wait.on}{whose}: {wait.taken} of {wait.limit} taken"
+
+
+def _shown(value: str | None) -> str:
+    return "(missing)" if value is None else clip(value, 40)
 
 
 def _outcome(run: Run) -> Text:

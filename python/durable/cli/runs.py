@@ -27,7 +27,7 @@ from .timeline import style_of
 
 
 if TYPE_CHECKING:
-    from durable import Engine
+    from durable import Engine, WaitingOn
     from durable._views import ErrorInfo, Page, Run, RunStatus
 
 runs = typer.Typer(no_args_is_help=True, help="Look at runs.")
@@ -154,6 +154,12 @@ def outcome(run: "Run") -> str:
     return as_text(run.result) if run.status == "completed" else ""
 
 
+def _wait_json(one: "WaitingOn") -> dict[str, object]:
+    fields = asdict(one)
+    fields["at_ms"] = to_ms(fields.pop("at"))
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def run_json(run: "Run") -> dict[str, object]:
     """A run as `--json` prints it; moments are ms since the epoch."""
     return {
@@ -167,6 +173,7 @@ def run_json(run: "Run") -> dict[str, object]:
         "due_at_ms": to_ms(run.due_at),
         "result": run.result,
         "error": _error_json(run.error),
+        "waiting_on": [_wait_json(one) for one in run.waiting_on],
         "steps": [
             {
                 "name": step.name,

@@ -40,7 +40,10 @@ pub use flow::timeouts::Deadline;
 pub use function::{FunctionRecord, FunctionSpec};
 pub use id::{Epoch, EventId, FunctionId, RunId, Ticket};
 pub use run::{Ending, Gathering, History, RunEnd, RunRecord, RunStatus, RunView, Stretch};
-pub use shard::{Counts, FunctionCounts, Limits, ParkedCounts, Portrait, Settings, Shard, Turn};
+pub use shard::{
+    Counts, FunctionCounts, LimitView, Limits, ParkedCounts, Portrait, Settings, Shard, Turn,
+    WaitView,
+};
 pub use step::{Memo, Outcome, Pending, PendingState, StepKind};
 pub use time::Timestamp;
 pub use write::{Record, Unreadable, Write};

@@ -16,6 +16,10 @@ impl<K, V> Default for Map<K, V> {
 }
 
 impl<K: Hash + Ord + Copy, V> Map<K, V> {
+    pub(crate) fn get(&self, key: K) -> Option<&V> {
+        self.0.get(&key)
+    }
+
     pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
         self.0.get_mut(&key)
     }

@@ -14,6 +14,7 @@ mod executor;
 mod expire;
 mod flow;
 mod gather;
+mod inspect;
 mod load;
 mod pause;
 mod program;
@@ -26,6 +27,7 @@ mod tick;
 use program::Program;
 
 pub use check::Portrait;
+pub use inspect::{LimitView, WaitView};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use durable_core::{Epoch, EventRecord, FunctionId, FunctionRecord, RunId, Timestamp};
 use durable_runtime::{ClockChoice, Config, Engine, EventFilter, RunFilter, Submission, Sync};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::convert::{self, EventTuples, FunctionTuple, InvokeTuple, ReportTuple, SendTuple};
 use crate::error::{raise, to_py};
@@ -299,6 +299,24 @@ impl Core {
         let functions: PyResult<Vec<_>> =
             found.into_iter().map(|record| reads::function(py, record)).collect();
         PyList::new(py, functions?)
+    }
+
+    fn limits<'py>(
+        &self,
+        py: Python<'py>,
+        function: &str,
+        most: usize,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let engine = self.engine()?;
+        let found = py.detach(|| engine.limits(function, most)).map_err(to_py)?;
+        Ok(found.map(|limits| reads::as_json(py, &limits)))
+    }
+
+    fn waiting_on<'py>(&self, py: Python<'py>, run: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let engine = self.engine()?;
+        let Some(id) = RunId::parse(run) else { return Ok(None) };
+        let found = py.detach(|| engine.waiting_on(id)).map_err(to_py)?;
+        Ok(found.map(|waits| reads::as_json(py, &waits)))
     }
 
     fn source_position(&self, py: Python<'_>, source: &str) -> PyResult<Option<u64>> {

@@ -94,11 +94,15 @@ pub(crate) fn stored_event<'py>(
 
 pub(crate) fn function(py: Python<'_>, record: FunctionRecord) -> PyResult<Bound<'_, PyTuple>> {
     let spec = record.spec;
-    let policies = serde_json::to_vec(&spec.policies).unwrap_or_default();
-    let policies = PyBytes::new(py, &policies);
+    let policies = as_json(py, &spec.policies);
     let states = (record.is_archived, record.is_paused);
     let fields = (spec.name, spec.app, spec.triggers, spec.retries, policies, states.0, states.1);
     fields.into_pyobject(py)
+}
+
+/// A value of ours as JSON: none of them holds what JSON cannot say.
+pub(crate) fn as_json<'py>(py: Python<'py>, value: &impl serde::Serialize) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &serde_json::to_vec(value).unwrap_or_default())
 }
 
 /// A run's state by the word that the API uses.

@@ -18,7 +18,7 @@ use crate::clock::{Clock, wall};
 use crate::commit_times::CommitStats;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::mailbox::{Mailbox, Message};
+use crate::mailbox::{Look, Mailbox, Message};
 use crate::outbox::Outbox;
 use crate::shared::Shared;
 use crate::threads::Threads;
@@ -310,6 +310,10 @@ impl Engine {
     #[cfg(test)]
     pub(crate) fn shared_arc(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    pub(crate) fn look(&self, look: Look) -> Result<()> {
+        self.post(Message::Look(look))
     }
 
     fn ask(&self, command: impl FnOnce(Ticket) -> Command) -> Result<Answer> {

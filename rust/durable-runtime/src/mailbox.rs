@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use durable_core::{Command, Epoch, NewEvent, Op, Report, RunId};
+use durable_core::{Command, Epoch, LimitView, NewEvent, Op, Report, RunId, WaitView};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -29,10 +29,21 @@ pub(crate) enum Message {
     Dropped(Vec<RunId>),
     /// The executor was given a difference to what it has forgotten.
     Reload(RunId, Epoch),
+    /// Look at the shard as it stands.
+    Look(Look),
     /// Say when nothing executes.
     Settle(mpsc::Sender<()>),
     /// Finish and end the thread.
     Close,
+}
+
+/// What is to be looked at, and where the answer goes.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// How a function's limits are used, so many values of each at most.
+    Limits(String, usize, mpsc::Sender<Option<Vec<LimitView>>>),
+    /// What a live run waits for.
+    WaitingOn(RunId, mpsc::Sender<Option<Vec<WaitView>>>),
 }
 
 /// So many bytes may wait, whatever they are of, before requests are refused.
@@ -84,6 +95,7 @@ impl Message {
             | Self::Advance(..)
             | Self::Dropped(_)
             | Self::Reload(..)
+            | Self::Look(_)
             | Self::Settle(_)
             | Self::Close => (0, 0),
         }
@@ -221,7 +233,11 @@ impl Mailbox {
 
     /// From now on nothing is taken.
     pub(crate) fn close(&self) {
-        self.state.lock().is_closed = true;
+        let mut state = self.state.lock();
+        state.is_closed = true;
+        // Nobody will look any more: who waits for what is seen hears of it as these go.
+        state.queue.retain(|message| !matches!(message, Message::Look(_)));
+        drop(state);
         self.arrived.notify_all();
         self.room.notify_all();
         self.async_room.notify_waiters();

@@ -1,16 +1,18 @@
 //! What is stored, as users ask for it: runs, events, functions. Answers are durable before they are given.
 
 use std::ops::Range;
+use std::sync::mpsc;
 
 use bytes::Bytes;
 use durable_core::{
-    EventId, EventRecord, FunctionRecord, Memo, RunId, RunRecord, RunStatus, RunView, Timestamp,
-    write,
+    EventId, EventRecord, FunctionRecord, LimitView, Memo, RunId, RunRecord, RunStatus, RunView,
+    Timestamp, WaitView, write,
 };
 use durable_store::{KeyRange, View};
 
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::mailbox::Look;
 
 /// Which runs, newest first.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +132,21 @@ impl Engine {
     /// The functions by number, as last registered.
     pub fn functions(&self) -> Result<Vec<FunctionRecord>> {
         self.shared().read(functions)
+    }
+
+    /// How a function's limits are used, the busiest values first, so many of each at most; `None` where there
+    /// is no such function.
+    pub fn limits(&self, function: &str, most: usize) -> Result<Option<Vec<LimitView>>> {
+        let (seen, answer) = mpsc::channel();
+        self.look(Look::Limits(function.to_owned(), most, seen))?;
+        answer.recv().map_err(|_gone| Error::closed())
+    }
+
+    /// What a run waits for; `None` where no such run lives.
+    pub fn waiting_on(&self, run: RunId) -> Result<Option<Vec<WaitView>>> {
+        let (seen, answer) = mpsc::channel();
+        self.look(Look::WaitingOn(run, seen))?;
+        answer.recv().map_err(|_gone| Error::closed())
     }
 
     /// How far a source of events has got: the position of its last accepted batch.
@@ -264,10 +281,10 @@ fn has_any(view: &View, prefixes: &[u8], numbers: Range<u128>) -> Result<bool> {
     Ok(false)
 }
 
-type Look = Vec<(u128, Bytes, Bytes)>;
+type Records = Vec<(u128, Bytes, Bytes)>;
 
 /// The records of a stretch of ids, newest first; `None`: too many for one look.
-fn look(view: &View, prefixes: &[u8], numbers: Range<u128>) -> Result<Option<Look>> {
+fn look(view: &View, prefixes: &[u8], numbers: Range<u128>) -> Result<Option<Records>> {
     let mut records = Vec::new();
     for prefix in prefixes {
         for record in view.scan(keys(*prefix, &numbers)) {

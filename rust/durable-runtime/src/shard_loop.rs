@@ -13,7 +13,7 @@ use crate::checkpoint::Checkpoints;
 use crate::effects::forget_executor;
 use crate::error::Result;
 use crate::executor::local::LocalExecutor;
-use crate::mailbox::Message;
+use crate::mailbox::{Look, Message};
 use crate::outbox::Item;
 use crate::pipeline::{Leaving, Sealed};
 use crate::resolve;
@@ -153,10 +153,21 @@ impl ShardLoop {
                 let item = offer.map_or(Item::Abandon { run, epoch }, |o| Item::Work(Box::new(o)));
                 self.leaving.push(Leaving::Item(item));
             }
+            Message::Look(look) => self.look(look),
             Message::Settle(settled) => self.settling.push(settled),
             Message::Close => self.is_closing = true,
         }
         Ok(())
+    }
+
+    /// Whoever asked may have gone meanwhile.
+    fn look(&self, look: Look) {
+        let _heard = match look {
+            Look::Limits(function, most, seen) => {
+                seen.send(self.shard.limits(&function, most)).is_ok()
+            }
+            Look::WaitingOn(run, seen) => seen.send(self.shard.waiting_on(run)).is_ok(),
+        };
     }
 
     /// Events with what the store knows of their senders' ids.

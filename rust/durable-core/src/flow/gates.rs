@@ -160,6 +160,12 @@ impl Gates {
         None
     }
 
+    /// A gate's name and its arrival time.
+    pub(crate) fn state(&self, id: GateId) -> (&[u8], Timestamp) {
+        let arrival = self.gates.get(id.0).map(|gate| gate.arrival);
+        (self.gates.name(id.0).unwrap_or_default(), arrival.unwrap_or_default())
+    }
+
     /// All gates by name, with their arrival times: for audits.
     pub(crate) fn arrivals(&self) -> Vec<(Box<[u8]>, Timestamp)> {
         let known = self.gates.all().filter(|(_, _, gate)| gate.arrival > Timestamp::default());

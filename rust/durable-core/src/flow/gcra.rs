@@ -40,6 +40,12 @@ impl Rate {
         if allowed <= now { Ok(next) } else { Err(allowed) }
     }
 
+    /// When the next may come at the earliest, behind so many others that wait for the same.
+    pub fn opens_at(&self, arrival: Timestamp, now: Timestamp, ahead: usize) -> Timestamp {
+        let before = self.interval.saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX));
+        arrival.max(now).plus(before).plus(self.interval).minus(self.window).max(now)
+    }
+
     /// How many may still come at this moment.
     pub fn left(&self, arrival: Timestamp, now: Timestamp) -> u32 {
         let room = self.window.saturating_sub(arrival.since(now));
@@ -94,6 +100,21 @@ mod tests {
             }
             assert_eq!((count, rate.left(arrival, now)), (10, 0));
             now = now.plus(seconds(3600));
+        }
+    }
+
+    #[test]
+    fn those_behind_others_know_when_they_may_come() {
+        let (from, rate) = (Timestamp::from_millis(1_000_000), Rate::new(2, seconds(6), 1));
+        let expected = admitted(rate, from, 9);
+        let mut arrival = Timestamp::default();
+        for came in 0..5 {
+            let now = from.plus(Duration::from_millis(expected[came]));
+            for (ahead, at) in expected[came..].iter().enumerate() {
+                let opens_at = rate.opens_at(arrival, now, ahead).since(from).as_millis();
+                assert_eq!(opens_at, u128::from(*at), "{came} came, {ahead} ahead");
+            }
+            arrival = rate.ask(arrival, now).unwrap();
         }
     }
 

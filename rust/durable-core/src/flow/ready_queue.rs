@@ -6,6 +6,7 @@
 //! something wakes the first that can use it; a woken queue that lacks something else passes the call on.
 
 mod audit;
+mod inspect;
 mod needs;
 mod queue;
 
@@ -19,20 +20,12 @@ use crate::id::FunctionId;
 use crate::time::Timestamp;
 
 pub(crate) use audit::Held;
+pub(crate) use inspect::{GateUsage, QueueUsage, Usage};
 pub(crate) use queue::{Item, Needs, Popped};
-use queue::{Place, Queue, Wait};
+use queue::{Place, Queue, Round, Wait};
 
 /// So often a queue that needs two limits gives way to others before a slot is kept for it.
 const PATIENCE: u32 = 16;
-
-#[derive(Clone, Debug, Default)]
-struct Round {
-    queues: VecDeque<QueueNumber>,
-    /// An executor takes work of this function, and it is not paused.
-    is_served: bool,
-    is_in_ring: bool,
-    executing_count: u32,
-}
 
 /// All queues.
 #[derive(Clone, Debug)]

@@ -103,6 +103,10 @@ impl Slots {
         group.lines.retain(|_, line| !line.is_empty());
     }
 
+    pub(crate) fn name(&self, id: GroupId) -> &[u8] {
+        self.groups.name(id.0).unwrap_or_default()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.groups.len()
     }

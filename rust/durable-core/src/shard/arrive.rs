@@ -6,7 +6,7 @@ use super::{Function, Shard, Turn};
 use crate::event::{NewEvent, Skip};
 use crate::expr::Given;
 use crate::flow::gcra::Rate;
-use crate::flow::policy::{Keys, LimitKey, SingletonMode};
+use crate::flow::policy::{Keys, LimitKey, RateLimit, SingletonMode};
 use crate::id::{EventId, FunctionId, RunId};
 
 use super::flow::{gate_name, passed};
@@ -77,15 +77,13 @@ impl Shard {
         let now = self.now();
         let Function { program, record, .. } = self.function(id);
         let policies = &record.spec.policies;
-        let limited = policies.rate_limit.as_ref().map(|limit| {
-            let period = Duration::from_millis(limit.period_ms);
-            let rate = Rate::at_once(limit.limit, period, limit.burst.saturating_add(1));
-            (b'r', program.rate_key(given), rate, Skip::RateLimit)
-        });
-        let once = policies.idempotency.as_ref().map(|_| {
-            let rate = Rate::new(1, IDEMPOTENCY_WINDOW, 0);
-            (b'i', program.idempotency_key(given), rate, Skip::Idempotency)
-        });
+        let limited = policies.rate_limit.as_ref();
+        let limited =
+            limited.map(|limit| (b'r', program.rate_key(given), rate_of(limit), Skip::RateLimit));
+        let once = policies
+            .idempotency
+            .as_ref()
+            .map(|_| (b'i', program.idempotency_key(given), idempotency_rate(), Skip::Idempotency));
         for (kind, key, rate, skip) in limited.into_iter().chain(once) {
             let Some(key) = key else {
                 self.note_missing_keys(id, 1);
@@ -142,6 +140,15 @@ impl Shard {
             }
         }
     }
+}
+
+pub(super) fn rate_of(limit: &RateLimit) -> Rate {
+    let period = Duration::from_millis(limit.period_ms);
+    Rate::at_once(limit.limit, period, limit.burst.saturating_add(1))
+}
+
+pub(super) fn idempotency_rate() -> Rate {
+    Rate::new(1, IDEMPOTENCY_WINDOW, 0)
 }
 
 /// A singleton, for one key value.

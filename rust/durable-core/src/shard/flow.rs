@@ -8,7 +8,7 @@ use bytes::BufMut;
 use super::enqueue::STRETCH;
 use super::{Function, Shard, Turn};
 use crate::flow::gcra::Rate;
-use crate::flow::policy::{Concurrency, Keys, LimitKey, Policies, Scope};
+use crate::flow::policy::{Concurrency, Keys, LimitKey, Policies, Scope, Throttle};
 use crate::flow::ready_queue::{Item, Needs};
 use crate::id::{FunctionId, RunId};
 use crate::run::{RunRecord, Stretch};
@@ -160,10 +160,9 @@ pub(super) fn needs(policies: &Policies, queue: &[u8]) -> Needs {
         }
     }
     let gate = policies.throttle.as_ref().map(|throttle| {
-        let period = Duration::from_millis(throttle.period_ms);
         let key = throttle_key.as_deref().filter(|_| throttle.key.is_some());
         let name = gate_name(b't', function, key.unwrap_or_default());
-        (name, Rate::new(throttle.limit, period, throttle.burst))
+        (name, throttle_rate(throttle))
     });
     let run_slot = policies.run_concurrency.as_ref().and_then(|limit| {
         let group = group_of(limit, function, run_key.as_slice())?;
@@ -184,6 +183,10 @@ fn group_of(limit: &Concurrency, function: &[u8], frozen: &[LimitKey]) -> Option
 /// Whole runs have slots of their own.
 fn of_whole_runs(group: &[u8]) -> Box<[u8]> {
     [b"R", group].concat().into_boxed_slice()
+}
+
+pub(super) fn throttle_rate(throttle: &Throttle) -> Rate {
+    Rate::new(throttle.limit, Duration::from_millis(throttle.period_ms), throttle.burst)
 }
 
 /// What shares slots: the function, or everything with the same key value.

@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use super::arrive::Arriving;
 use super::enqueue::GATHERED;
-use super::{Function, Shard, Turn};
-use crate::flow::policy::Keys;
+use super::{Function, Shard, Slot, Turn};
+use crate::flow::policy::{Keys, Policies};
 use crate::flow::timer_wheel::Timer;
 use crate::id::{EventId, FunctionId, RunId};
-use crate::run::{Gathering, Stretch};
+use crate::run::{Gathering, RunRecord, Stretch};
 use crate::time::Timestamp;
 
 /// Kinds of gathering, as they begin its name.
@@ -124,18 +124,9 @@ impl Shard {
 
     /// When a run has gathered enough; `None` where it has, or its function no longer gathers.
     fn gathered_at(&mut self, id: RunId) -> Option<Timestamp> {
-        let run = self.opened(id);
-        let (count, gathering, function) =
-            (run.rest.len().saturating_add(1), run.gathering.clone()?, run.function);
-        let policies = super::flow::policies_of(&self.functions, function);
-        if gathering.name.first() == Some(&BATCH) {
-            let batch = policies.batch.as_ref()?;
-            let is_full = batch.is_full(count, gathering.bytes);
-            (!is_full).then(|| batch.due(gathering.first_at))
-        } else {
-            let debounce = policies.debounce.as_ref()?;
-            Some(debounce.due(gathering.first_at, gathering.last_at))
-        }
+        let function = self.opened(id).function;
+        let Some(Slot::Open(run)) = self.runs.get(id) else { return None };
+        due(super::flow::policies_of(&self.functions, function), run)
     }
 
     fn wait_for_events(&mut self, id: RunId, due: Timestamp, turn: &mut Turn) {
@@ -184,6 +175,19 @@ impl Shard {
     /// Whether a live run was, or will be, started by this event.
     pub(super) fn is_started_by(&mut self, run: RunId, event: EventId) -> bool {
         self.open(run).is_some_and(|run| run.event == event || run.rest.contains(&event))
+    }
+}
+
+/// When a run has gathered enough, by policies as they are now; `None` where it has.
+pub(super) fn due(policies: &Policies, run: &RunRecord) -> Option<Timestamp> {
+    let gathering = run.gathering.as_ref()?;
+    if gathering.name.first() == Some(&BATCH) {
+        let batch = policies.batch.as_ref()?;
+        let is_full = batch.is_full(run.rest.len().saturating_add(1), gathering.bytes);
+        (!is_full).then(|| batch.due(gathering.first_at))
+    } else {
+        let debounce = policies.debounce.as_ref()?;
+        Some(debounce.due(gathering.first_at, gathering.last_at))
     }
 }
 

@@ -1,6 +1,9 @@
 //! A function's expressions, compiled, and what they say of an event.
 
 use std::collections::BTreeMap;
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::flow::checksum;
 use crate::event::NewEvent;
@@ -82,13 +85,13 @@ impl Program {
     pub(super) fn rate_key(&self, given: &Given<'_>) -> Option<String> {
         match &self.rate_limit {
             None => Some(String::new()),
-            Some(key) => key.key_unless_false(given),
+            Some(key) => key.key_unless_false(given).map(shortened),
         }
     }
 
     /// The value of which only the first event of a day starts a run; `None`: each may.
     pub(super) fn idempotency_key(&self, given: &Given<'_>) -> Option<String> {
-        self.idempotency.as_ref()?.key_unless_false(given)
+        self.idempotency.as_ref()?.key_unless_false(given).map(shortened)
     }
 
     /// The value whose events a debounce or batch gathers together, with its key's checksum.
@@ -131,7 +134,7 @@ impl Program {
         let (expression, value) = match &self.singleton {
             None if !self.is_singleton => return None,
             None => (0, Some(String::new())),
-            Some((expression, key)) => (*expression, key.key_unless_false(given)),
+            Some((expression, key)) => (*expression, key.key_unless_false(given).map(shortened)),
         };
         *missing_count = missing_count.saturating_add(value.is_none().into());
         value.map(|value| LimitKey { scope: Scope::Fn, expression, value })
@@ -141,9 +144,28 @@ impl Program {
 /// A key's value, and whether it has none: such events share a bucket of their own, which no value falls into.
 fn bucket(key: &Expression, given: &Given<'_>) -> (String, bool) {
     match key.key(given) {
-        Key::Value(value) => (value, false),
-        Key::Missing => ("\0missing".to_owned(), true),
+        Key::Value(value) => (shortened(value), false),
+        Key::Missing => (MISSING.to_owned(), true),
     }
+}
+
+/// Stands for the value of a key that has none.
+pub(super) const MISSING: &str = "\0missing";
+
+/// A value longer than this is kept as its beginning and a hash of all of it.
+const LONGEST_VALUE: usize = 128;
+
+/// A value as it is kept: short, so that neither runs nor the store's keys grow with what senders send. The
+/// hash is `SipHash` 2-4 of 128 bits (Aumasson, Bernstein, 2012), the same in each process.
+fn shortened(value: String) -> String {
+    if value.len() <= LONGEST_VALUE {
+        return value;
+    }
+    let mut hasher = SipHasher24::new();
+    hasher.write(value.as_bytes());
+    let head = value.char_indices().take_while(|(place, _)| *place < LONGEST_VALUE / 2);
+    let head: String = head.map(|(_, letter)| letter).collect();
+    format!("{head}\u{2026}{:032x}", hasher.finish128().as_u128())
 }
 
 /// An event as expressions see it.

@@ -1,10 +1,10 @@
 //! One queue: its work, what that needs, and what it waits for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::super::gates::GateId;
 use super::super::gcra::Rate;
-use super::super::slots::GroupId;
+use super::super::slots::{GroupId, QueueNumber};
 use crate::id::{FunctionId, RunId};
 use crate::time::Timestamp;
 
@@ -104,4 +104,14 @@ impl Queue {
     pub(super) fn groups(&self) -> Vec<GroupId> {
         self.slots.iter().chain(&self.run_slot).map(|(group, _)| *group).collect()
     }
+}
+
+/// A function's queues that take turns.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Round {
+    pub(super) queues: VecDeque<QueueNumber>,
+    /// An executor takes work of this function, and it is not paused.
+    pub(super) is_served: bool,
+    pub(super) is_in_ring: bool,
+    pub(super) executing_count: u32,
 }
