@@ -46,7 +46,7 @@ pub(crate) fn rehearse<'py>(
     let mut signal = None;
     let trace = py.detach(|| {
         let mut is_cancelled = || {
-            signal = Python::attach(|py| py.check_signals()).err();
+            signal = Python::attach(Python::check_signals).err();
             signal.is_some()
         };
         durable_runtime::rehearse(plan, &mut is_cancelled)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from durable._bridge import expression_keys
+from durable._errors import EventRefused, PayloadTooLarge
 from durable._expression import check as check_expression
 from durable._not_yet import refuse_absent
 from durable._sending import encode_events
@@ -126,7 +127,7 @@ def _bench(
         wanted.seed,
         manner.stops_at_end,
     )
-    with told_plainly(), _told_when_stopped():
+    with told_plainly(), _told():
         refuse_absent(app_of(trial, _nothing).functions.values())
         outcome = _play(trial, manner)
         figures = _figures(outcome, traffic, key, fields=fields)
@@ -201,9 +202,12 @@ def _show(asked: Asked, outcome: Outcome, figures: Figures, *, shown: _Shown) ->
 
 
 @contextmanager
-def _told_when_stopped() -> Generator[None, None, None]:
+def _told() -> Generator[None, None, None]:
     try:
         yield
+    except (EventRefused, PayloadTooLarge) as error:
+        hint = "Correct it, or leave it out with --on."
+        raise CommandError(str(error), hint, error_code=error.code) from None
     except KeyboardInterrupt:
         text = "Stopped: there is no result."
         hint = "--count N takes fewer events, --speed N lets them come faster, --virtual needs no waiting."

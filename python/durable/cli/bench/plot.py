@@ -15,7 +15,7 @@ from .figures import STARTED, Figures, executions, queuings
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from .trial import Outcome
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _POINTS: Final = 800
 _KEYS: Final = 12
 _KEY_WIDTH: Final = 18
-_SIZE: Final = (11.0, 7.0)
+_SIZE: Final = (11.0, 8.0)
 _UNITS: Final = (
     ("days", 86_400),
     ("hours", 3600),
@@ -56,13 +56,16 @@ def draw(path: Path, outcome: Outcome, figures: Figures, *, title: str) -> None:
     """
     figure = load_matplotlib().Figure(figsize=_SIZE, layout="constrained")
     figure.suptitle(title, fontsize="medium")
-    over_time, waits, of_keys = figure.subplot_mosaic(
-        [["time", "time"], ["waits", "keys"]]
-    ).values()
+    panels = [["executing", "executing"], ["waiting", "waiting"], ["waits", "keys"]]
+    axes = figure.subplot_mosaic(panels)
     fates = figures.fates
-    _draw_time(over_time, outcome, fates)
-    _draw_waits(waits, outcome, fates)
-    _draw_keys(of_keys, figures)
+    executing = executions(outcome, range(len(outcome.run_events)))
+    _draw_time(axes["executing"], outcome, list(executing), what="executing runs")
+    waiting = queuings(outcome, fates, range(len(fates)))
+    _draw_time(axes["waiting"], outcome, list(waiting), what="waiting events")
+    axes["executing"].sharex(axes["waiting"])
+    _draw_waits(axes["waits"], outcome, fates)
+    _draw_keys(axes["keys"], figures)
     try:
         figure.savefig(path, dpi=120)
     except (
@@ -77,27 +80,24 @@ def draw(path: Path, outcome: Outcome, figures: Figures, *, title: str) -> None:
         ) from None
 
 
-def _draw_time(axes: Any, outcome: Outcome, fates: Sequence[str]) -> None:
+def _draw_time(
+    axes: Any, outcome: Outcome, spans: Sequence[tuple[int, int]], *, what: str
+) -> None:
+    """How much of something there was at each moment."""
     first = min(outcome.arrivals_us, default=outcome.ended_at_us)
     span = outcome.ended_at_us - first
     unit, unit_s = _unit(span / 1e6)
     moments = [first + span * n // _POINTS for n in range(_POINTS + 1)]
     at = [(moment - first) / 1e6 / unit_s for moment in moments]
-    runs = range(len(outcome.run_events))
-    executing = executions(outcome, runs)
-    waiting = queuings(outcome, fates, range(len(fates)))
-    axes.step(at, _levels(executing, moments), where="post", label="executing runs")
-    axes.step(at, _levels(waiting, moments), where="post", label="waiting events")
+    axes.step(at, _levels(spans, moments), where="post")
     axes.set_xlabel(f"{unit} since the first event")
-    axes.set_ylabel("at that instant")
-    axes.legend()
+    axes.set_ylabel(what)
 
 
-def _levels(spans: Iterable[tuple[int, int]], moments: Sequence[int]) -> list[int]:
+def _levels(spans: Sequence[tuple[int, int]], moments: Sequence[int]) -> list[int]:
     """How many spans lie over each moment."""
-    known = list(spans)
-    starts = sorted(start for start, _ in known)
-    ends = sorted(end for _, end in known)
+    starts = sorted(start for start, _ in spans)
+    ends = sorted(end for _, end in spans)
     return [bisect_right(starts, at) - bisect_right(ends, at) for at in moments]
 
 

@@ -44,6 +44,16 @@ FORMS: Final = {
 }
 """What each option takes."""
 
+_KEYED: Final = (
+    "concurrency",
+    "throttle",
+    "run_concurrency",
+    "rate_limit",
+    "debounce",
+    "batch",
+    "singleton",
+)
+
 _EXAMPLES: Final = {
     "concurrency": "1 by event.data.author",
     "run_concurrency": "5 by event.data.author",
@@ -112,15 +122,14 @@ def read_policies(texts: PolicyTexts) -> tuple[Flow, FlowFields]:
 
 def first_key(fields: FlowFields) -> str | None:
     """The key by which the policies tell events apart, of the first that has one."""
-    for name in FORMS:
-        value: Any = fields.get(name)
-        if name == "idempotency" and value is not None:
-            return str(value)
-        several: list[Any] = value if name == "concurrency" and value else [value]
+    for name in _KEYED:
+        value: Any = fields.get(name) or []
+        several: list[Any] = value if name == "concurrency" else [value]
         for one in several:
-            if one is not None and name != "priority" and one.get("key") is not None:
+            if one and one["key"] is not None:
                 return str(one["key"])
-    return None
+    idempotency = fields.get("idempotency")
+    return None if idempotency is None else str(idempotency)
 
 
 def _given(name: str, text: str | None, read: Callable[[TextForm], T]) -> T | None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _KEY_WIDTH: Final = 40
 _NO_KEY: Final = "(none)"
+_NOTHING: Final = "·"
+_COUNTS: Final = ("events", "started", "waiting", "dropped", "executing")
 _WAITS: Final = ("p50", "p90", "p99", "max")
 
 
@@ -135,10 +137,8 @@ def _summary(asked: Asked, figures: Figures, took_s: float) -> Table:
         ),
     ]
     if figures.fairness is not None:
-        words = (
-            f"{figures.fairness:.3f} over {len(figures.keys):,} keys (Jain's index of the share of their time "
-            "in which they executed; 1: all alike)"
-        )
+        keys = f"{len(figures.keys):,} keys"
+        words = f"{figures.fairness:.3f} over {keys} (Jain's index of how little each was held up; 1: all alike)"
         rows.append(("fairness", words))
     clock = "simulated" if asked.is_virtual else "real"
     lasted = length(figures.lasted_us / 1000)
@@ -162,16 +162,22 @@ def _run_words(runs: Mapping[str, int]) -> str:
 
 
 def _groups(asked: Asked, figures: Figures) -> Table:
-    """A row for all events, and one for each of the busiest keys."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(asked.by or "", no_wrap=True)
-    titles = ("events", "started", "waiting", "dropped", "executing")
-    for title in (*titles, *(f"wait {word}" for word in _WAITS)):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_row("all", *_cells(figures.all), style="bold" if figures.keys else None)
+    """A row for all events, and one for each of the busiest keys; what is nowhere has no column."""
+    rows = [("all", figures.all)]
     for key, group in islice(figures.keys.items(), asked.top):
-        name = _NO_KEY if key is None else clip(key, _KEY_WIDTH)
-        table.add_row(Text(name), *_cells(group))
+        rows.append((_NO_KEY if key is None else clip(key, _KEY_WIDTH), group))
+    cells = [[name, *_cells(group)] for name, group in rows]
+    titles = (asked.by or "", *_COUNTS, *(f"wait {word}" for word in _WAITS))
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    wanted: list[int] = []
+    for place, title in enumerate(titles):
+        if title in _COUNTS and all(row[place] == _NOTHING for row in cells):
+            continue
+        wanted.append(place)
+        table.add_column(title, justify="right" if place else "left", no_wrap=True)
+    for number, row in enumerate(cells):
+        style = "bold" if not number and figures.keys else None
+        table.add_row(*(Text(row[place]) for place in wanted), style=style)
     return table
 
 
@@ -183,11 +189,11 @@ def _cells(group: Group) -> list[str]:
         group.dropped.total(),
         group.most_executing,
     )
-    return [f"{n:,}" if n else "·" for n in numbers] + _wait_cells(group.waits)
+    return [f"{n:,}" if n else _NOTHING for n in numbers] + _wait_cells(group.waits)
 
 
 def _wait_cells(waits: Waits | None) -> list[str]:
     if waits is None:
-        return ["·"] * len(_WAITS)
+        return [_NOTHING] * len(_WAITS)
     lengths = (waits.p50_ms, waits.p90_ms, waits.p99_ms, waits.max_ms)
     return [length(ms) if ms else "0" for ms in lengths]
