@@ -46,7 +46,7 @@ pub(crate) fn rehearse<'py>(
     let mut signal = None;
     let trace = py.detach(|| {
         let mut is_cancelled = || {
-            signal = Python::attach(Python::check_signals).err();
+            signal = Python::attach(signal_of).err();
             signal.is_some()
         };
         durable_runtime::rehearse(plan, &mut is_cancelled)
@@ -56,6 +56,11 @@ pub(crate) fn rehearse<'py>(
         (None, Some(signal)) => Err(signal),
         (None, None) => Err(crate::error::raise("closed", "the rehearsal was called off")),
     }
+}
+
+/// Ctrl-C, where it came.
+fn signal_of(py: Python<'_>) -> PyResult<()> {
+    py.check_signals()
 }
 
 fn columns<'py>(py: Python<'py>, trace: &Trace) -> (EventColumns<'py>, RunColumns<'py>, i64) {

@@ -10,7 +10,6 @@ from durable._bridge import expression_keys
 from durable._errors import EventRefused, PayloadTooLarge
 from durable._expression import check as check_expression
 from durable._not_yet import refuse_absent
-from durable._sending import encode_events
 from durable.cli.failure import CommandError, ExitCode, told_plainly
 from durable.cli.options import AsJson, folder_of
 from durable.cli.output import length, messages, print_json, results
@@ -187,7 +186,7 @@ def _figures(
     keys = None
     if key is not None:
         came = traffic.events[: len(outcome.arrivals_us)]
-        keys = expression_keys(key, encode_events(came))
+        keys = expression_keys(key, came)
     return figures_of(outcome, keys, has_debounce="debounce" in fields)
 
 

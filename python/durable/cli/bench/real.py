@@ -7,6 +7,9 @@ import time
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
+from durable._codec import read_plain
+from durable._events import make_event
+
 from .trial import CANCELLED, COMPLETED, FAILED, FUNCTION, NONE, Outcome, Trial, app_of
 
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from durable import Context, Engine, Event
+    from durable._bridge import NewEvent
     from durable._views import Page, ReceivedEvent
 
 _US: Final = 1_000_000
@@ -41,7 +45,7 @@ async def _play(trial: Trial, store: str) -> Outcome:
 
     lengths: dict[str | None, float] = {}
     for event, length_us in zip(trial.traffic.events, trial.lengths_us, strict=True):
-        lengths.setdefault(event.id, length_us / _US)
+        lengths.setdefault(event[2], length_us / _US)
 
     async def handle(ctx: Context[Any]) -> None:
         await asyncio.sleep(lengths[ctx.event.id])  # noqa: TID251  # it stands for work, which holds its slot
@@ -85,10 +89,17 @@ async def _feed(engine: Engine, trial: Trial) -> None:
             await asyncio.sleep(wait_us / _US)  # noqa: TID251  # the moment at which an event came
 
 
-def _at_once(event: Event[Any], now_ms: int) -> Event[Any]:
-    """An event of the future would start its run then."""
-    is_ahead = event.ts is not None and event.ts > now_ms
-    return event.model_copy(update={"ts": None}) if is_ahead else event
+def _at_once(event: NewEvent, now_ms: int) -> Event[Any]:
+    """The event to send. One of the future would start its run then."""
+    name, data, known, ts, version, user = event
+    return make_event(
+        name,
+        read_plain(data),
+        id=known,
+        ts=None if ts is None or ts > now_ms else ts,
+        v=version,
+        user=None if user is None else read_plain(user),
+    )
 
 
 async def _outcome(engine: Engine, ending: tuple[int, float]) -> Outcome:

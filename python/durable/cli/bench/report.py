@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _KEY_WIDTH: Final = 40
 _NO_KEY: Final = "(none)"
 _NOTHING: Final = "·"
-_COUNTS: Final = ("events", "started", "waiting", "dropped", "executing")
+_COUNTS: Final = ("events", "started", "waiting", "dropped", "most\nat once")
 _WAITS: Final = ("p50", "p90", "p99", "max")
 
 
@@ -167,7 +167,7 @@ def _groups(asked: Asked, figures: Figures) -> Table:
     for key, group in islice(figures.keys.items(), asked.top):
         rows.append((_NO_KEY if key is None else clip(key, _KEY_WIDTH), group))
     cells = [[name, *_cells(group)] for name, group in rows]
-    titles = (asked.by or "", *_COUNTS, *(f"wait {word}" for word in _WAITS))
+    titles = (asked.by or "", *_COUNTS, *(f"wait\n{word}" for word in _WAITS))
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     wanted: list[int] = []
     for place, title in enumerate(titles):

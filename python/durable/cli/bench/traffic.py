@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from durable._events import Event, make_event
+from durable._sending import encode_events
 from durable.cli.event_file import EventFile
 from durable.cli.failure import CommandError
 from durable.cli.output import count
 
-from . import chance
+from .chance import moments_us, read_rate, skewed_keys
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from durable._bridge import NewEvent
 
 SYNTHETIC_NAME: Final = "bench/event"
 SYNTHETIC_KEY: Final = "event.data.key"
@@ -33,13 +36,13 @@ class Traffic:
 
     Attributes:
         title: where they come from, in words.
-        events: the events, each with an id.
+        events: the events as they cross the border, each with an id.
         times_us: when each comes, in microseconds since the epoch.
         triggers: what their function listens to.
     """
 
     title: str
-    events: Sequence[Event[Any]]
+    events: Sequence[NewEvent]
     times_us: Sequence[int]
     triggers: Sequence[str]
 
@@ -90,13 +93,14 @@ def traffic_of(wanted: Wanted) -> Traffic:
 
 def _synthetic(wanted: Wanted) -> Traffic:
     number = DEFAULT_COUNT if wanted.most is None else wanted.most
-    rate = DEFAULT_RATE if wanted.rate is None else chance.read_rate(wanted.rate)
-    keys = chance.skewed_keys(number, (wanted.keys, wanted.skew), wanted.seed)
-    events = [
+    rate = DEFAULT_RATE if wanted.rate is None else read_rate(wanted.rate)
+    keys = skewed_keys(number, (wanted.keys, wanted.skew), wanted.seed)
+    made = (
         make_event(SYNTHETIC_NAME, {"key": f"key-{key}", "n": n}, id=f"bench-{n}")
         for n, key in enumerate(keys)
-    ]
-    moments = chance.moments_us(number, rate, wanted.seed)
+    )
+    events = [one for event in made for one in _encoded([event])]
+    moments = moments_us(number, rate, wanted.seed)
     times = [_FIRST_MS * 1000 + moment for moment in moments]
     title = (
         f"{count(number, 'synthetic event')}, {rate:,.3g} a second, "
@@ -111,19 +115,18 @@ def _recorded(wanted: Wanted, path: Path) -> Traffic:
         names = ", ".join(wanted.names) or "any name"
         text = f"{path} has no event of {names}"
         raise CommandError(text, "Give another file, or other names with --on.")
-    times: list[int]
     if wanted.rate is None:
-        events.sort(key=lambda event: event.ts or 0)  # stable
-        first = events[0].ts or 0
+        events.sort(key=_ts)  # stable
+        first = _ts(events[0])
         times = [
-            first * 1000 + round(((event.ts or 0) - first) * 1000 / wanted.speed)
+            first * 1000 + round((_ts(event) - first) * 1000 / wanted.speed)
             for event in events
         ]
     else:
-        rate = chance.read_rate(wanted.rate)
-        moments = chance.moments_us(len(events), rate, wanted.seed)
-        times = [(events[0].ts or _FIRST_MS) * 1000 + moment for moment in moments]
-    triggers = list(wanted.names) or sorted({event.name for event in events})
+        rate = read_rate(wanted.rate)
+        moments = moments_us(len(events), rate, wanted.seed)
+        times = [_FIRST_MS * 1000 + moment for moment in moments]
+    triggers = list(wanted.names) or sorted({name for name, *_ in events})
     if len(triggers) > _MOST_NAMES:
         text = f"{path} has events of {len(triggers)} names; a function has {_MOST_NAMES} triggers at most"
         hint = "Say which of them start it: --on shop/order.placed, or --on 'shop/*'."
@@ -133,22 +136,40 @@ def _recorded(wanted: Wanted, path: Path) -> Traffic:
     return Traffic(title, events, times, triggers)
 
 
-def _read(wanted: Wanted, path: Path) -> list[Event[Any]]:
-    events: list[Event[Any]] = []
+def _ts(event: NewEvent) -> int:
+    return event[3] or 0
+
+
+def _read(wanted: Wanted, path: Path) -> list[NewEvent]:
+    events: list[NewEvent] = []
     line = 0
     for batch in EventFile(path).batches(0, _BATCH_LINES):
+        chosen: list[Event[Any]] = []
         for event in batch.events:
             line += 1
-            if not _is_wanted(event.name, wanted.names):
-                continue
-            if event.ts is None and wanted.rate is None:
-                text = f"{path}, event {line} has no ts: when it came is not known"
-                hint = "Give each line a ts (ms since the epoch), or let the events come by chance with --rate."
-                raise CommandError(text, hint)
-            events.append(event.model_copy(update={"id": event.id or f"bench-{line}"}))
-            if len(events) == wanted.most:
-                return events
-    return events
+            if _is_wanted(event.name, wanted.names):
+                _check_moment(event, wanted, f"{path}, event {line}")
+                known = event.id or f"bench-{line}"
+                chosen.append(event.model_copy(update={"id": known}))
+        events += _encoded(chosen)
+        if wanted.most is not None and len(events) >= wanted.most:
+            break
+    return events[: wanted.most]
+
+
+def _encoded(events: Iterable[Event[Any]]) -> list[NewEvent]:
+    """Events as they cross the border, each in no more memory than it needs: orjson's bytes hold 4 KiB."""
+    return [
+        (name, bytes(memoryview(data)), known, ts, version, user)
+        for name, data, known, ts, version, user in encode_events(events)
+    ]
+
+
+def _check_moment(event: Event[Any], wanted: Wanted, where: str) -> None:
+    if event.ts is None and wanted.rate is None:
+        text = f"{where} has no ts: when it came is not known"
+        hint = "Give each line a ts (ms since the epoch), or let the events come by chance with --rate."
+        raise CommandError(text, hint)
 
 
 def _is_wanted(name: str, patterns: Sequence[str]) -> bool:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from durable._bridge import public_errors, rehearse
 from durable._function import flow_json
-from durable._sending import encode_events
 
 from .trial import FUNCTION, NONE, Outcome, Trial, app_of
 
@@ -31,8 +30,9 @@ def play(trial: Trial) -> Outcome:
     triggers = list(function.triggers)
     described = (FUNCTION, triggers, 0, _NO_DELAYS, 0, flow_json(function))
     traffic = trial.traffic
-    events = encode_events(traffic.events)
-    arrivals = list(zip(events, traffic.times_us, trial.lengths_us, strict=True))
+    arrivals = list(
+        zip(traffic.events, traffic.times_us, trial.lengths_us, strict=True)
+    )
     began_at = time.perf_counter()
     with public_errors():
         of_events, of_runs, ended_at_us = rehearse(
