@@ -57,7 +57,7 @@ def read_lengths(text: str) -> Lengths:
     mean = form.seconds()
     form.end()
     if kind == "exp":
-        return Lengths(text, lambda chance: chance.expovariate(1 / mean if mean else 1))
+        return Lengths(text, lambda chance: mean * chance.expovariate(1))
     return Lengths(text, lambda _: mean)
 
 
