@@ -131,7 +131,7 @@ def _recorded(wanted: Wanted, path: Path) -> Traffic:
         text = f"{path} has events of {len(triggers)} names; a function has {_MOST_NAMES} triggers at most"
         hint = "Say which of them start it: --on shop/order.placed, or --on 'shop/*'."
         raise CommandError(text, hint)
-    speed = f", {wanted.speed:,g} times as fast" if wanted.speed != 1 else ""
+    speed = f", {wanted.speed:,.12g} times as fast" if wanted.speed != 1 else ""
     title = f"{count(len(events), 'event')} of {path}{speed}"
     return Traffic(title, events, times, triggers)
 

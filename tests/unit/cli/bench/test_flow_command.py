@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -178,12 +179,27 @@ def test_matplotlib_itself_draws_it(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
+needs_recorded = pytest.mark.skipif(
+    not RECORDED.exists(), reason="the recorded commits are not here"
+)
+
+
+@pytest.fixture(scope="module")
+def commits() -> list[tuple[int, str]]:
+    """Moment (ms) and author of each recorded commit."""
+    with gzip.open(RECORDED) as lines:
+        events = [json.loads(line) for line in lines]
+    return [(event["ts"], event["data"]["author"]) for event in events]
+
+
+def recorded(*arguments: str) -> Any:
+    return told("--events", str(RECORDED), "--top", "0", *arguments)
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not RECORDED.exists(), reason="the recorded commits are not here")
+@needs_recorded
 def test_ten_years_of_commits() -> None:
-    found = told(
-        "--events",
-        str(RECORDED),
+    found = recorded(
         "--duration",
         "exp 5m",
         "--concurrency",
@@ -196,3 +212,41 @@ def test_ten_years_of_commits() -> None:
     assert found["most_executing_of_a_key"] == 1
     assert found["wait"]["max_ms"] > found["wait"]["p50_ms"] >= 0
     assert found["times_real_time"] > 1_000_000
+
+
+@pytest.mark.slow
+@needs_recorded
+def test_as_many_are_dropped_as_the_algorithm_says(
+    commits: list[tuple[int, str]],
+) -> None:
+    """GCRA written down once more, in its plainest form: five an hour of each author."""
+    interval, dropped = 3_600_000 // 5, 0
+    next_arrivals: dict[str, int] = {}
+    for now, author in commits:
+        expected = next_arrivals.get(author, 0)
+        if now < expected - 4 * interval:
+            dropped += 1
+        else:
+            next_arrivals[author] = max(expected, now) + interval
+    found = recorded("--rate-limit", "5/1h by event.data.author")
+    assert found["dropped"] == {"rate_limit": dropped}
+
+
+@pytest.mark.slow
+@needs_recorded
+def test_waits_are_those_of_one_queue_for_each_author(
+    commits: list[tuple[int, str]],
+) -> None:
+    """First come, first served, ten minutes each: every wait by arithmetic."""
+    free_at: dict[str, int] = {}
+    waits: list[int] = []
+    for now, author in commits:
+        start = max(free_at.get(author, 0), now)
+        free_at[author] = start + 600_000
+        waits.append(start - now)
+    waits.sort()
+    found = recorded("--duration", "10m", "--concurrency", "1 by event.data.author")
+    wait = found["wait"]
+    assert wait["mean_ms"] == pytest.approx(sum(waits) / len(waits))
+    assert wait["p99_ms"] == waits[-(-99 * len(waits) // 100) - 1]
+    assert wait["max_ms"] == waits[-1]
