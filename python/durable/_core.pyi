@@ -23,7 +23,9 @@ __all__ = [
     "CoreError",
     "__version__",
     "check_expression",
+    "expression_keys",
     "expression_paths",
+    "rehearse",
     "store_backup",
     "store_check",
     "store_restore",
@@ -309,6 +311,32 @@ def check_expression(
 
 def expression_paths(text: str) -> list[tuple[str, int, int]]:
     """Each field an expression reads, as in `event.data.customer_id`, where it stands and how long, in characters."""
+
+def expression_keys(text: str, events: Sequence[NewEvent]) -> list[str | None]:
+    """The value of a key for each event, as flow control would have it; None where it has none."""
+
+#: The event, when it comes and how long its run executes, both in microseconds
+Arrival: TypeAlias = tuple[NewEvent, int, int]
+#: For each event the place of its run, and the place of the word for why it has none; the words, among them
+#: "duplicate". Here and below a column is 64-bit whole numbers in the machine's order, -1 for what is not there
+EventColumns: TypeAlias = tuple[bytes, bytes, list[str]]
+#: For each run the place of the event it was made for, when it started, when it ended, and how: 0 completed,
+#: 1 failed, 2 cancelled
+RunColumns: TypeAlias = tuple[bytes, bytes, bytes, bytes]
+
+def rehearse(
+    function: Function,
+    arrivals: Sequence[Arrival],
+    *,
+    capacity: int = 1000,
+    seed: int = 0,
+    stop_at_us: int | None = None,
+) -> tuple[EventColumns, RunColumns, int]:
+    """What one function's flow control would do with events: the scheduler itself under a simulated clock.
+
+    The events come in this order, at moments that rise, in microseconds since the epoch. It ends when nothing
+    waits any more, or at `stop_at_us`; the last member is its last moment. Ctrl-C is heard a few times a second.
+    """
 
 def store_check(store: str) -> str:
     """Verify a store that nobody has open; a JSON object that says what was found."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .bench.group import bench
 from .demo_command import demo
 from .events import events
 from .explain_command import explain
@@ -32,6 +33,7 @@ app.add_typer(runs, name="runs")
 app.add_typer(events, name="events")
 app.add_typer(functions, name="functions")
 app.add_typer(store, name="store")
+app.add_typer(bench, name="bench")
 app.command()(explain)
 
 

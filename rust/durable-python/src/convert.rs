@@ -11,7 +11,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-type EventTuple<'py> = (
+pub(crate) type EventTuple<'py> = (
     String,
     Bound<'py, PyBytes>,
     Option<String>,

@@ -1,8 +1,11 @@
 //! Expressions as the decorators check them: places are counted in characters, as Python does.
 
-use durable_core::{Expression, Scope};
+use durable_core::{EventView, Expression, Given, Scope};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+
+use crate::convert::{EventTuples, event};
+use crate::error::raise;
 
 /// A mistake or a path: its text, where it is, and how long.
 type Place = (String, usize, usize);
@@ -27,6 +30,30 @@ pub(crate) fn expression_paths(text: &str) -> Vec<Place> {
     let Ok(expression) = Expression::compile(text, Scope::EventAndAsync) else { return Vec::new() };
     let paths = expression.paths().into_iter();
     paths.map(|path| in_characters(text, path.path, path.at, path.length)).collect()
+}
+
+/// The value of a key for each of these events, as flow control would have it; None where it has none.
+#[pyfunction]
+pub(crate) fn expression_keys(
+    text: &str,
+    events: EventTuples<'_>,
+) -> PyResult<Vec<Option<String>>> {
+    let expression = Expression::compile(text, Scope::Event);
+    let expression = expression.map_err(|mistake| raise("invalid", mistake.to_string()))?;
+    let key = |tuple| {
+        let event = event(tuple);
+        let now = event.ts.unwrap_or_default();
+        let view = EventView {
+            id: event.user_id.as_deref().unwrap_or_default(),
+            name: &event.name,
+            data: &event.data,
+            ts_ms: now.as_millis(),
+            user: event.user.as_deref(),
+            version: event.version.as_deref(),
+        };
+        expression.key(&Given { event: view, other: None, now }).into_value()
+    };
+    Ok(events.into_iter().map(key).collect())
 }
 
 fn in_characters(text: &str, what: String, at: usize, length: usize) -> Place {

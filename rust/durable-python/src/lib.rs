@@ -6,11 +6,12 @@ mod error;
 mod expression;
 mod items;
 mod reads;
+mod rehearsal;
 mod upkeep;
 
 use pyo3::prelude::*;
 
-/// One object, one exception, five functions; see `_core.pyi`.
+/// One object, one exception, seven functions; see `_core.pyi`.
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
@@ -19,6 +20,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Core>()?;
     module.add_function(wrap_pyfunction!(expression::check_expression, module)?)?;
     module.add_function(wrap_pyfunction!(expression::expression_paths, module)?)?;
+    module.add_function(wrap_pyfunction!(expression::expression_keys, module)?)?;
+    module.add_function(wrap_pyfunction!(rehearsal::rehearse, module)?)?;
     module.add_function(wrap_pyfunction!(upkeep::store_check, module)?)?;
     module.add_function(wrap_pyfunction!(upkeep::store_backup, module)?)?;
     module.add_function(wrap_pyfunction!(upkeep::store_restore, module)?)?;

@@ -37,6 +37,7 @@ mod shared;
 mod threads;
 
 mod query;
+mod rehearsal;
 mod upkeep;
 
 pub use clock::ClockChoice;
@@ -46,4 +47,5 @@ pub use engine::{Engine, Request, Stats, Submission};
 pub use error::{Error, Kind, Result};
 pub use outbox::{Item, Offer, Outbox};
 pub use query::{EventFilter, Page, RunFilter};
+pub use rehearsal::{Arrival, EventTrace, Plan, RunTrace, Trace, rehearse};
 pub use upkeep::{store_backup, store_check, store_restore};

@@ -29,7 +29,7 @@ def failure(*arguments: str) -> CommandError:
 
 def test_help_names_every_command_and_every_exit_code() -> None:
     shown = " ".join(run("--help").output.split())
-    for command in ("demo", "run", "runs", "events", "store", "explain"):
+    for command in ("demo", "run", "runs", "events", "store", "bench", "explain"):
         assert f" {command} " in shown
     for code in EXIT_CODES:
         assert f"{int(code)} " in shown
@@ -47,6 +47,7 @@ def test_help_names_every_command_and_every_exit_code() -> None:
         ("store", "check"),
         ("store", "backup"),
         ("store", "restore"),
+        ("bench", "flow"),
         ("explain",),
     ],
 )

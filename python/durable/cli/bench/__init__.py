@@ -1,0 +1,1 @@
+"""`durable bench`: what an engine, or a policy, does under load."""
