@@ -89,7 +89,7 @@ def figures_of(
     Args:
         outcome: what became of events and runs.
         keys: the key of each event; `None` where none was asked for.
-        has_debounce: whether an event without a run gave its place to a later one.
+        has_debounce: whether of the events of a run one alone was kept.
     """
     fates = list(fates_of(outcome, has_debounce=has_debounce))
     whole = (range(len(fates)), range(len(outcome.run_events)))
@@ -121,13 +121,13 @@ def figures_of(
 
 def fates_of(outcome: Outcome, *, has_debounce: bool = False) -> Iterator[str]:
     """What became of each event: `started`, `waiting`, or why it was dropped."""
-    for run, skip in zip(outcome.event_runs, outcome.event_skips, strict=True):
-        if skip is not None:
-            yield skip
-        elif run == NONE:
-            yield REPLACED if has_debounce else WAITING
+    rows = zip(outcome.event_runs, outcome.event_skips, strict=True)
+    for event, (run, skip) in enumerate(rows):
+        if skip is not None or run == NONE:
+            yield skip or WAITING
         elif outcome.run_starts_us[run] != NONE:
-            yield STARTED
+            is_kept = outcome.run_events[run] == event or not has_debounce
+            yield STARTED if is_kept else REPLACED
         else:
             yield WAITING if outcome.run_ends_us[run] == NONE else NOT_STARTED
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from durable._bridge import expression_keys
 from durable._errors import EventRefused, PayloadTooLarge
 from durable._expression import check as check_expression
-from durable._not_yet import refuse_absent
 from durable.cli.failure import CommandError, ExitCode, told_plainly
 from durable.cli.options import AsJson, folder_of
 from durable.cli.output import length, messages, print_json, results
@@ -21,7 +20,7 @@ from .plot import draw, load_matplotlib
 from .policies import OptionPlace, PolicyTexts, first_key, read_policies
 from .report import Asked, as_json as result_json, as_table
 from .traffic import SYNTHETIC_KEY, Traffic, Wanted, traffic_of
-from .trial import Outcome, Trial, app_of
+from .trial import Outcome, Trial
 
 
 if TYPE_CHECKING:
@@ -127,7 +126,6 @@ def _bench(
         manner.stops_at_end,
     )
     with told_plainly(), _told():
-        refuse_absent(app_of(trial, _nothing).functions.values())
         outcome = _play(trial, manner)
         figures = _figures(outcome, traffic, key, fields=fields)
     asked = Asked(
@@ -142,10 +140,6 @@ def _bench(
         is_virtual=manner.is_virtual,
     )
     _show(asked, outcome, figures, shown=shown)
-
-
-async def _nothing(_: Any) -> None:
-    """Stands for a handler where only its function is looked at."""
 
 
 def _key(by: str | None, fields: FlowFields, *, is_synthetic: bool) -> str | None:

@@ -22,15 +22,14 @@ pub struct Trace {
 pub struct EventTrace {
     /// The place of the run it started, or went into.
     pub run: Option<usize>,
-    /// Why it started none, in the word that the API uses, or `duplicate`. Where both are absent it waits for a
-    /// run that it will go into, or another event took its place.
+    /// Why it started none, in the word that the API uses, or `duplicate`.
     pub skip: Option<&'static str>,
 }
 
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunTrace {
-    /// The place of the event that it was made for.
+    /// The place of the event that it was made for: of a batch the first, of a debounce the one that it kept.
     pub event: usize,
     /// When its handler was called; `None`: it was not.
     pub started_at: Option<Timestamp>,
@@ -80,6 +79,7 @@ impl Recorder {
         let place = self.place_of_run(run, event);
         if let Some(run) = self.runs.get_mut(place) {
             run.started_at.get_or_insert(now);
+            run.event = event; // of those that it gathered a debounce has kept the last
         }
         event
     }

@@ -90,7 +90,13 @@ def test_a_run_cancelled_before_it_began_is_not_waiting() -> None:
     assert figures_of(ended, None).all.dropped == {"rate_limit": 1, "cancelled": 1}
 
 
-def test_without_a_run_an_event_waits_or_gave_its_place_to_another() -> None:
+def test_an_event_without_a_run_waits() -> None:
     lone = Outcome([0], [NONE], [None], [], [], [], [], S, 1.0)
     assert figures_of(lone, None).all.waiting == 1
-    assert figures_of(lone, None, has_debounce=True).all.dropped == {"debounced": 1}
+
+
+def test_of_the_events_of_a_run_a_debounce_keeps_one_and_a_batch_all() -> None:
+    made = Outcome([0, S], [0, 0], [None, None], [1], [2 * S], [3 * S], [0], 3 * S, 1.0)
+    assert figures_of(made, None).all.started == 2
+    debounced = figures_of(made, None, has_debounce=True).all
+    assert (debounced.started, debounced.dropped) == (1, {"debounced": 1})

@@ -173,7 +173,6 @@ def test_the_picture_is_written(
 
 
 def test_matplotlib_itself_draws_it(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     path = tmp_path / "result.png"
     told("--count", "50", "--throttle", "1/1s", "--plot", str(path))
     assert path.read_bytes().startswith(b"\x89PNG")
