@@ -88,6 +88,25 @@ mod tests {
         assert_eq!(admitted(Rate::new(2, seconds(5), 0), from, 4), [0, 0, 2500, 5000]);
     }
 
+    /// K6: the tables that the reference pins, and when those that are refused may come.
+    #[test]
+    fn k6_one_a_day_three_thousand_a_minute_and_bursts() {
+        let from = Timestamp::from_millis(1_700_000_000_000);
+        assert_eq!(
+            admitted(Rate::new(1, seconds(86_400), 0), from, 3),
+            [0, 86_400_000, 172_800_000]
+        );
+        let fast = admitted(Rate::new(3_000, seconds(60), 0), from, 3_100);
+        assert!(fast.iter().take(3_000).all(|at| *at == 0));
+        assert_eq!(fast.get(3_000..3_003), Some(&[20, 40, 60][..]));
+        assert_eq!(admitted(Rate::at_once(10, seconds(60), 2), from, 4), [0, 0, 6_000, 12_000]);
+        let rate = Rate::new(1, seconds(86_400), 0);
+        let arrival = rate.ask(Timestamp::default(), from).unwrap();
+        let later = from.plus(seconds(3_600));
+        assert_eq!(rate.ask(arrival, later), Err(from.plus(seconds(86_400))));
+        assert_eq!((rate.left(arrival, later), rate.left(Timestamp::default(), later)), (0, 1));
+    }
+
     #[test]
     fn what_was_not_used_is_there_again_and_no_more() {
         let rate = Rate::new(10, seconds(60), 0);
