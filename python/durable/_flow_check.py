@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 MAX_LIMIT: Final = 2**31 - 1
+#: A run's record names each of its events: it is written again with each that comes.
+MAX_BATCH: Final = 10_000
 MAX_CONCURRENCIES: Final = 2
 
 _SHORTEST: Final = "1ms"
@@ -181,7 +183,7 @@ def _read_batch(place: Place, given: object) -> FlowFields:
     it = place.instance(given, Batch, forms)
     at = place.within("if_")
     return {
-        "max_size": place.within("max_size").whole_number(it.max_size, 2, MAX_LIMIT),
+        "max_size": place.within("max_size").whole_number(it.max_size, 2, MAX_BATCH),
         "timeout_ms": _length(place.within("timeout"), it.timeout, _LONGEST),
         "key": _key(place, it.key),
         "if": None if it.if_ is None else check_expression(at, it.if_),

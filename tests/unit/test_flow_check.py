@@ -183,9 +183,9 @@ def test_run_concurrency_is_one_limit() -> None:
             {"max_size": 2, "timeout_ms": 1, "key": None, "if": None},
         ),
         (
-            {"batch": durable.Batch(MOST, "366d", key=KEY, if_="event.data.x")},
+            {"batch": durable.Batch(10_000, "366d", key=KEY, if_="event.data.x")},
             {
-                "max_size": MOST,
+                "max_size": 10_000,
                 "timeout_ms": 31_622_400_000,
                 "key": KEY,
                 "if": "event.data.x",
@@ -242,7 +242,13 @@ WEEK, DAY, YEAR = lengths("1ms", "7d"), lengths("1ms", "24h"), lengths("1ms", "3
             "batch",
             B(1, 1),
             ".max_size=1 is too small",
-            f"a whole number from 2 to {MOST}",
+            "a whole number from 2 to 10000",
+        ),
+        (
+            "batch",
+            B(10_001, 1),
+            ".max_size=10001 is too large",
+            "a whole number from 2 to 10000",
         ),
         ("batch", B(2, 0), ".timeout=0 is too short", YEAR),
         (

@@ -82,6 +82,9 @@ impl Policies {
             return Some("a debounce of no time puts nothing off".to_owned());
         }
         let batch = self.batch.as_ref()?;
+        if batch.max_size > MAX_BATCH {
+            return Some(format!("a batch of {} events; at most {MAX_BATCH}", batch.max_size));
+        }
         if batch.max_size < 2 || batch.timeout_ms == 0 {
             return Some("a batch of one event, or of no time, is no batch".to_owned());
         }
@@ -178,6 +181,9 @@ pub struct Batch {
     #[serde(default, rename = "if")]
     pub condition: Option<String>,
 }
+
+/// The most events of a batch: a run's record names each, and is written again with each that comes.
+pub const MAX_BATCH: u32 = 10_000;
 
 /// One run at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
