@@ -392,7 +392,7 @@ class Engine:
     # --- out
 
     async def join(self, timeout: Duration | None = None) -> None:  # the work goes on  # noqa: ASYNC109  # what is waited for goes on
-        """Wait until no run is queued, running, or parked on a timer or a retry.
+        """Wait until no run is queued, running, or parked on a timer or a retry; those of paused functions aside.
 
         Raises:
             TimeoutError: there still is one after `timeout`.

@@ -110,6 +110,22 @@ async def test_it_is_kept_over_a_restart_and_a_deploy(world: Any) -> None:
     assert (await world.get(run_id)).result == "done"
 
 
+async def test_nobody_waits_for_what_is_paused(world: Any) -> None:
+    async def work(ctx: durable.Context) -> None:
+        await ctx.step.sleep("rest", "1m")
+
+    world.function(work, on="test/start")
+    engine = await world.open()
+    await world.start()
+    await engine.functions.pause("work")
+    await engine.advance("2m")
+    await engine.join(timeout=30)
+    await engine.functions.resume("work")
+    await engine.join(timeout=30)
+    (run,) = await engine.runs.list()
+    assert run.status == "completed"
+
+
 async def test_other_functions_do_not_notice(world: Any) -> None:
     async def one(_: durable.Context) -> str:
         return "one"

@@ -121,14 +121,15 @@ impl ShardLoop {
         Ok(())
     }
 
-    /// True where no run is left that goes on by itself. Runs whose function nobody serves do not.
+    /// True where no run is left that goes on by itself. Runs whose function nobody serves, or which is paused,
+    /// do not.
     fn is_all_done(&self) -> bool {
         let is_served = |name| self.served.as_ref().is_none_or(|served| served.contains(name));
-        self.shard.counts().functions.iter().filter(|function| is_served(&function.name)).all(
-            |function| {
-                function.queued == 0 && function.running == 0 && function.parked.total() == 0
-            },
-        )
+        let counts = self.shard.counts();
+        let going = counts.functions.iter().filter(|function| is_served(&function.name));
+        going.filter(|function| !function.is_paused || function.running > 0).all(|function| {
+            function.queued == 0 && function.running == 0 && function.parked.total() == 0
+        })
     }
 
     /// Those who wait for the end of all runs hear of it with the turn that brought it.
