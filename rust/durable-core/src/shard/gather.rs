@@ -35,7 +35,8 @@ impl Shard {
         } else {
             return None;
         };
-        let (expression, value) = program.gathering_key(arriving.given);
+        let (expression, value, is_missing) = program.gathering_key(arriving.given);
+        self.note_missing_keys(function, is_missing.into());
         let name = gathering_name(kind, function, expression, &value);
         let (run, is_first) = match self.gatherings.holder(&name) {
             Some(run) => (run, false),
