@@ -150,7 +150,11 @@ impl Shard {
         let now = self.now();
         let run = self.opened(id);
         (run.created_at, run.stretch) = (now, Stretch::Parked);
-        let (function, keys) = (run.function, run.keys.clone());
+        let function = run.function;
+        if super::flow::policies_of(&self.functions, function).singleton.is_none() {
+            self.opened(id).keys.singleton = None; // a deploy: it is beside others, and holds up none
+        }
+        let keys = self.opened(id).keys.clone();
         if let Err(skip) = self.make_way(function, &keys, turn) {
             self.note_skip(function);
             let why = format!("it was not started: {}", skip.reason());
