@@ -191,8 +191,8 @@ pub struct Shard {
     wheel: TimerWheel,
     /// Timers below this key are in the wheel; the others only in the store.
     timers_loaded: Bytes,
-    /// The end of the window that was asked for and has not come.
-    timers_asked: Option<Bytes>,
+    /// The window that was asked for and has not come: its first key, and the one behind its last.
+    timers_asked: Option<(Bytes, Bytes)>,
     expiry: expire::Expiry,
     stale_report_count: u64,
     turn: TurnState,

@@ -1,8 +1,9 @@
 //! Many worlds one after the other, and what they came to together.
 
 use crate::mistake::Mistake;
+use crate::model::DECISIONS;
 use crate::tally::Tally;
-use crate::world::{Finding, run};
+use crate::world::{Finding, Outcome, run, run_dense};
 
 /// What a campaign came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,8 +21,27 @@ pub struct Campaign {
 impl Campaign {
     /// Runs one more world.
     pub fn go_on(&mut self, seed: u64, mistake: Option<Mistake>) {
+        self.take(run(seed, mistake, false));
+    }
+
+    /// Runs one more world, without a mistake.
+    pub fn go_on_usual(&mut self, seed: u64) {
+        self.go_on(seed, None);
+    }
+
+    /// Runs one more of the worlds that are about flow control.
+    pub fn go_on_dense(&mut self, seed: u64) {
+        self.take(run_dense(seed, None, false));
+    }
+
+    /// How many decisions of flow control were compared with the model's.
+    pub fn decisions(&self) -> u64 {
+        self.tally.count(DECISIONS)
+    }
+
+    fn take(&mut self, outcome: Result<Outcome, Finding>) {
         self.seeds = self.seeds.saturating_add(1);
-        match run(seed, mistake, false) {
+        match outcome {
             Ok(outcome) => {
                 self.turns = self.turns.saturating_add(outcome.turns);
                 self.tally.join(&outcome.tally);
@@ -34,6 +54,19 @@ impl Campaign {
     pub fn of(from: u64, count: u64) -> Self {
         let mut campaign = Self::default();
         (from..from.saturating_add(count)).for_each(|seed| campaign.go_on(seed, None));
+        campaign
+    }
+
+    /// Runs worlds about flow control, `from`, `from + 1` and so on, until they have decided so often.
+    pub fn of_decisions(from: u64, count: u64) -> Self {
+        let mut campaign = Self::default();
+        let mut seeds = from..;
+        while campaign.decisions() < count
+            && campaign.findings.is_empty()
+            && let Some(seed) = seeds.next()
+        {
+            campaign.go_on_dense(seed);
+        }
         campaign
     }
 

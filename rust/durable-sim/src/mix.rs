@@ -11,6 +11,12 @@ use crate::chance::Chance;
 pub struct Mix {
     /// Calls of callers.
     pub call_count: u64,
+    /// At most so many events come with one call.
+    pub events_per_call: u32,
+    /// Events that have a sender's id.
+    pub with_id: u32,
+    /// The longest period of a policy, about.
+    pub policy_period: Duration,
     /// The longest pause between two of them.
     pub pause: Duration,
     /// The longest a step executes.
@@ -63,6 +69,12 @@ pub struct Mix {
     pub stale: u32,
     /// A run's code would go on by itself.
     pub wake: u32,
+    /// A function is paused, or resumed.
+    pub pause_function: u32,
+    /// Every so many turns the shard is compared with one that is loaded from the store.
+    pub examine_every: u64,
+    /// More turns than the world needs: one that takes them does not come to rest.
+    pub most_turns: u64,
     /// The shard's settings.
     pub settings: Settings,
 }
@@ -79,12 +91,15 @@ impl Mix {
         let [flip, executor_dies, drain, jump, register] =
             [fault(40), fault(40), fault(10), fault(30), fault(30)];
         let [repeat, delay, lose, stale] = [fault(300), fault(300), fault(60), fault(500)];
-        let wake = fault(80);
+        let [wake, pause_function] = [fault(80), fault(60)];
         let is_slow = chance.happens(300);
         let scale = if is_slow { 3_600 } else { 1 };
         let settings = settings(chance);
         Self {
             call_count: chance.within(3, 16),
+            events_per_call: 3,
+            with_id: 500,
+            policy_period: Duration::from_secs(chance.within(1, 30) * scale),
             pause: Duration::from_secs(chance.within(1, 20) * scale),
             work: Duration::from_millis(chance.within(1, 20_000)),
             sleep: Duration::from_secs(chance.within(1, 600) * scale),
@@ -111,7 +126,54 @@ impl Mix {
             lose,
             stale,
             wake,
+            pause_function,
+            examine_every: 1,
+            most_turns: 60_000,
             settings,
+        }
+    }
+
+    /// A world for flow control: many events, short handlers, little room, and a crash now and then.
+    pub fn dense(chance: &mut Chance) -> Self {
+        let usual = Self::draw(chance);
+        let mut rarely = |most: u32| if chance.happens(500) { chance.small(1, most) } else { 0 };
+        let [kill, cut, refuse, executor_dies] = [rarely(3), rarely(3), rarely(2), rarely(3)];
+        let [jump, register, pause_function, delay] = [rarely(1), rarely(4), rarely(6), rarely(50)];
+        let pause = Duration::from_millis(chance.within(5, 2_000));
+        Self {
+            call_count: chance.within(40, 200),
+            events_per_call: chance.small(2, 16),
+            with_id: chance.small(0, 60),
+            sender_count: 40,
+            policy_period: pause * chance.small(1, 40),
+            pause,
+            work: pause * chance.small(1, 8),
+            sleep: pause * 20,
+            commit: Duration::from_micros(chance.within(0, 5_000)),
+            function_count: chance.size(2, 6),
+            program_size: chance.small(1, 2),
+            capacity: chance.small(2, 48),
+            buffer: 0,
+            page: 8_192,
+            has_disk: false,
+            is_hostile: false,
+            kill,
+            cut,
+            refuse,
+            flip: 0,
+            executor_dies,
+            drain: 0,
+            jump,
+            register,
+            repeat: 0,
+            delay,
+            lose: 0,
+            wake: 0,
+            pause_function,
+            examine_every: 50,
+            most_turns: 1_000_000,
+            settings: Settings { limits: Limits::default(), ..usual.settings },
+            ..usual
         }
     }
 }

@@ -5,11 +5,21 @@
 
 mod admission;
 mod expiry;
+mod flow;
+mod gathering;
+mod gcra;
+mod keys;
+mod lives;
 mod progress;
+mod room;
+pub mod says;
+mod standing;
+mod walk;
 
+pub use flow::DECISIONS;
 pub(crate) use progress::holds;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::storage::Change;
@@ -21,6 +31,11 @@ use durable_core::{
     Effect, EventId, EventRecord, FunctionId, FunctionRecord, FunctionSpec, Memo, RunEnd, RunId,
     RunRecord, Settings, Timestamp,
 };
+use flow::Counted;
+use gathering::Bucket;
+use keys::Frozen;
+pub use lives::Lives;
+use walk::Walk;
 
 use crate::driver::Sealed;
 use crate::outside::Outside;
@@ -34,14 +49,48 @@ const DEDUP_WINDOW: Duration = Duration::from_hours(24);
 pub struct Life {
     /// Its function.
     pub function: FunctionId,
+    /// Its events: one, or those of a batch in the order of their arrival.
+    pub events: Vec<EventId>,
+    /// When it was created, or had gathered its events.
+    created_at: Timestamp,
+    /// What it counts against.
+    keys: Frozen,
+    /// What it gathers, while it does.
+    bucket: Option<Bucket>,
     /// Not before this moment does it start.
     pub starts_at: Timestamp,
+    starts_when_gathered: Option<Timestamp>,
+    /// When it could start, once it could.
+    ready_at: Option<Timestamp>,
+    has_started: bool,
+    /// How much else was handed out while something of it waited.
+    passed_over: u32,
     /// As last written.
     pub record: Option<RunRecord>,
     /// Its memos.
     pub memos: Vec<Memo>,
     /// How it ended.
     pub end: Option<RunEnd>,
+}
+
+impl Life {
+    fn new(function: FunctionId, event: EventId) -> Self {
+        Self {
+            function,
+            events: vec![event],
+            created_at: Timestamp::default(),
+            keys: Frozen::default(),
+            bucket: None,
+            starts_at: Timestamp::default(),
+            starts_when_gathered: None,
+            ready_at: None,
+            has_started: false,
+            passed_over: 0,
+            record: None,
+            memos: Vec::new(),
+            end: None,
+        }
+    }
 }
 
 /// What is known of a sender's id.
@@ -63,12 +112,18 @@ pub struct Model {
     /// Events that are kept.
     pub events: BTreeMap<EventId, EventRecord>,
     /// Every run there ever was.
-    pub runs: BTreeMap<RunId, Life>,
+    pub runs: Lives,
+    paused: BTreeSet<FunctionId>,
+    counts: BTreeMap<FunctionId, Counted>,
+    passed: gcra::Passed,
+    /// Of the executor that is connected.
+    capacity: u32,
+    served: BTreeSet<FunctionId>,
 }
 
 impl Model {
     /// Of an empty store. Of dishonest executors less is expected.
-    pub const fn new(settings: Settings, is_honest: bool) -> Self {
+    pub fn new(settings: Settings, is_honest: bool) -> Self {
         Self {
             settings,
             is_honest,
@@ -77,13 +132,24 @@ impl Model {
             inbox: BTreeMap::new(),
             senders: BTreeMap::new(),
             events: BTreeMap::new(),
-            runs: BTreeMap::new(),
+            runs: Lives::default(),
+            paused: BTreeSet::new(),
+            counts: BTreeMap::new(),
+            passed: gcra::Passed::default(),
+            capacity: 0,
+            served: BTreeSet::new(),
         }
+    }
+
+    /// The process has been started again: no executor is there.
+    pub fn restart(&mut self) {
+        self.capacity = 0;
+        self.served.clear();
     }
 
     /// Runs that have not ended.
     pub fn live(&self) -> impl Iterator<Item = (RunId, &Life)> {
-        self.runs.iter().filter(|(_, life)| life.end.is_none()).map(|(id, life)| (*id, life))
+        self.runs.live()
     }
 
     /// The setting of a function.
@@ -93,7 +159,7 @@ impl Model {
 
     /// Whether a step of a run is recorded.
     pub fn is_recorded(&self, run: RunId, step: &str) -> bool {
-        let life = self.runs.get(&run);
+        let life = self.runs.get(run);
         life.is_some_and(|life| life.memos.iter().any(|memo| memo.name == step))
     }
 
@@ -104,18 +170,32 @@ impl Model {
         outside: &mut Outside,
         tally: &mut Tally,
     ) -> Result<(), String> {
-        self.admit(turn, tally)?;
-        self.check_ends(turn)?;
+        check_ends(turn)?;
+        self.go_through(&mut Walk::new(turn, tally)?)?;
         for change in &turn.changes {
             self.take_change(turn, change, outside, tally)?;
         }
         self.check_offers(turn, tally)?;
-        for (place, (spec, is_archived)) in self.specs.iter().enumerate() {
-            let written = self.functions.get(place);
-            let is_same = written.is_some_and(|f| f.spec == *spec && f.is_archived == *is_archived);
-            if !is_same {
-                return Err(format!("function '{}' is kept as {written:?}", spec.name));
-            }
+        self.check_room(turn, tally)?;
+        self.check_deadlines()?;
+        self.check_singletons()?;
+        self.check_functions()
+    }
+
+    /// Functions are kept as they were registered, paused and counted.
+    fn check_functions(&self) -> Result<(), String> {
+        for (function, (spec, is_archived)) in (0..).map(FunctionId).zip(&self.specs) {
+            let written = self.functions.get(function.index());
+            let counted = self.counts.get(&function).copied().unwrap_or_default();
+            let is_same = written.is_some_and(|kept| {
+                kept.spec == *spec
+                    && kept.is_archived == *is_archived
+                    && kept.is_paused == self.is_paused(function)
+                    && counts_of(kept) == counted
+            });
+            require(is_same, || {
+                format!("function '{}' is kept as {written:?}, not {counted:?}", spec.name)
+            })?;
         }
         Ok(())
     }
@@ -143,7 +223,7 @@ impl Model {
             }
             (Some(&RUN | &MEMO), None) => {
                 let run = RunId::from_bytes(id()?);
-                let is_ended = self.runs.get(&run).is_some_and(|life| life.end.is_some());
+                let is_ended = self.runs.get(run).is_some_and(|life| life.end.is_some());
                 require(is_ended, || format!("a record of run {run} goes while the run lives"))
             }
             (Some(&HISTORY), None) => self.expire_run(turn, RunId::from_bytes(id()?), tally),
@@ -165,30 +245,33 @@ impl Model {
             (other, _) => Err(format!("an unexpected change of {other:?}")),
         }
     }
+}
 
-    /// Each end is announced once, in the turn in which it is recorded.
-    fn check_ends(&mut self, turn: &Sealed) -> Result<(), String> {
-        let announced = turn.effects.iter().filter_map(|(effect, _)| match effect {
-            Effect::AnnounceEnd { run, ending, outcome, .. } => Some((*run, *ending, outcome)),
-            Effect::Answer { .. }
-            | Effect::OfferWork(_)
-            | Effect::DeliverMemo { .. }
-            | Effect::ConfirmReport { .. }
-            | Effect::AbandonWork { .. }
-            | Effect::LoadTimers { .. }
-            | Effect::FindExpired { .. } => None,
-        });
-        let recorded = turn.ends.iter().map(|(run, end)| (*run, end.ending, &end.outcome));
-        require(announced.eq(recorded), || "ends recorded and ends announced differ".to_owned())?;
-        for (run, end) in &turn.ends {
-            let life = self.runs.get_mut(run).ok_or_else(|| format!("unknown run {run} ends"))?;
-            if life.end.is_some() {
-                return Err(format!("run {run} ends a second time"));
-            }
-            life.end = Some(end.clone());
-        }
-        Ok(())
+fn counts_of(kept: &FunctionRecord) -> Counted {
+    Counted {
+        completed: kept.completed_count,
+        failed: kept.failed_count,
+        cancelled: kept.cancelled_count,
+        skipped: kept.skipped_count,
+        missing_keys: kept.missing_key_count,
+        priority_errors: kept.priority_error_count,
     }
+}
+
+/// Each end is announced once, in the turn in which it is recorded.
+fn check_ends(turn: &Sealed) -> Result<(), String> {
+    let announced = turn.effects.iter().filter_map(|(effect, _)| match effect {
+        Effect::AnnounceEnd { run, ending, outcome, .. } => Some((*run, *ending, outcome)),
+        Effect::Answer { .. }
+        | Effect::OfferWork(_)
+        | Effect::DeliverMemo { .. }
+        | Effect::ConfirmReport { .. }
+        | Effect::AbandonWork { .. }
+        | Effect::LoadTimers { .. }
+        | Effect::FindExpired { .. } => None,
+    });
+    let recorded = turn.ends.iter().map(|(run, end)| (*run, end.ending, &end.outcome));
+    require(announced.eq(recorded), || "ends recorded and ends announced differ".to_owned())
 }
 
 pub(crate) fn require(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {

@@ -110,7 +110,7 @@ impl Shard {
         found.keys
     }
 
-    fn note_missing_keys(&mut self, function: FunctionId, count: u32) {
+    pub(super) fn note_missing_keys(&mut self, function: FunctionId, count: u32) {
         if count > 0 {
             let record = &mut self.function_mut(function).record;
             record.missing_key_count = record.missing_key_count.saturating_add(count.into());

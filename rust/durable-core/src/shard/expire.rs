@@ -124,8 +124,10 @@ impl Shard {
                 Reached::Run(RunId::from_bytes(reached))
             });
         } else if from.first() == Some(&DEDUP) {
+            let is_needed = records.iter().any(|(_, value)| self.has_live_run(value));
+            let forget = if is_needed { Self::look_again } else { Self::forget_record };
             for event in self.expiry.waiting.remove(from).unwrap_or_default() {
-                self.forget_record(event, turn);
+                forget(self, &event, turn);
             }
         } else if !self.expiry.waiting.values().flatten().any(|event| event == from) {
             self.settle_timer(from, turn); // it went, stays for its runs, or was there no more
@@ -147,9 +149,24 @@ impl Shard {
         turn.writes.push(Write::Put { key, value: encode(&self.meta) });
     }
 
-    fn forget_record(&mut self, key: Bytes, turn: &mut Turn) {
-        self.settle_timer(&key, turn);
-        turn.writes.push(Write::Delete { key });
+    fn forget_record(&mut self, key: &Bytes, turn: &mut Turn) {
+        self.settle_timer(key, turn);
+        turn.writes.push(Write::Delete { key: key.clone() });
+    }
+
+    /// A sender's id outlives its event where a debounce has dropped that for a later one and the run lives:
+    /// the event stays as well, or nobody would come back to the id.
+    fn has_live_run(&self, value: &[u8]) -> bool {
+        let dedup: DedupRecord = read("a sender's event id", value);
+        dedup.runs.iter().any(|(_, run)| self.runs.contains(*run))
+    }
+
+    fn look_again(&mut self, key: &Bytes, turn: &mut Turn) {
+        self.settle_timer(key, turn);
+        let due = self.now().plus(self.settings.retention);
+        if let Some(id) = id_in_key(key) {
+            self.start_timer(Timer { due, id, number: EXPIRE_EVENT }, turn);
+        }
     }
 
     fn settle_timer(&mut self, key: &Bytes, turn: &mut Turn) {
@@ -193,7 +210,7 @@ impl Shard {
             return;
         }
         let Some(name) = event.user_id else {
-            self.forget_record(key.clone(), turn);
+            self.forget_record(key, turn);
             return;
         };
         let sender = dedup_key(&name);
@@ -208,7 +225,7 @@ impl Shard {
         let history = read_history(value).unwrap_or_else(|why| super::broken(&why.to_string()));
         let due = history.end.ended_at.plus(self.settings.retention);
         if due <= self.now() {
-            self.forget_record(key.clone(), turn);
+            self.forget_record(key, turn);
         } else if let Some(id) = id_in_key(key) {
             self.start_timer(Timer { due, id, number: EXPIRE_RUN }, turn);
         }

@@ -35,7 +35,8 @@ impl Shard {
         } else {
             return None;
         };
-        let (expression, value) = program.gathering_key(arriving.given);
+        let (expression, value, is_missing) = program.gathering_key(arriving.given);
+        self.note_missing_keys(function, is_missing.into());
         let name = gathering_name(kind, function, expression, &value);
         let (run, is_first) = match self.gatherings.holder(&name) {
             Some(run) => (run, false),
@@ -140,7 +141,11 @@ impl Shard {
         let now = self.now();
         let run = self.opened(id);
         (run.created_at, run.stretch) = (now, Stretch::Parked);
-        let (function, keys) = (run.function, run.keys.clone());
+        let function = run.function;
+        if super::flow::policies_of(&self.functions, function).singleton.is_none() {
+            self.opened(id).keys.singleton = None; // a deploy: it is beside others, and holds up none
+        }
+        let keys = self.opened(id).keys.clone();
         if let Err(skip) = self.make_way(function, &keys, turn) {
             self.note_skip(function);
             let why = format!("it was not started: {}", skip.reason());

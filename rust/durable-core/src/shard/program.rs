@@ -94,10 +94,12 @@ impl Program {
         self.idempotency.as_ref()?.key_unless_false(given).map(shortened)
     }
 
-    /// The value whose events a debounce or batch gathers together, with its key's checksum.
-    pub(super) fn gathering_key(&self, given: &Given<'_>) -> (u64, String) {
-        let Some((expression, key)) = &self.gathering else { return (0, String::new()) };
-        (*expression, bucket(key, given).0)
+    /// The value whose events a debounce or batch gathers together, with its key's checksum; and whether
+    /// the event has none.
+    pub(super) fn gathering_key(&self, given: &Given<'_>) -> (u64, String, bool) {
+        let Some((expression, key)) = &self.gathering else { return (0, String::new(), false) };
+        let (value, is_missing) = bucket(key, given);
+        (*expression, value, is_missing)
     }
 
     /// Whether an event goes into a batch, where there are batches.

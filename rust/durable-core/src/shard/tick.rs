@@ -30,8 +30,8 @@ impl Shard {
         }
         if self.timers_asked.is_none() && self.timers_wanted_at().is_some_and(|at| at <= now) {
             let before = timer_key(now.plus(self.settings.limits.timer_window), &[]);
-            self.timers_asked = Some(before.clone());
             let from = self.timers_loaded.clone();
+            self.timers_asked = Some((from.clone(), before.clone()));
             turn.effects.push(Effect::LoadTimers { from, before, limit: TIMERS_PER_LOAD });
         }
         self.open_gates(turn);
@@ -52,7 +52,10 @@ impl Shard {
     }
 
     pub(super) fn load_timers(&mut self, timers: &[Record], is_complete: bool) {
-        let Some(window) = self.timers_asked.take() else { return };
+        let Some((from, window)) = self.timers_asked.take() else { return };
+        if self.timers_loaded < from {
+            return; // the wheel was full for a timer before this window: that one comes first
+        }
         for (key, _) in timers {
             let timer =
                 timer_of(key).unwrap_or_else(|| super::broken("a timer's key is cut short"));

@@ -1,87 +1,127 @@
 //! What events must start, and what callers must be told.
 
-use std::collections::VecDeque;
-
-use durable_core::write::EVENT;
+use durable_core::flow::policy::Policies;
 use durable_core::{
-    Answer, Command, Effect, EventId, EventRecord, FunctionId, FunctionSpec, NewEvent, RunId,
-    Timestamp,
+    Answer, EventId, EventRecord, FunctionId, FunctionSpec, NewEvent, Refusal, RunId,
+    SingletonMode, Skip, Timestamp,
 };
 
-use super::{DEDUP_WINDOW, Life, Model, Sender, read, require};
-use crate::driver::Sealed;
-use crate::tally::Tally;
+use super::flow::Arrival;
+use super::walk::Walk;
+use super::{DEDUP_WINDOW, Model, Sender, require, says};
 
 impl Model {
-    /// Goes through a turn's commands as a slow reader would, and compares with what was stored.
-    pub(super) fn admit(&mut self, turn: &Sealed, tally: &mut Tally) -> Result<(), String> {
-        let mut answers = answers(turn);
-        let mut stored = stored_events(turn)?;
-        for command in &turn.commands {
-            match command {
-                Command::RegisterFunctions { app, functions, .. } => {
-                    self.register(app, functions, answers.pop_front(), tally)?;
-                }
-                Command::AcceptEvents { events, source, .. } => {
-                    let answer = answers.pop_front();
-                    let events: Vec<&NewEvent> = events.iter().map(|(event, _)| event).collect();
-                    self.accept(turn, (&events, source), answer, (&mut stored, tally))?;
-                }
-                Command::InvokeFunction { function, .. } => {
-                    self.invoke(turn.now, function, answers.pop_front(), (&mut stored, tally))?;
-                }
-                Command::PauseFunction { .. } => drop(answers.pop_front()),
-                Command::ConnectExecutor { .. }
-                | Command::DrainExecutor
-                | Command::Report(_)
-                | Command::WakeRun { .. }
-                | Command::LoadTimers { .. }
-                | Command::Expire { .. } => {}
-            }
-        }
-        require(answers.is_empty(), || "an answer to nobody".to_owned())?;
-        require(stored.is_empty(), || format!("stored and not accepted: {stored:?}"))
-    }
-
-    fn register(
+    pub(super) fn register(
         &mut self,
+        walk: &mut Walk<'_>,
         app: &str,
         functions: &[FunctionSpec],
         answer: Option<Answer>,
-        tally: &mut Tally,
     ) -> Result<(), String> {
-        let Some(Answer::Registered(ids)) = answer else { return Ok(()) };
+        let Some(Answer::Registered(ids)) = answer else {
+            return Err(format!("an application was answered {answer:?}"));
+        };
         let mut expected = Vec::new();
         for spec in functions {
             let place = self.specs.iter().position(|(known, _)| known.name == spec.name);
             let place = place.unwrap_or(self.specs.len());
             expected.push(place);
-            match self.specs.get_mut(place) {
-                Some(known) => *known = (spec.clone(), false),
-                None => self.specs.push((spec.clone(), false)),
+            let Some(known) = self.specs.get_mut(place) else {
+                self.specs.push((spec.clone(), false));
+                continue;
+            };
+            let before = std::mem::replace(known, (spec.clone(), false)).0;
+            if before.policies != spec.policies {
+                self.deploy(walk, place, &before.policies)?;
             }
         }
         for (place, (spec, is_archived)) in self.specs.iter_mut().enumerate() {
             if spec.app == app && !expected.contains(&place) && !*is_archived {
                 *is_archived = true;
-                tally.note("function archived");
+                walk.tally.note("function archived");
             }
         }
         let given: Vec<usize> = ids.iter().map(|id| id.index()).collect();
         require(given == expected, || format!("registered as {given:?}, not {expected:?}"))
     }
 
-    fn accept(
+    /// Policies changed: what has gathered enough by the new ones starts.
+    fn deploy(
         &mut self,
-        turn: &Sealed,
-        (events, source): (&[&NewEvent], &Option<(String, u64)>),
+        walk: &mut Walk<'_>,
+        place: usize,
+        before: &Policies,
+    ) -> Result<(), String> {
+        let own = self.live().filter(|(_, life)| life.function.index() == place);
+        let own: Vec<RunId> = own.map(|(id, _)| id).collect();
+        let Some((spec, _)) = self.specs.get(place) else { return Ok(()) };
+        if !own.is_empty() {
+            if spec.policies.concurrency != before.concurrency {
+                walk.tally.note("deploy changed a limit under waiting runs");
+            }
+            if spec.policies.timeouts != before.timeouts {
+                walk.tally.note("deploy changed timeouts under live runs");
+            }
+        }
+        let skips = spec
+            .policies
+            .singleton
+            .as_ref()
+            .is_some_and(|singleton| singleton.mode == SingletonMode::Skip);
+        // In which order they start is nobody's business; whoever ends of it, ends in that order, and of a
+        // singleton's the one that stays was the first, or the last where each makes way.
+        let mut own = own;
+        own.sort_by_key(|run| {
+            let place = walk.turn.ends.iter().position(|(ended, _)| ended == run);
+            (place.is_none() != skips, place)
+        });
+        own.into_iter().try_for_each(|run| self.start_if_gathered(walk, run))
+    }
+
+    pub(super) fn connect(&mut self, capacity: u32, functions: &[String]) {
+        self.capacity = capacity;
+        let known = (0..).map(FunctionId).zip(&self.specs);
+        let served = known.filter(|(_, (spec, _))| functions.contains(&spec.name));
+        self.served = served.map(|(function, _)| function).collect();
+    }
+
+    pub(super) fn pause(
+        &mut self,
+        walk: &mut Walk<'_>,
+        name: &str,
+        is_paused: bool,
         answer: Option<Answer>,
-        (stored, tally): (&mut VecDeque<(EventId, EventRecord)>, &mut Tally),
+    ) -> Result<(), String> {
+        let place = (0..).zip(&self.specs).find(|(_, (spec, _))| spec.name == name);
+        let function = place.map(|(number, _)| FunctionId(number));
+        match (function, answer) {
+            (Some(function), Some(Answer::Paused)) if is_paused => {
+                if self.live().any(|(_, life)| life.function == function && life.has_started) {
+                    walk.tally.note("paused in the middle of a run");
+                }
+                self.paused.insert(function);
+                Ok(())
+            }
+            (Some(function), Some(Answer::Paused)) => {
+                self.paused.remove(&function);
+                Ok(())
+            }
+            (None, Some(Answer::Refused(_))) => Ok(()),
+            (_, answer) => Err(format!("pausing '{name}' was answered {answer:?}")),
+        }
+    }
+
+    pub(super) fn accept(
+        &mut self,
+        walk: &mut Walk<'_>,
+        events: &[&NewEvent],
+        source: Option<&(String, u64)>,
+        answer: Option<Answer>,
     ) -> Result<(), String> {
         let is_refused = events.iter().any(|event| event.refusal().is_some());
         let ids = match answer {
             Some(Answer::Refused(_)) if is_refused => {
-                tally.note("refused event");
+                walk.tally.note("refused event");
                 return Ok(());
             }
             Some(Answer::Accepted(ids)) if !is_refused => ids,
@@ -90,7 +130,7 @@ impl Model {
         if let Some((name, position)) = source {
             let last = self.inbox.get(name).copied();
             if last.is_some_and(|last| *position <= last) {
-                tally.note("source position repeated");
+                walk.tally.note("source position repeated");
                 return require(ids.is_empty(), || format!("{name} {position} counted twice"));
             }
             self.inbox.insert(name.clone(), *position);
@@ -98,74 +138,77 @@ impl Model {
         require(ids.len() == events.len(), || "as many ids as events".to_owned())?;
         for (event, answered) in events.iter().zip(ids) {
             let (id, record) =
-                stored.pop_front().ok_or_else(|| format!("{answered} is not stored"))?;
+                walk.stored.pop_front().ok_or_else(|| format!("{answered} is not stored"))?;
             require(same(event, &record), || format!("{event:?} is stored as {record:?}"))?;
             let told = record.duplicate_of.unwrap_or(id);
             require(told == answered, || format!("{told} was answered as {answered}"))?;
-            self.start(turn, event, (id, record), tally)?;
+            self.start(walk, event, (id, record))?;
         }
         Ok(())
     }
 
-    /// One event: which functions it must start, given all that its sender's id has started before.
+    /// One event: what it must do for each function, given all that its sender's id has started before.
     fn start(
         &mut self,
-        turn: &Sealed,
+        walk: &mut Walk<'_>,
         event: &NewEvent,
         (id, record): (EventId, EventRecord),
-        tally: &mut Tally,
     ) -> Result<(), String> {
-        let now = turn.now;
+        let now = walk.turn.now;
         let known = event.user_id.as_ref().and_then(|name| self.senders.get(name)).cloned();
-        let is_ending = |run: RunId| turn.ends.iter().any(|(ended, _)| *ended == run);
-        let counts = |run: RunId| {
-            let is_live = self.runs.get(&run).is_none_or(|life| life.end.is_none());
-            is_fresh(run.made_at(), now) || is_live
-        };
+        let counts = |run: RunId| is_fresh(run.made_at(), now) || self.is_live(run);
         let runs: Vec<(FunctionId, RunId)> = known.iter().flat_map(|s| s.runs.clone()).collect();
-        // A run that ends in this very turn may count or not: nobody can tell which came first.
-        let is_open = |run: RunId| !is_fresh(run.made_at(), now) && is_ending(run);
-        if runs.iter().any(|(_, run)| is_open(*run)) {
-            self.keep(event, id, record, known.map(|sender| sender.first));
-            return Ok(());
-        }
         let runs: Vec<(FunctionId, RunId)> =
             runs.into_iter().filter(|(_, run)| counts(*run)).collect();
         if runs.iter().any(|(_, run)| !is_fresh(run.made_at(), now)) {
-            tally.note("dedup kept while its run lives");
+            walk.tally.note("dedup kept while its run lives");
         }
         let first = known
             .map(|sender| sender.first)
             .filter(|first| is_fresh(first.made_at(), now) || !runs.is_empty());
-        let expected: Vec<FunctionId> = (0..)
+        let matching: Vec<FunctionId> = (0..)
             .map(FunctionId)
             .zip(&self.specs)
-            .filter(|(_, (spec, is_archived))| !is_archived && matches(spec, &event.name))
+            .filter(|(_, (spec, is_archived))| !is_archived && matches(spec, event))
             .map(|(function, _)| function)
-            .filter(|function| runs.iter().all(|(of, _)| of != function))
             .collect();
-        let started: Vec<FunctionId> = record.runs.iter().map(|(function, _)| *function).collect();
-        require(started == expected, || {
-            format!("event {id} {event:?} started {started:?}, not {expected:?}")
+        let (mut started, mut skipped) = (Vec::new(), Vec::new());
+        for function in matching {
+            let arrival = Arrival {
+                id,
+                data: event.data.clone(),
+                size: u64::try_from(event.size()).unwrap_or(u64::MAX),
+                ts: event.ts,
+                starts_at: event.starts_at.or(event.ts),
+                is_known: runs.iter().any(|(of, _)| *of == function),
+                run: record.runs.iter().find(|(of, _)| *of == function).map(|(_, run)| *run),
+            };
+            match self.arrive(walk, function, &arrival)? {
+                Ok(run) => started.extend(run.map(|run| (function, run))),
+                Err(skip) => skipped.push((function, skip)),
+            }
+        }
+        require(record.runs == started && record.skips == skipped, || {
+            format!("event {id} {event:?} is to have {started:?} and {skipped:?}: {record:?}")
         })?;
         require(record.duplicate_of == first, || {
             format!("event {id} is a duplicate of {:?}, not {first:?}", record.duplicate_of)
         })?;
         if first.is_some() {
-            tally.note("dedup hit");
+            walk.tally.note("dedup hit");
         }
-        self.keep(event, id, record, first);
+        self.keep(event.user_id.as_ref(), id, record, first);
         Ok(())
     }
 
-    fn keep(&mut self, event: &NewEvent, id: EventId, record: EventRecord, first: Option<EventId>) {
-        let starts_at = event.ts.unwrap_or_default();
-        for (function, run) in &record.runs {
-            let life =
-                Life { function: *function, starts_at, record: None, memos: Vec::new(), end: None };
-            self.runs.insert(*run, life);
-        }
-        if let Some(name) = &event.user_id {
+    fn keep(
+        &mut self,
+        user_id: Option<&String>,
+        id: EventId,
+        record: EventRecord,
+        first: Option<EventId>,
+    ) {
+        if let Some(name) = user_id {
             if first.is_none() {
                 self.senders.remove(name);
             }
@@ -176,30 +219,54 @@ impl Model {
         self.events.insert(id, record);
     }
 
-    fn invoke(
+    pub(super) fn invoke(
         &mut self,
-        now: Timestamp,
+        walk: &mut Walk<'_>,
         function: &str,
-        answer: Option<Answer>,
-        (stored, tally): (&mut VecDeque<(EventId, EventRecord)>, &mut Tally),
+        data: &bytes::Bytes,
+        answer: Option<&Answer>,
     ) -> Result<(), String> {
-        let known = self.specs.iter().position(|(spec, gone)| spec.name == function && !gone);
-        match (answer, known) {
-            (Some(Answer::Refused(_)), None) => {
-                tally.note("refused invoke");
-                Ok(())
+        let known = (0..).zip(&self.specs).find(|(_, (spec, gone))| spec.name == function && !gone);
+        let Some(function) = known.map(|(number, _)| FunctionId(number)) else {
+            walk.tally.note("refused invoke");
+            let is_refused = matches!(answer, Some(Answer::Refused(Refusal::UnknownFunction(_))));
+            return require(is_refused, || format!("'{function}' is unknown: {answer:?}"));
+        };
+        let (id, record) = walk
+            .stored
+            .pop_front()
+            .ok_or_else(|| format!("an invoke without an event was answered {answer:?}"))?;
+        let arrival = Arrival {
+            id,
+            data: data.clone(),
+            size: u64::try_from(data.len()).unwrap_or(u64::MAX),
+            ts: None,
+            starts_at: None,
+            is_known: false,
+            run: record.runs.first().map(|(_, run)| *run),
+        };
+        let arrived = self.arrive(walk, function, &arrival)?;
+        let (runs, skips): (Vec<_>, Vec<(FunctionId, Skip)>) = match arrived {
+            Ok(run) => (run.map(|run| (function, run)).into_iter().collect(), Vec::new()),
+            Err(skip) => (Vec::new(), vec![(function, skip)]),
+        };
+        let is_answered = match (answer, arrived) {
+            (Some(Answer::Started(told, event)), Ok(run)) => Some(*told) == run && *event == id,
+            (Some(Answer::Refused(Refusal::Skipped(why))), Err(skip)) => {
+                walk.tally.note("invoke skipped");
+                why.contains(skip.reason())
             }
-            (Some(Answer::Started(run, _)), Some(place)) => {
-                let (id, record) =
-                    stored.pop_front().ok_or_else(|| format!("{run} has no event"))?;
-                let is_one = record.runs.iter().map(|(f, r)| (f.index(), *r)).eq([(place, run)]);
-                require(is_one && record.received_at == now, || format!("{run}: {record:?}"))?;
-                let event = NewEvent { name: record.name.clone(), ..NewEvent::default() };
-                self.keep(&event, id, record, None);
-                Ok(())
-            }
-            (answer, _) => Err(format!("an invoke of '{function}' was answered {answer:?}")),
-        }
+            (_, Ok(_) | Err(_)) => false,
+        };
+        let is_right = record.runs == runs
+            && record.skips == skips
+            && record.data == *data
+            && record.received_at == walk.turn.now;
+        require(is_answered && is_right, || {
+            format!("an invoke is to have {runs:?} and {skips:?}: {record:?}, {answer:?}")
+        })?;
+        self.keep(None, id, record, None);
+        Ok(())
     }
 }
 
@@ -208,10 +275,14 @@ pub(super) fn is_fresh(made_at: Timestamp, now: Timestamp) -> bool {
     made_at > now.minus(DEDUP_WINDOW)
 }
 
-fn matches(spec: &FunctionSpec, name: &str) -> bool {
-    spec.triggers.iter().any(|trigger| match trigger.strip_suffix('*') {
-        Some(stem) => name.starts_with(stem),
-        None => name == trigger,
+fn matches(spec: &FunctionSpec, event: &NewEvent) -> bool {
+    spec.triggers.iter().any(|trigger| {
+        let is_named = match trigger.strip_suffix('*') {
+            Some(stem) => event.name.starts_with(stem),
+            None => event.name == *trigger,
+        };
+        let condition = spec.policies.conditions.get(trigger);
+        is_named && condition.is_none_or(|condition| says::is_met(condition, &event.data))
     })
 }
 
@@ -220,32 +291,4 @@ fn same(event: &NewEvent, record: &EventRecord) -> bool {
         && record.data == event.data
         && record.user_id == event.user_id
         && record.ts == event.ts.unwrap_or(record.received_at)
-}
-
-fn answers(turn: &Sealed) -> VecDeque<Answer> {
-    let answer = |effect: &Effect| match effect {
-        Effect::Answer { answer, .. } => Some(answer.clone()),
-        Effect::OfferWork(_)
-        | Effect::DeliverMemo { .. }
-        | Effect::ConfirmReport { .. }
-        | Effect::AbandonWork { .. }
-        | Effect::AnnounceEnd { .. }
-        | Effect::LoadTimers { .. }
-        | Effect::FindExpired { .. } => None,
-    };
-    turn.effects.iter().filter_map(|(effect, _)| answer(effect)).collect()
-}
-
-fn stored_events(turn: &Sealed) -> Result<VecDeque<(EventId, EventRecord)>, String> {
-    let of_event = |key: &[u8]| match key.first() {
-        Some(&EVENT) => durable_core::write::id_in_key(key).map(EventId::from_bytes),
-        Some(_) | None => None,
-    };
-    let mut stored = VecDeque::new();
-    for change in &turn.changes {
-        if let (Some(id), Some(value)) = (of_event(&change.key), &change.value) {
-            stored.push_back((id, read("an event", value)?));
-        }
-    }
-    Ok(stored)
 }

@@ -18,7 +18,11 @@ impl Model {
     ) -> Result<(), String> {
         tally.note("event deleted");
         let Some(record) = self.events.remove(&id) else { return Ok(()) };
-        let live = record.runs.iter().find(|(_, run)| self.is_live(*run));
+        let keeps = |run: RunId| {
+            let life = self.runs.get(run).filter(|life| life.end.is_none());
+            life.is_some_and(|life| life.events.contains(&id))
+        };
+        let live = record.runs.iter().find(|(_, run)| keeps(*run));
         require(live.is_none(), || format!("event {id} goes, its run {live:?} lives"))?;
         let due = id.made_at().plus(self.settings.retention);
         require(due <= turn.latest, || format!("event {id} goes too early"))
@@ -32,7 +36,7 @@ impl Model {
         tally: &mut Tally,
     ) -> Result<(), String> {
         tally.note("history deleted");
-        let end = self.runs.get(&run).and_then(|life| life.end.as_ref());
+        let end = self.runs.get(run).and_then(|life| life.end.as_ref());
         let end = end.ok_or_else(|| format!("the history of run {run} goes, it has no end"))?;
         let due = end.ended_at.plus(self.settings.retention);
         require(due <= turn.latest, || format!("the history of run {run} goes too early"))
@@ -55,6 +59,6 @@ impl Model {
 
     /// Whether a run has not ended.
     pub fn is_live(&self, run: RunId) -> bool {
-        self.runs.get(&run).is_some_and(|life| life.end.is_none())
+        self.runs.is_live(run)
     }
 }

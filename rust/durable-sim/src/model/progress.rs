@@ -9,6 +9,7 @@ use durable_core::{
     Report, Retry, RunId, RunRecord, StepKind, Stretch, Timestamp, Until, Work,
 };
 
+use super::flow::DECISIONS;
 use super::{Life, Model, read, require};
 use crate::driver::Sealed;
 use crate::outside::Outside;
@@ -25,30 +26,27 @@ impl Model {
     ) -> Result<(), String> {
         let record: RunRecord = read("a live run", value)?;
         let spec = self.specs.get(record.function.index()).map(|(spec, _)| spec.backoff.clone());
-        let life = self.runs.get_mut(&id).ok_or_else(|| format!("run {id} comes from nowhere"))?;
+        let life = self.runs.get_mut(id).ok_or_else(|| format!("run {id} comes from nowhere"))?;
         require(life.end.is_none(), || format!("run {id} is written after its end"))?;
         let count = u32::try_from(life.memos.len()).unwrap_or(u32::MAX);
         require(record.memo_count == count, || {
             format!("run {id} has {count} memos and says {}", record.memo_count)
         })?;
         match &life.record {
-            None => {
-                let waits = life.starts_at > turn.now;
-                if waits {
-                    tally.note("event in the future");
-                }
-                let due = Stretch::BackingOff(life.starts_at);
-                require(!waits || record.stretch == due, || format!("run {id} starts early"))?;
+            None if life.bucket.is_none() && life.starts_at > turn.now => {
+                tally.note("event in the future");
             }
             Some(before) if self.is_honest => check_moves(turn, id, before, &record)?,
-            Some(_) => {}
+            Some(_) | None => {}
         }
         if self.is_honest {
             check_parking(turn, id, life.record.as_ref(), &record)?;
             check_waits(turn, id, (life.record.as_ref(), &record), &spec.unwrap_or_default())?;
         }
-        life.record = Some(record);
-        Ok(())
+        let released = life.record.as_ref().map_or(0, |before| released(before, &record));
+        tally.add(DECISIONS, released);
+        life.record = Some(record.clone());
+        self.check_standing(turn, id, &record)
     }
 
     /// A memo: the next in number, of a step that has none, and out of a call whose work still counted.
@@ -62,7 +60,7 @@ impl Model {
         let is_honest = self.is_honest;
         let is_live_before =
             |life: &Life| life.end.is_none() || turn.ends.iter().any(|e| e.0 == id);
-        let life = self.runs.get_mut(&id).filter(|life| is_live_before(life));
+        let life = self.runs.get_mut(id).filter(|life| is_live_before(life));
         let life = life.ok_or_else(|| format!("a memo for run {id}, which is not live"))?;
         let number = u32::try_from(life.memos.len()).unwrap_or(u32::MAX);
         require(*key == memo_key(id, number), || format!("run {id}: {key:?} is not {number}"))?;
@@ -96,7 +94,7 @@ impl Model {
         tally: &mut Tally,
     ) -> Result<(), String> {
         let is_honest = self.is_honest;
-        let life = self.runs.get(&id).ok_or_else(|| format!("unknown run {id} is kept"))?;
+        let life = self.runs.get(id).ok_or_else(|| format!("unknown run {id} is kept"))?;
         require(life.end.as_ref() == Some(&history.end), || format!("run {id} is kept otherwise"))?;
         require(life.memos == history.memos, || {
             format!("run {id} is kept with {:?}, not {:?}", history.memos, life.memos)
@@ -142,6 +140,10 @@ impl Model {
                     format!("run {id} failed at {standing:?} with {error:?} in {:?}", turn.now)
                 })
             }
+            (Ending::Cancelled, Outcome::Error(_)) => {
+                tally.note("ended: cancelled");
+                Ok(()) // whether it was to be is known from its turn
+            }
             (ending, outcome) => Err(format!("run {id} ended as {ending:?} with {outcome:?}")),
         }
     }
@@ -167,7 +169,11 @@ impl Model {
 impl Model {
     fn check_offer(&self, turn: &Sealed, work: &Work, memos: &[Memo]) -> Result<(), String> {
         let id = work.run;
-        let life = self.runs.get(&id).filter(|life| life.end.is_none());
+        let life = self.runs.get(id).filter(|life| life.end.is_none());
+        let events = std::iter::once(&work.event).chain(&work.rest);
+        require(life.is_some_and(|life| events.eq(&life.events)), || {
+            format!("run {id} is handed out with other events than its own: {work:?}")
+        })?;
         let record = life.and_then(|life| life.record.as_ref());
         require(holds(record, work.epoch), || {
             format!("run {id}: {work:?} is offered and not recorded")
@@ -181,6 +187,26 @@ impl Model {
             format!("run {id}: {recorded:?} is offered though it is recorded")
         })
     }
+}
+
+/// How many pieces gave their slots back.
+fn released(before: &RunRecord, after: &RunRecord) -> u64 {
+    let epochs = |record: &RunRecord| {
+        let stretch = match record.stretch {
+            Stretch::Executing(epoch) => Some(epoch),
+            Stretch::Queued | Stretch::BackingOff(_) | Stretch::Gathering(_) | Stretch::Parked => {
+                None
+            }
+        };
+        let steps = record.pending.iter().filter_map(|step| match step.state {
+            PendingState::Executing(epoch) => Some(epoch),
+            PendingState::Queued | PendingState::BackingOff(_) | PendingState::Sleeping(_) => None,
+        });
+        stretch.into_iter().chain(steps).collect::<Vec<Epoch>>()
+    };
+    let now = epochs(after);
+    let gone = epochs(before).into_iter().filter(|epoch| !now.contains(epoch)).count();
+    u64::try_from(gone).unwrap_or(u64::MAX)
 }
 
 /// Epochs only rise, and what waits for a moment goes on no earlier.

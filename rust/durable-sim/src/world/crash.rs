@@ -48,6 +48,9 @@ impl World {
         if self.chance.happens(mix.register) {
             self.change_functions();
         }
+        if self.chance.happens(mix.pause_function) {
+            self.pause_a_function();
+        }
         if self.chance.happens(mix.wake) {
             self.wake_a_run();
         }
@@ -94,6 +97,9 @@ impl World {
         self.lose_messages();
         self.ask_again();
         self.start_application(self.mistake != Some(Mistake::ForgetsToConnect));
+        if self.is_safe {
+            self.resume_all(); // who asked for it before was not answered
+        }
         Ok(())
     }
 
@@ -110,6 +116,7 @@ impl World {
             model.take(&turn, &mut self.outside, &mut Tally::default())?;
         }
         drop(turns);
+        model.restart();
         self.durable = (model.clone(), expected);
         self.model = model;
         Ok(())
@@ -127,12 +134,12 @@ impl World {
             }
         }
         for run in &self.promised_runs {
-            if !model.runs.contains_key(run) {
+            if model.runs.get(*run).is_none() {
                 return Err(format!("run {run} was promised and is lost"));
             }
         }
         for run in &self.announced {
-            if model.runs.get(run).is_none_or(|life| life.end.is_none()) {
+            if model.runs.get(*run).is_none_or(|life| life.end.is_none()) {
                 return Err(format!("the end of run {run} was announced and is lost"));
             }
         }
@@ -211,6 +218,7 @@ impl World {
             spec.name = format!("f{number}");
         });
         self.register(Duration::ZERO);
+        self.resume_all();
         Ok(())
     }
 }

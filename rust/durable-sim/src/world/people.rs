@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use durable_core::flow::policy::Scope;
 use durable_core::{
-    Backoff, Command, Concurrency, Epoch, FunctionSpec, NewEvent, Op, Policies, Report, Retry,
-    RunId, Throttle, Ticket, Until,
+    Backoff, Command, Epoch, FunctionSpec, NewEvent, Op, Report, Retry, RunId, Ticket, Timestamp,
+    Until,
 };
 
 use super::{Happening, World};
@@ -36,24 +35,7 @@ impl World {
         let count = self.chance.small(1, 2);
         let triggers = (0..count).filter_map(|_| self.chance.pick(&TRIGGERS));
         spec.triggers = triggers.map(|trigger| (*trigger).to_owned()).collect();
-        let limit = self.chance.happens(500).then(|| self.chance.small(1, 4));
-        spec.policies = limit.map(Policies::limit).unwrap_or_default();
-        self.draw_keyed_limits(&mut spec.policies);
-    }
-
-    fn draw_keyed_limits(&mut self, policies: &mut Policies) {
-        let key = || Some("event.data.k".to_owned());
-        if self.chance.happens(300) {
-            let limit = self.chance.small(1, 3);
-            let scope = if self.chance.happens(300) { Scope::Env } else { Scope::Fn };
-            policies.concurrency.push(Concurrency { limit, key: key(), scope });
-        }
-        policies.throttle = self.chance.happens(200).then(|| Throttle {
-            limit: self.chance.small(1, 3),
-            period_ms: self.chance.within(100, 20_000),
-            burst: self.chance.small(0, 2),
-            key: self.chance.happens(500).then(key).flatten(),
-        });
+        self.draw_policies(spec);
     }
 
     /// The application changes: other triggers, other limits, and some functions are no more.
@@ -127,10 +109,10 @@ impl World {
         let ticket = Ticket(0);
         let command = if self.chance.happens(150) {
             let number = self.chance.size(0, self.mix.function_count);
-            let data = Bytes::from_static(b"{\"by\":\"hand\"}");
+            let data = self.draw_data();
             Command::InvokeFunction { ticket, function: format!("f{number}"), data }
         } else {
-            let count = self.chance.small(1, 3);
+            let count = self.chance.small(1, self.mix.events_per_call);
             let events = (0..count).map(|_| (self.draw_event(), None)).collect();
             let source = self.chance.happens(150).then(|| self.draw_position());
             Command::AcceptEvents { ticket, events, source }
@@ -142,14 +124,53 @@ impl World {
         let name = self.chance.pick(&EVENTS).copied().unwrap_or_default();
         let is_wrong = self.chance.happens(30);
         let sender = self.chance.below(self.mix.sender_count);
-        let ahead = self.chance.length(self.mix.sleep * 2);
-        let kind = self.chance.pick(&["null", "1", "\"a\"", "\"b\""]).copied().unwrap_or("null");
         NewEvent {
             name: if is_wrong { "durable/mine".to_owned() } else { name.to_owned() },
-            data: Bytes::from(format!("{{\"n\":{},\"k\":{kind}}}", self.next_ticket)),
-            user_id: self.chance.happens(500).then(|| format!("id-{sender}")),
-            ts: self.chance.happens(120).then(|| self.clock.wall().plus(ahead)),
+            data: self.draw_data(),
+            user_id: self.chance.happens(self.mix.with_id).then(|| format!("id-{sender}")),
+            ts: self.draw_ts(),
             ..NewEvent::default()
+        }
+    }
+
+    /// When an event happened: now, ahead, or at some time before.
+    fn draw_ts(&mut self) -> Option<Timestamp> {
+        let (now, away) = (self.clock.wall(), self.chance.length(self.mix.sleep * 2));
+        match self.chance.below(100) {
+            0..=9 => Some(now.plus(away)),
+            10..=29 => Some(now.minus(away)),
+            _ => None,
+        }
+    }
+
+    /// An event's data: each field may be there.
+    fn draw_data(&mut self) -> Bytes {
+        let mut fields = vec![format!("\"n\":{}", self.next_ticket)];
+        let values = ["null", "1", "2.5", "\"a\"", "\"a\"", "\"b\"", "true", "false"];
+        for (name, per_mille) in [("k", 850), ("j", 100)] {
+            let value = self.chance.pick(&values).copied().unwrap_or("null");
+            fields.extend(self.chance.happens(per_mille).then(|| format!("\"{name}\":{value}")));
+        }
+        let seconds = ["0", "1", "60", "-30", "600.7", "-90000", "99999", "\"high\""];
+        let seconds = self.chance.pick(&seconds).copied().unwrap_or("0");
+        fields.extend(self.chance.happens(700).then(|| format!("\"p\":{seconds}")));
+        Bytes::from(format!("{{{}}}", fields.join(",")))
+    }
+
+    /// Somebody pauses a function, or lets it go on.
+    pub(super) fn pause_a_function(&mut self) {
+        let number = self.chance.size(0, self.mix.function_count);
+        let (ticket, is_paused) = (Ticket(0), self.chance.happens(500));
+        self.tally.note(if is_paused { "function paused" } else { "function resumed" });
+        let function = format!("f{number}");
+        self.ask(Duration::ZERO, Command::PauseFunction { ticket, function, is_paused });
+    }
+
+    /// Nothing stays paused.
+    pub(super) fn resume_all(&mut self) {
+        for spec in self.specs.clone() {
+            let (ticket, function, is_paused) = (Ticket(0), spec.name, false);
+            self.ask(Duration::ZERO, Command::PauseFunction { ticket, function, is_paused });
         }
     }
 
@@ -164,7 +185,7 @@ impl World {
 
     /// An executor says that a run's code would go on by itself; by then the run may be anywhere.
     pub(super) fn wake_a_run(&mut self) {
-        let runs: Vec<RunId> = self.model.runs.keys().copied().collect();
+        let runs: Vec<RunId> = self.model.runs.ids().collect();
         let Some(run) = self.chance.pick(&runs).copied() else { return };
         self.tally.note("woken by itself");
         self.plan(Duration::ZERO, Happening::Mail(Command::WakeRun { run }));

@@ -194,13 +194,12 @@ impl World {
     /// The same for each value of a key that is the function's own.
     fn check_keyed_slots(&self, spec: &FunctionSpec, number: u32) -> Result<(), String> {
         let keyed = spec.policies.concurrency.iter();
-        let Some(limit) = keyed.filter(|one| one.scope == Scope::Fn).find(|one| one.key.is_some())
-        else {
-            return Ok(());
-        };
+        let keyed: Vec<_> =
+            keyed.filter(|one| one.scope == Scope::Fn && one.key.is_some()).collect();
+        let [limit] = keyed.as_slice() else { return Ok(()) }; // two are left to the model
         let mut held: BTreeMap<&str, u32> = BTreeMap::new();
         for (run, _, _) in self.executor.held() {
-            let record = self.model.runs.get(&run).and_then(|life| life.record.as_ref());
+            let record = self.model.runs.get(run).and_then(|life| life.record.as_ref());
             let record = record.filter(|record| record.function == FunctionId(number));
             let keys = record.iter().flat_map(|record| &record.keys.limits);
             for key in keys.filter(|key| key.scope == Scope::Fn) {

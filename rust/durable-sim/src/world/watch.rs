@@ -16,7 +16,13 @@ impl World {
             self.note_command(command);
         }
         self.model.take(turn, &mut self.outside, &mut self.tally)?;
+        if self.driver.shard.next_deadline().is_some_and(|at| at > turn.now) {
+            self.model.overdue(turn.now)?;
+        }
         if turn.commands.is_empty() && turn.changes.is_empty() {
+            return Ok(());
+        }
+        if !self.turns.is_multiple_of(self.mix.examine_every) {
             return Ok(());
         }
         self.driver.examine(&self.mix.settings)?;
@@ -70,7 +76,7 @@ impl World {
     }
 
     fn note_report(&mut self, report: &Report) {
-        let life = self.model.runs.get(&report.run).filter(|life| life.end.is_none());
+        let life = self.model.runs.get(report.run).filter(|life| life.end.is_none());
         let record = life.and_then(|life| life.record.as_ref());
         let Some(record) = record.filter(|record| holds(Some(record), report.epoch)) else {
             self.tally.note("report stale");

@@ -1,0 +1,90 @@
+//! What the few expressions that worlds draw say of an event: written out by hand, one by one.
+
+/// Keys that worlds draw: a field, a comparison, and a field that few events have.
+pub const KEYS: [&str; 3] = ["event.data.k", IS_A, "event.data.j"];
+/// Conditions that worlds draw, of triggers and of batches.
+pub const CONDITIONS: [&str; 2] = [IS_NOT_B, IS_POSITIVE];
+/// Priorities that worlds draw.
+pub const PRIORITIES: [&str; 2] = ["event.data.p", IS_A];
+
+const IS_A: &str = "event.data.k == \"a\"";
+const IS_NOT_B: &str = "event.data.k != \"b\"";
+const IS_POSITIVE: &str = "event.data.p > 0";
+
+/// What an expression says.
+#[derive(Clone, Debug, PartialEq)]
+enum Said {
+    Nothing,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+}
+
+/// The value of a key; `None` where the event has none.
+pub(super) fn key(expression: &str, data: &[u8]) -> Option<String> {
+    match said(expression, data) {
+        Said::Nothing => None,
+        Said::Bool(it) => Some(it.to_string()),
+        Said::Number(number) => Some(number.to_string()),
+        Said::Text(text) => Some(text),
+    }
+}
+
+/// The same where `false` says that the policy is not for this event.
+pub(super) fn key_unless_false(expression: &str, data: &[u8]) -> Option<String> {
+    (said(expression, data) != Said::Bool(false)).then(|| key(expression, data)).flatten()
+}
+
+/// Whether a condition is met.
+pub(super) fn is_met(condition: &str, data: &[u8]) -> bool {
+    said(condition, data) == Said::Bool(true)
+}
+
+/// Seconds of head start, within half a day; `None` where the expression gives no number.
+pub(super) fn head_start(priority: &str, data: &[u8]) -> Option<i64> {
+    match said(priority, data) {
+        #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "it is cut")]
+        Said::Number(number) => Some((number.trunc() as i64).clamp(-43_200, 43_200)),
+        Said::Nothing | Said::Bool(_) | Said::Text(_) => None,
+    }
+}
+
+fn said(expression: &str, data: &[u8]) -> Said {
+    let is = |letter: &str| field(data, "k") == Said::Text(letter.to_owned());
+    match expression {
+        IS_A => Said::Bool(is("a")),
+        IS_NOT_B => Said::Bool(!is("b")),
+        IS_POSITIVE => Said::Bool(matches!(field(data, "p"), Said::Number(number) if number > 0.0)),
+        path => path.strip_prefix("event.data.").map_or(Said::Nothing, |name| field(data, name)),
+    }
+}
+
+/// A field of a flat object without blanks, as worlds write it.
+fn field(data: &[u8], name: &str) -> Said {
+    let text = String::from_utf8_lossy(data);
+    let Some((_, behind)) = text.split_once(&format!("\"{name}\":")) else { return Said::Nothing };
+    let value = behind.split([',', '}']).next().unwrap_or_default();
+    match value {
+        "null" => Said::Nothing,
+        "true" => Said::Bool(true),
+        "false" => Said::Bool(false),
+        quoted if quoted.starts_with('"') => Said::Text(quoted.trim_matches('"').to_owned()),
+        number => number.parse().map_or(Said::Nothing, Said::Number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_or_not() {
+        let data = br#"{"n":3,"k":"a","p":-1.5,"f":false,"z":null}"#;
+        assert_eq!(key("event.data.k", data).as_deref(), Some("a"));
+        assert_eq!(key("event.data.j", data), None);
+        assert_eq!(key("event.data.z", data), None);
+        assert_eq!(key_unless_false("event.data.f", data), None);
+        assert_eq!(head_start("event.data.p", data), Some(-1));
+        assert!(is_met(IS_NOT_B, data) && is_met(IS_NOT_B, b"{}") && !is_met(IS_POSITIVE, data));
+    }
+}

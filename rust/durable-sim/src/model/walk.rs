@@ -1,0 +1,288 @@
+//! A turn gone through as a slow reader would: each command in order, then what was due.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use durable_core::write::{EVENT, RUN, id_in_key};
+use durable_core::{
+    Answer, Command, Deadline, Effect, Ending, EventId, EventRecord, Outcome, PendingState, RunId,
+    RunRecord, Stretch, Timestamp,
+};
+
+use super::flow::says_why;
+use super::{Life, Model, read, require};
+use crate::driver::Sealed;
+use crate::tally::Tally;
+
+/// A turn, and how far one has come with it.
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    pub(super) turn: &'a Sealed,
+    pub(super) tally: &'a mut Tally,
+    /// Events that it stored and that nobody has looked at.
+    pub(super) stored: VecDeque<(EventId, EventRecord)>,
+    /// Live runs as it leaves them.
+    pub(super) written: BTreeMap<RunId, RunRecord>,
+    /// Runs that must be cancelled, in order, and why.
+    pub(super) cancels: VecDeque<(RunId, &'static str)>,
+}
+
+/// What a command was answered, and what was said before.
+type Told<'a> = (Option<Answer>, Vec<&'a Effect>);
+
+/// A run that did not start in time.
+pub(super) const LATE_START: &str = "it did not start within its start timeout";
+/// A run that did not end in time.
+pub(super) const LATE_FINISH: &str = "it did not end within its finish timeout";
+
+/// What was due, in the order in which timers of one moment and one run fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Failed,
+    Gathered,
+    Start,
+    Finish,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(turn: &'a Sealed, tally: &'a mut Tally) -> Result<Self, String> {
+        let (mut stored, mut written) = (VecDeque::new(), BTreeMap::new());
+        for change in &turn.changes {
+            let (Some(id), Some(value)) = (id_in_key(&change.key), &change.value) else { continue };
+            match change.key.first() {
+                Some(&EVENT) => {
+                    stored.push_back((EventId::from_bytes(id), read("an event", value)?));
+                }
+                Some(&RUN) => {
+                    written.insert(RunId::from_bytes(id), read("a live run", value)?);
+                }
+                Some(_) | None => {}
+            }
+        }
+        Ok(Self { turn, tally, stored, written, cancels: VecDeque::new() })
+    }
+}
+
+impl Model {
+    /// Goes through a turn, up to where work is handed out.
+    pub(super) fn go_through(&mut self, walk: &mut Walk<'_>) -> Result<(), String> {
+        let turn = walk.turn;
+        let mut told = told(turn);
+        let tail = told.pop_back().map(|(_, effects)| effects).unwrap_or_default();
+        for command in &turn.commands {
+            match command {
+                Command::ConnectExecutor { capacity, functions } => {
+                    self.connect(*capacity, functions);
+                }
+                Command::DrainExecutor => self.capacity = 0,
+                Command::Report(_)
+                | Command::WakeRun { .. }
+                | Command::LoadTimers { .. }
+                | Command::Expire { .. } => {}
+                Command::RegisterFunctions { .. }
+                | Command::AcceptEvents { .. }
+                | Command::InvokeFunction { .. }
+                | Command::PauseFunction { .. } => {
+                    let (answer, effects) = told.pop_front().unwrap_or_default();
+                    self.end_by_reports(walk, &effects)?;
+                    self.obey(walk, command, answer)?;
+                    check_cancels(walk, &effects)?;
+                }
+            }
+        }
+        require(told.is_empty(), || "an answer to nobody".to_owned())?;
+        require(walk.stored.is_empty(), || format!("stored and not accepted: {:?}", walk.stored))?;
+        self.tick(walk, &tail)?;
+        check_cancels(walk, &tail)?;
+        let is_over = turn.ends.iter().all(|(run, _)| !self.runs.is_live(*run));
+        require(is_over, || format!("ends that nobody announced: {:?}", turn.ends))
+    }
+
+    fn obey(
+        &mut self,
+        walk: &mut Walk<'_>,
+        command: &Command,
+        answer: Option<Answer>,
+    ) -> Result<(), String> {
+        match command {
+            Command::RegisterFunctions { app, functions, .. } => {
+                self.register(walk, app, functions, answer)
+            }
+            Command::AcceptEvents { events, source, .. } => {
+                let events: Vec<_> = events.iter().map(|(event, _)| event).collect();
+                self.accept(walk, &events, source.as_ref(), answer)
+            }
+            Command::InvokeFunction { function, data, .. } => {
+                self.invoke(walk, function, data, answer.as_ref())
+            }
+            Command::PauseFunction { function, is_paused, .. } => {
+                self.pause(walk, function, *is_paused, answer)
+            }
+            Command::ConnectExecutor { .. }
+            | Command::DrainExecutor
+            | Command::Report(_)
+            | Command::WakeRun { .. }
+            | Command::LoadTimers { .. }
+            | Command::Expire { .. } => Ok(()),
+        }
+    }
+
+    /// What reports came to, before the next command.
+    fn end_by_reports(&mut self, walk: &mut Walk<'_>, told: &[&Effect]) -> Result<(), String> {
+        for effect in told {
+            match effect {
+                Effect::AnnounceEnd { run, ending, .. } if *ending != Ending::Cancelled => {
+                    self.end(walk, *run)?;
+                }
+                Effect::ConfirmReport { run, .. } => {
+                    let function = self.runs.get(*run).map(|life| life.function);
+                    let goes_on = function.is_some_and(|function| self.is_paused(function));
+                    require(!goes_on, || format!("run {run} goes on though it is paused"))?;
+                }
+                Effect::AnnounceEnd { .. }
+                | Effect::Answer { .. }
+                | Effect::OfferWork(_)
+                | Effect::DeliverMemo { .. }
+                | Effect::AbandonWork { .. }
+                | Effect::LoadTimers { .. }
+                | Effect::FindExpired { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What was due has happened, in the order of its moments: of what is seen to have happened here.
+    fn tick(&mut self, walk: &mut Walk<'_>, tail: &[&Effect]) -> Result<(), String> {
+        let mut happened = Vec::new();
+        let mut by_reports = Vec::new();
+        for effect in tail {
+            let Effect::AnnounceEnd { run, ending, outcome, .. } = effect else {
+                by_reports.push(*effect);
+                continue;
+            };
+            let life = self.runs.get(*run).ok_or_else(|| format!("unknown run {run} ends"))?;
+            match (ending, slept_until(walk, *run, life)) {
+                (Ending::Cancelled, _) if says_why(outcome, LATE_START) => {
+                    happened.push((self.deadline_of(life, *run)?, *run, Due::Start));
+                }
+                (Ending::Cancelled, _) if says_why(outcome, LATE_FINISH) => {
+                    happened.push((self.deadline_of(life, *run)?, *run, Due::Finish));
+                }
+                (Ending::Cancelled, _) => {}
+                (Ending::Failed, Some(due)) => happened.push((due, *run, Due::Failed)),
+                (Ending::Completed | Ending::Failed, _) => by_reports.push(*effect),
+            }
+        }
+        self.end_by_reports(walk, &by_reports)?;
+        for (run, life) in self.live().filter(|(_, life)| life.bucket.is_some()) {
+            let is_over = walk.turn.ends.iter().any(|(ended, _)| *ended == run);
+            let gathers_on = walk.written.get(&run).is_none_or(|after| after.gathering.is_some());
+            if is_over || !gathers_on {
+                happened.push((timer_of(life), run, Due::Gathered));
+            }
+        }
+        happened.sort_unstable();
+        for (due, run, what) in happened {
+            self.happen(walk, (due, run, what))?;
+        }
+        Ok(())
+    }
+
+    fn happen(
+        &mut self,
+        walk: &mut Walk<'_>,
+        (due, run, what): (Timestamp, RunId, Due),
+    ) -> Result<(), String> {
+        let now = walk.turn.now;
+        let Some(life) = self.runs.get(run).filter(|life| life.end.is_none()) else {
+            return Ok(());
+        };
+        match what {
+            Due::Failed => self.end(walk, run),
+            Due::Gathered => {
+                let is_due = self.is_gathered(life, now);
+                let due = self.gathered_at(life);
+                require(is_due, || {
+                    format!("run {run} gathers until {due:?} and starts at {now:?}")
+                })?;
+                self.start_gathered(walk, run)
+            }
+            Due::Start | Due::Finish => {
+                require(due <= now, || format!("run {run} is cancelled before {due:?}"))?;
+                let record = life.record.as_ref();
+                if record.is_some_and(|r| r.pending.iter().any(|s| is_executing(s.state))) {
+                    walk.tally.note("finish timeout in the middle of a step");
+                }
+                let is_start = what == Due::Start;
+                walk.tally.note(if is_start { "start timeout" } else { "finish timeout" });
+                self.cancel(walk, run, if is_start { LATE_START } else { LATE_FINISH })
+            }
+        }
+    }
+
+    fn deadline_of(&self, life: &Life, run: RunId) -> Result<Timestamp, String> {
+        let deadline = self.deadline(life).map(Deadline::at);
+        deadline.ok_or_else(|| format!("run {run} is cancelled and has no deadline"))
+    }
+}
+
+fn is_executing(state: PendingState) -> bool {
+    matches!(state, PendingState::Executing(_))
+}
+
+/// Until when a run's timer for what it gathers is set.
+fn timer_of(life: &Life) -> Timestamp {
+    match life.record.as_ref().map(|record| record.stretch) {
+        Some(Stretch::Gathering(due)) => due,
+        Some(
+            Stretch::Queued | Stretch::Executing(_) | Stretch::BackingOff(_) | Stretch::Parked,
+        )
+        | None => Timestamp::MAX,
+    }
+}
+
+/// When the sleep was due that ended a run of which nobody reported: its memo was one too many.
+fn slept_until(walk: &Walk<'_>, run: RunId, life: &Life) -> Option<Timestamp> {
+    let is_of = |command: &Command| matches!(command, Command::Report(r) if r.run == run);
+    let sleeps = life.record.iter().flat_map(|record| &record.pending);
+    let due = sleeps.filter_map(|step| match step.state {
+        PendingState::Sleeping(due) => Some(due),
+        PendingState::Queued | PendingState::Executing(_) | PendingState::BackingOff(_) => None,
+    });
+    due.filter(|due| *due <= walk.turn.now && !walk.turn.commands.iter().any(is_of)).min()
+}
+
+/// Those that were cancelled are those that must be, in order, for the reasons that are given.
+fn check_cancels(walk: &mut Walk<'_>, told: &[&Effect]) -> Result<(), String> {
+    for effect in told {
+        let Effect::AnnounceEnd { run, ending: Ending::Cancelled, outcome, .. } = effect else {
+            continue;
+        };
+        let Some((expected, why)) = walk.cancels.pop_front() else {
+            return Err(format!("run {run} is cancelled without a reason: {}", text(outcome)));
+        };
+        require(expected == *run && says_why(outcome, why), || {
+            format!("run {run} is cancelled ({}), not {expected}: {why}", text(outcome))
+        })?;
+    }
+    require(walk.cancels.is_empty(), || format!("not cancelled here: {:?}", walk.cancels))
+}
+
+fn text(outcome: &Outcome) -> String {
+    let (Outcome::Data(json) | Outcome::Error(json)) = outcome;
+    String::from_utf8_lossy(json).into_owned()
+}
+
+/// The effects of a turn, cut behind each answer.
+fn told(turn: &Sealed) -> VecDeque<Told<'_>> {
+    let mut told: VecDeque<Told<'_>> = VecDeque::new();
+    let mut before = Vec::new();
+    for (effect, _) in &turn.effects {
+        if let Effect::Answer { answer, .. } = effect {
+            told.push_back((Some(answer.clone()), std::mem::take(&mut before)));
+        } else {
+            before.push(effect);
+        }
+    }
+    told.push_back((None, before));
+    told
+}
