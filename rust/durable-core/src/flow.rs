@@ -2,6 +2,8 @@
 
 pub mod backoff;
 pub mod batch;
+#[doc(hidden)]
+pub mod bench;
 mod debounce;
 pub(crate) mod gates;
 pub mod gcra;
