@@ -12,5 +12,6 @@ pub mod policy;
 pub(crate) mod ready_queue;
 pub(crate) mod singleton;
 mod slots;
+mod sorted;
 pub mod timeouts;
 pub(crate) mod timer_wheel;

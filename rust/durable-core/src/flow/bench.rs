@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::gcra::Rate;
-use super::ready_queue::{Item, Needs, ReadyQueues};
+use super::ready_queue::{Item, MAX_LIMITS, Needs, ReadyQueues};
 use crate::id::{FunctionId, RunId};
 use crate::time::Timestamp;
 
@@ -74,8 +74,9 @@ impl Flow {
 
 impl Against<'_> {
     fn needs(self) -> Needs {
+        let mut limits = self.limits.iter().map(|(name, limit)| ((*name).into(), *limit));
         Needs {
-            slots: self.limits.iter().map(|(name, limit)| ((*name).into(), *limit)).collect(),
+            slots: [(); MAX_LIMITS].map(|()| limits.next()),
             run_slot: self.run_limit.map(|(name, limit)| (name.into(), limit)),
             gate: self.throttle.map(|(name, rate)| (name.into(), rate)),
             is_lasting: false,

@@ -1,6 +1,5 @@
 //! What a run's work needs before it may execute, and the queue in which it waits for that.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BufMut;
@@ -9,7 +8,7 @@ use super::enqueue::STRETCH;
 use super::{Function, Shard, Turn};
 use crate::flow::gcra::Rate;
 use crate::flow::policy::{Concurrency, Keys, LimitKey, Policies, Scope};
-use crate::flow::ready_queue::{Item, Needs};
+use crate::flow::ready_queue::{Item, MAX_LIMITS, Needs};
 use crate::id::{FunctionId, RunId};
 use crate::run::{RunRecord, Stretch};
 use crate::step::PendingState;
@@ -152,13 +151,11 @@ pub(super) fn needs(policies: &Policies, queue: &[u8]) -> Needs {
     let (function, packed) = queue.split_at_checked(4).unwrap_or((queue, &[]));
     let keys: Packed = postcard::from_bytes(packed).unwrap_or_default();
     let (frozen, throttle_key, run_key) = keys;
-    let mut slots: BTreeMap<Box<[u8]>, u32> = BTreeMap::new();
-    for limit in &policies.concurrency {
-        if let Some(name) = group_of(limit, function, &frozen) {
-            let number = slots.entry(name).or_insert(limit.limit);
-            *number = limit.limit.min(*number);
-        }
-    }
+    let mut limits = policies.concurrency.iter().filter_map(|limit| {
+        let name = group_of(limit, function, &frozen)?;
+        Some((name, limit.limit))
+    });
+    let slots = one_for_each_group([(); MAX_LIMITS].map(|()| limits.next()));
     let gate = policies.throttle.as_ref().map(|throttle| {
         let period = Duration::from_millis(throttle.period_ms);
         let key = throttle_key.as_deref().filter(|_| throttle.key.is_some());
@@ -169,8 +166,22 @@ pub(super) fn needs(policies: &Policies, queue: &[u8]) -> Needs {
         let group = group_of(limit, function, run_key.as_slice())?;
         Some((of_whole_runs(&group), limit.limit))
     });
-    Needs { slots: slots.into_iter().collect(), run_slot, gate, is_lasting: packed.is_empty() }
+    Needs { slots, run_slot, gate, is_lasting: packed.is_empty() }
 }
+
+/// Two limits on the same slots are the lower of both; others stand by their names, whatever their order.
+fn one_for_each_group(mut slots: [Slots; MAX_LIMITS]) -> [Slots; MAX_LIMITS] {
+    slots.sort_unstable_by(|one, other| other.is_some().cmp(&one.is_some()).then(one.cmp(other)));
+    if let [Some(one), other] = &mut slots
+        && other.as_ref().is_some_and(|other| other.0 == one.0)
+    {
+        *other = None; // the first is the lower
+    }
+    slots
+}
+
+/// A group's name, and how many of its slots may be taken.
+type Slots = Option<(Box<[u8]>, u32)>;
 
 /// The slots that work with these keys shares under a limit; `None` where the limit is younger than the keys.
 fn group_of(limit: &Concurrency, function: &[u8], frozen: &[LimitKey]) -> Option<Box<[u8]>> {
