@@ -136,7 +136,7 @@ fn slots_handed_on(bencher: divan::Bencher<'_, '_>, keys: u32) {
     let mut score = 0;
     let push = |flow: &mut Flow, queue: &[u8], key: u32, score: u64| {
         let limits = [(&name::<25>(b'f', key)[..], 1)];
-        let against = Against { limits: &limits, run_limit: None, throttle: None };
+        let against = Against { limits: &limits, ..Against::default() };
         flow.push(queue, (key, score), against);
     };
     for _ in 0..2 {
@@ -165,7 +165,7 @@ fn slots_handed_on(bencher: divan::Bencher<'_, '_>, keys: u32) {
 fn slots_handed_on_in_one_key(bencher: divan::Bencher<'_, '_>, waiting: u32) {
     let mut flow = Flow::new(1);
     let limits = [(&name::<25>(b'f', 1)[..], 1)];
-    let against = Against { limits: &limits, run_limit: None, throttle: None };
+    let against = Against { limits: &limits, ..Against::default() };
     let queue = name::<31>(b'q', 1);
     for number in 0..=waiting {
         flow.push(&queue, (number, number.into()), against);
@@ -187,7 +187,7 @@ fn slots_handed_on_in_one_key(bencher: divan::Bencher<'_, '_>, waiting: u32) {
 fn slots_handed_on_by_priority(bencher: divan::Bencher<'_, '_>, waiting: u32) {
     let (mut flow, mut chance) = (Flow::new(1), Chance(1));
     let limits = [(&name::<25>(b'f', 1)[..], 1)];
-    let against = Against { limits: &limits, run_limit: None, throttle: None };
+    let against = Against { limits: &limits, ..Against::default() };
     let queue = name::<31>(b'q', 1);
     for number in 0..=waiting {
         flow.push(&queue, (number, chance.below(86_400_000).into()), against);
@@ -212,7 +212,7 @@ fn slots_of_one_limit_for_many_keys(bencher: divan::Bencher<'_, '_>, keys: u32) 
     let shared = name::<25>(b'f', 0);
     let push = |flow: &mut Flow, key: u32, score: u64| {
         let limits = [(&shared[..], 64), (&name::<25>(b'e', key)[..], HIGH)];
-        let against = Against { limits: &limits, run_limit: None, throttle: None };
+        let against = Against { limits: &limits, ..Against::default() };
         flow.push(&name::<55>(b'q', key), (key, score), against);
     };
     let mut score = 0;
@@ -242,7 +242,7 @@ fn slots_of_keys_that_come_and_go(bencher: divan::Bencher<'_, '_>, busy: u32) {
     let mut flow = Flow::new(1);
     let push = |flow: &mut Flow, key: u32, limit: u32| {
         let limits = [(&name::<25>(b'f', key)[..], limit)];
-        let against = Against { limits: &limits, run_limit: None, throttle: None };
+        let against = Against { limits: &limits, ..Against::default() };
         flow.push(&name::<31>(b'q', key), (key, key.into()), against);
     };
     for _ in 0..2 {
@@ -359,14 +359,14 @@ fn queues_given_new_limits(bencher: divan::Bencher<'_, '_>, keys: u32) {
     for key in Chance(1).order(keys) {
         let limits = limits(1).map(|(name, limit)| (name, limit));
         let limits = [(&limits[0].0[..], limits[0].1)];
-        let against = Against { limits: &limits, run_limit: None, throttle: None };
+        let against = Against { limits: &limits, ..Against::default() };
         flow.push(&name::<31>(b'q', key), (key, key.into()), against);
     }
     while flow.pop(start()).is_some() {}
     bencher.counter(ItemsCount::new(keys)).with_inputs(|| flow.clone()).bench_local_values(
         |mut flow| {
             let limits = [(&shared[..], 2)];
-            flow.deploy(Against { limits: &limits, run_limit: None, throttle: None });
+            flow.deploy(Against { limits: &limits, ..Against::default() });
             while flow.pop(start()).is_some() {}
             flow
         },

@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 pub struct Flow(ReadyQueues);
 
 /// What the work of a queue counts against: names, and how much each lets through.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Against<'a> {
     /// Concurrency limits: at most two.
     pub limits: &'a [(&'a [u8], u32)],
@@ -64,6 +64,11 @@ impl Flow {
     /// Looks at the gates that are due; how many were forgotten.
     pub fn tick(&mut self, now: Timestamp) -> usize {
         self.0.tick(now).len()
+    }
+
+    /// How many queues, slot groups and gates are kept.
+    pub fn queue_and_key_counts(&self) -> (usize, usize, usize) {
+        self.0.kept_counts()
     }
 
     /// A deploy gives all queues these needs.

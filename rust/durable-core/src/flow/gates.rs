@@ -200,6 +200,10 @@ impl Gates {
         arrivals
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.gates.len()
+    }
+
     fn line(&mut self, id: GateId) -> Option<&mut Line> {
         self.gates.get_mut(id.0)?.line.as_deref_mut()
     }

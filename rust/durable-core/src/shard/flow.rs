@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bytes::BufMut;
+use serde::Deserialize;
 
 use super::enqueue::STRETCH;
 use super::{Function, Shard, Turn};
 use crate::flow::gcra::Rate;
-use crate::flow::policy::{Concurrency, Keys, LimitKey, Policies, Scope};
+use crate::flow::policy::{Concurrency, Keys, Policies, Scope};
 use crate::flow::ready_queue::{Item, MAX_LIMITS, Needs};
 use crate::id::{FunctionId, RunId};
 use crate::run::{RunRecord, Stretch};
@@ -133,7 +134,8 @@ pub(super) fn item(id: RunId, run: &RunRecord, number: u32) -> Item {
 
 /// The queue of a run's work: its function, and all that its work counts against.
 pub(super) fn queue_name(run: &RunRecord) -> Vec<u8> {
-    let name = run.function.0.to_be_bytes().to_vec();
+    let mut name = Vec::with_capacity(USUAL_NAME_BYTES);
+    name.put_u32(run.function.0);
     let Keys { limits, throttle, run_limit, .. } = &run.keys;
     if limits.is_empty() && throttle.is_none() && run_limit.is_none() {
         return name;
@@ -143,13 +145,24 @@ pub(super) fn queue_name(run: &RunRecord) -> Vec<u8> {
     packed.expect("keys serialise into a vector")
 }
 
+/// Most names fit: two limits and a throttle with values of a dozen letters.
+const USUAL_NAME_BYTES: usize = 80;
+
 /// What a queue's name says behind its function: the keys of what its work counts against.
-type Packed = (Vec<LimitKey>, Option<String>, Option<LimitKey>);
+type Packed<'a> = (Vec<KeyInName<'a>>, Option<&'a str>, Option<KeyInName<'a>>);
+
+/// A [`LimitKey`] as it stands in a name.
+#[derive(Deserialize)]
+struct KeyInName<'a> {
+    scope: Scope,
+    expression: u64,
+    value: &'a str,
+}
 
 /// What the work of a queue needs, by the policies as they are now.
 pub(super) fn needs(policies: &Policies, queue: &[u8]) -> Needs {
     let (function, packed) = queue.split_at_checked(4).unwrap_or((queue, &[]));
-    let keys: Packed = postcard::from_bytes(packed).unwrap_or_default();
+    let keys: Packed<'_> = postcard::from_bytes(packed).unwrap_or_default();
     let (frozen, throttle_key, run_key) = keys;
     let mut limits = policies.concurrency.iter().filter_map(|limit| {
         let name = group_of(limit, function, &frozen)?;
@@ -158,7 +171,7 @@ pub(super) fn needs(policies: &Policies, queue: &[u8]) -> Needs {
     let slots = one_for_each_group([(); MAX_LIMITS].map(|()| limits.next()));
     let gate = policies.throttle.as_ref().map(|throttle| {
         let period = Duration::from_millis(throttle.period_ms);
-        let key = throttle_key.as_deref().filter(|_| throttle.key.is_some());
+        let key = throttle_key.filter(|_| throttle.key.is_some());
         let name = gate_name(b't', function, key.unwrap_or_default());
         (name, Rate::new(throttle.limit, period, throttle.burst))
     });
@@ -184,12 +197,12 @@ fn one_for_each_group(mut slots: [Slots; MAX_LIMITS]) -> [Slots; MAX_LIMITS] {
 type Slots = Option<(Box<[u8]>, u32)>;
 
 /// The slots that work with these keys shares under a limit; `None` where the limit is younger than the keys.
-fn group_of(limit: &Concurrency, function: &[u8], frozen: &[LimitKey]) -> Option<Box<[u8]>> {
+fn group_of(limit: &Concurrency, function: &[u8], frozen: &[KeyInName<'_>]) -> Option<Box<[u8]>> {
     let Some(key) = &limit.key else { return Some(group_name(Scope::Fn, function, 0, "")) };
     let expression = checksum(key);
-    let is_it = |one: &&LimitKey| one.scope == limit.scope && one.expression == expression;
+    let is_it = |one: &&KeyInName<'_>| one.scope == limit.scope && one.expression == expression;
     let one = frozen.iter().find(is_it)?;
-    Some(group_name(one.scope, function, expression, &one.value))
+    Some(group_name(one.scope, function, expression, one.value))
 }
 
 /// Whole runs have slots of their own.

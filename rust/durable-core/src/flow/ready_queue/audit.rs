@@ -21,6 +21,11 @@ impl ReadyQueues {
         queues.map(|(_, name, queue)| (name.to_vec(), queue.held())).collect()
     }
 
+    /// How many queues, slot groups and gates are kept.
+    pub(crate) fn kept_counts(&self) -> (usize, usize, usize) {
+        (self.queues.len(), self.slots.len(), self.gates.len())
+    }
+
     /// To be called after a dispatch. `Err` says which queue would never be woken, or what was miscounted.
     pub(crate) fn audit(&self) -> Result<(), String> {
         let called = self.called();
