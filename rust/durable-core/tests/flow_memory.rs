@@ -57,7 +57,7 @@ fn bytes_for_each(keys: u32, mut each: impl FnMut(&mut Flow, u32)) -> (usize, Fl
     let mut flow = Flow::new(7);
     (0..keys).for_each(|key| each(&mut flow, key));
     let held = HELD.get().wrapping_sub(before);
-    (held.div_ceil(usize::try_from(keys).unwrap()), flow)
+    (held.div_ceil(usize::try_from(keys).unwrap_or(usize::MAX)), flow)
 }
 
 /// One run of this key: queued, dispatched, and its code done or asleep.

@@ -38,7 +38,7 @@ struct Line {
 /// All gates.
 #[derive(Clone, Debug)]
 pub(crate) struct Gates {
-    gates: Named<Gate>,
+    named: Named<Gate>,
     /// When which of those that are waited for may open.
     alarms: BTreeSet<(Timestamp, u32)>,
     /// When which of those that were passed may be forgotten.
@@ -53,13 +53,13 @@ const LOOKED_AT_ONCE: usize = 10_000;
 
 impl Gates {
     pub(crate) fn new(secret: u64) -> Self {
-        Self { gates: Named::new(secret), alarms: BTreeSet::new(), bundles: BTreeMap::new() }
+        Self { named: Named::new(secret), alarms: BTreeSet::new(), bundles: BTreeMap::new() }
     }
 
     /// The gate of this name, used by one more queue.
     pub(crate) fn hold(&mut self, name: &[u8]) -> GateId {
-        let number = self.gates.find_or_add(name, Gate::default);
-        if let Some(gate) = self.gates.get_mut(number) {
+        let number = self.named.find_or_add(name, Gate::default);
+        if let Some(gate) = self.named.get_mut(number) {
             gate.holder_count = gate.holder_count.saturating_add(1);
         }
         GateId(number)
@@ -67,7 +67,7 @@ impl Gates {
 
     /// One queue less uses it; once its moment has passed as well, it is forgotten.
     pub(crate) fn let_go(&mut self, id: GateId) {
-        let Some(gate) = self.gates.get_mut(id.0) else { return };
+        let Some(gate) = self.named.get_mut(id.0) else { return };
         gate.holder_count = gate.holder_count.saturating_sub(1);
         self.remove_if_new(id.0);
     }
@@ -80,7 +80,7 @@ impl Gates {
         rate: Rate,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let id = GateId(self.gates.find_or_add(name, Gate::default));
+        let id = GateId(self.named.find_or_add(name, Gate::default));
         let arrival = self.ask(id, rate, now).ok()?;
         self.pass(id, arrival);
         Some(arrival)
@@ -88,7 +88,7 @@ impl Gates {
 
     /// What a store says of a gate.
     pub(crate) fn restore(&mut self, name: &[u8], arrival: Timestamp) {
-        let number = self.gates.find_or_add(name, Gate::default);
+        let number = self.named.find_or_add(name, Gate::default);
         self.pass(GateId(number), arrival);
     }
 
@@ -99,13 +99,13 @@ impl Gates {
         rate: Rate,
         now: Timestamp,
     ) -> Result<Timestamp, Timestamp> {
-        let arrival = self.gates.get(id.0).map_or(Timestamp::default(), |gate| gate.arrival);
+        let arrival = self.named.get(id.0).map_or(Timestamp::default(), |gate| gate.arrival);
         rate.ask(arrival, now)
     }
 
     /// One passes: this is the gate's arrival time from now on, to be written down.
     pub(crate) fn pass(&mut self, id: GateId, arrival: Timestamp) {
-        let Some(gate) = self.gates.get_mut(id.0) else { return };
+        let Some(gate) = self.named.get_mut(id.0) else { return };
         let before = std::mem::replace(&mut gate.arrival, arrival);
         if before == Timestamp::default() {
             self.bundles.entry(in_bundle(arrival)).or_default().push(id.0);
@@ -113,12 +113,12 @@ impl Gates {
     }
 
     pub(crate) fn name(&self, id: GateId) -> &[u8] {
-        self.gates.name(id.0).unwrap_or_default()
+        self.named.name(id.0).unwrap_or_default()
     }
 
     /// A queue whose first start is this waits; the gate is looked at again at `until`.
     pub(crate) fn wait(&mut self, id: GateId, queue: QueueNumber, first: Item, until: Timestamp) {
-        let Some(gate) = self.gates.get_mut(id.0) else { return };
+        let Some(gate) = self.named.get_mut(id.0) else { return };
         let line = gate.line.get_or_insert_default();
         line.queues.insert((first, queue));
         self.set_alarm(id, Some(until));
@@ -149,7 +149,7 @@ impl Gates {
 
     /// Whether a queue waits with this start: for audits.
     pub(crate) fn is_waiting(&self, id: GateId, queue: QueueNumber, first: Item) -> bool {
-        let line = self.gates.get(id.0).and_then(|gate| gate.line.as_ref());
+        let line = self.named.get(id.0).and_then(|gate| gate.line.as_ref());
         line.is_some_and(|line| line.queues.first_from((first, queue)) == Some((first, queue)))
     }
 
@@ -178,7 +178,7 @@ impl Gates {
                 bundle.remove();
                 continue;
             };
-            let Some(gate) = self.gates.get_mut(number) else { continue };
+            let Some(gate) = self.named.get_mut(number) else { continue };
             if gate.arrival > now {
                 let later = in_bundle(gate.arrival);
                 self.bundles.entry(later).or_default().push(number);
@@ -193,7 +193,7 @@ impl Gates {
 
     /// All gates by name, with their arrival times: for audits.
     pub(crate) fn arrivals(&self) -> Vec<(Box<[u8]>, Timestamp)> {
-        let known = self.gates.all().filter(|(_, _, gate)| gate.arrival > Timestamp::default());
+        let known = self.named.all().filter(|(_, _, gate)| gate.arrival > Timestamp::default());
         let mut arrivals: Vec<_> =
             known.map(|(_, name, gate)| (name.into(), gate.arrival)).collect();
         arrivals.sort_unstable();
@@ -201,17 +201,17 @@ impl Gates {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.gates.len()
+        self.named.len()
     }
 
     fn line(&mut self, id: GateId) -> Option<&mut Line> {
-        self.gates.get_mut(id.0)?.line.as_deref_mut()
+        self.named.get_mut(id.0)?.line.as_deref_mut()
     }
 
     fn close_line_if_empty(&mut self, id: GateId) {
         if self.line(id).is_some_and(|line| line.queues.is_empty()) {
             self.set_alarm(id, None);
-            if let Some(gate) = self.gates.get_mut(id.0) {
+            if let Some(gate) = self.named.get_mut(id.0) {
                 gate.line = None;
             }
         }
@@ -228,10 +228,10 @@ impl Gates {
     }
 
     fn remove_if_new(&mut self, number: u32) {
-        let gate = self.gates.get(number);
+        let gate = self.named.get(number);
         let is_new = |gate: &Gate| gate.holder_count == 0 && gate.arrival == Timestamp::default();
         if gate.is_some_and(is_new) {
-            self.gates.remove(number);
+            self.named.remove(number);
         }
     }
 }

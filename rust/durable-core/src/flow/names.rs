@@ -187,7 +187,7 @@ mod tests {
                 assert_eq!(named.get(*number), Some(&name.len()));
             }
             assert!(numbers.iter().all(|number| *number < 200), "each number is given again");
-            numbers.iter().for_each(|number| assert!(named.remove(*number).is_some(), "{number}"));
+            assert!(numbers.iter().all(|number| named.remove(*number).is_some()));
             assert!(named.len() == 0 && named.number(&names[0]).is_none());
         }
     }
