@@ -70,6 +70,7 @@ def _w5_bound(rows: list[Row]) -> float | None:
 #: load, what, where it is, unit, what was asked for, whether more is better
 ASKED: list[tuple[str, str, str, str, float | None, bool]] = [
     ("W1", "runs of one step", "figures.runs_per_s", "runs/s", 10_000, True),
+    ("W1L", "runs of one step", "figures.runs_per_s", "runs/s", None, True),
     ("W2", "steps, five in a row", "figures.steps_per_s", "steps/s", 25_000, True),
     ("W3", "events, in batches", "figures.batched_per_s", "events/s", 100_000, True),
     ("W3", "events, one by one", "figures.single_per_s", "events/s", 10_000, True),
@@ -99,7 +100,7 @@ def whole_table(rows: list[Row]) -> list[str]:
                 f"| {load_name} | {count:,} | {what} | {text(value, unit)} | "
                 f"{text(bound, unit)} | {_verdict(value, bound, more=more)} | {_disk(some)} |"
             )
-    return lines + _w7(rows)
+    return lines + _w1l(rows) + _w7(rows)
 
 
 def _verdict(value: float | None, bound: float | None, *, more: bool) -> str:
@@ -113,6 +114,19 @@ def _disk(rows: list[Row]) -> str:
         f"{text(median(rows, 'fdatasync_ms.p50'))} / "
         f"{text(median(rows, 'fdatasync_ms.p99'), 'ms')}"
     )
+
+
+def _w1l(rows: list[Row]) -> list[str]:
+    lines = []
+    for count in sorted({int(str(r["count"])) for r in pick(rows, load="W1L")}):
+        some = pick(rows, load="W1L", count=count)
+        base = median(pick(rows, load="W1", count=count), "figures.runs_per_s")
+        times = _ratio(median(some, "figures.runs_per_s"), base)
+        lines.append(
+            f"| W1L | {count:,} | rate of W1L in that of W1 | {text(times, 'times')} | "
+            f"0.8 times | {_verdict(times, 0.8, more=True)} | {_disk(some)} |"
+        )
+    return lines
 
 
 def _w7(rows: list[Row]) -> list[str]:

@@ -25,6 +25,7 @@ import limits  # noqa: E402 - found through the line above
 
 SIZES: dict[str, list[int]] = {
     "W1": [10_000, 100_000],
+    "W1L": [10_000, 100_000],
     "W2": [2_000, 20_000],
     "W3": [200_000],
     "W4": [10_000],
@@ -34,6 +35,7 @@ SIZES: dict[str, list[int]] = {
 }
 QUICK: dict[str, list[int]] = {
     "W1": [2_000],
+    "W1L": [2_000],
     "W2": [400],
     "W3": [20_000],
     "W4": [1_000],

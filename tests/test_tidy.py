@@ -32,6 +32,7 @@ ARROWS: dict[str, set[str]] = {
 CORE_DEPENDENCIES = {
     "base64",
     "bytes",
+    "foldhash",
     "hashbrown",
     "jiff",
     "lz4_flex",

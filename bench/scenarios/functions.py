@@ -38,6 +38,19 @@ async def one(ctx: durable.Context[dict[str, int]]) -> int:
     return result
 
 
+@app.function(
+    on="bench/one-limited",
+    retries=0,
+    concurrency=durable.Concurrency(100_000, key="event.data.customer"),
+    throttle=durable.Throttle(1_000_000, "1s", key="event.data.customer"),
+)
+async def one_limited(ctx: durable.Context[dict[str, object]]) -> int:
+    """W1L: one step, behind a keyed limit and a keyed throttle that bind nobody."""
+    result = await ctx.step.run("a", touch, 1)
+    seen.ended += 1
+    return result
+
+
 @app.function(on="bench/five", retries=0)
 async def five(ctx: durable.Context[dict[str, int]]) -> int:
     """W2: five steps in a row."""

@@ -1,4 +1,4 @@
-"""W1 to W7, each on a store of its own; each gives its figures as a dictionary.
+"""W1 to W7 and W1L, each on a store of its own; each gives its figures as a dictionary.
 
 Every load uses the public API only, with `sync="always"` unless the runner says otherwise.
 """
@@ -76,13 +76,28 @@ async def settled(seconds: float = 120) -> None:
             return
 
 
-async def _runs(store: Path, count: int, *, name: str, steps: int) -> Figures:
+def _number(number: int) -> dict[str, object]:
+    return {"n": number}
+
+
+def _order(number: int) -> dict[str, object]:
+    return {"n": number, "customer": f"customer-{number % 1_000:03}"}
+
+
+async def _runs(
+    store: Path,
+    count: int,
+    *,
+    name: str,
+    steps: int,
+    data: Callable[[int], dict[str, object]] = _number,
+) -> Figures:
     async with engine(store) as opened:
-        await send_all(opened, name, [{"n": n} for n in range(64)])
+        await send_all(opened, name, [data(n) for n in range(64)])
         await opened.join()  # the first few pay for imports and allocations
         seen.ended = 0
         cpu, started = time.process_time(), time.perf_counter()
-        await send_all(opened, name, [{"n": n} for n in range(count)])
+        await send_all(opened, name, [data(n) for n in range(count)])
         await opened.join()
         seconds = time.perf_counter() - started
         cpu = time.process_time() - cpu
@@ -98,6 +113,11 @@ async def _runs(store: Path, count: int, *, name: str, steps: int) -> Figures:
 async def w1(store: Path, count: int) -> Figures:
     """Runs of one step: from the first send to the end of the last run."""
     return await _runs(store, count, name="bench/one", steps=1)
+
+
+async def w1l(store: Path, count: int) -> Figures:
+    """W1 behind a limit and a throttle that do not bind, each for every one of 1,000 customers."""
+    return await _runs(store, count, name="bench/one-limited", steps=1, data=_order)
 
 
 async def w2(store: Path, count: int) -> Figures:
@@ -232,6 +252,7 @@ async def _top_up(opened: durable.Engine, sent: int, backlog: int) -> int:
 
 LOADS: dict[str, Callable[[Path, int], Awaitable[Figures]]] = {
     "W1": w1,
+    "W1L": w1l,
     "W2": w2,
     "W3": w3,
     "W4": w4,

@@ -2,6 +2,8 @@
 
 pub mod backoff;
 pub mod batch;
+#[doc(hidden)]
+pub mod bench;
 mod debounce;
 pub(crate) mod gates;
 pub mod gcra;
@@ -10,5 +12,6 @@ pub mod policy;
 pub(crate) mod ready_queue;
 pub(crate) mod singleton;
 mod slots;
+mod sorted;
 pub mod timeouts;
 pub(crate) mod timer_wheel;

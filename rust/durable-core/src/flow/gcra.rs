@@ -11,10 +11,10 @@ use crate::time::Timestamp;
 /// So many at once, then one every so often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// One comes every so often.
-    interval: Duration,
-    /// How far ahead of now the arrival time may be.
-    window: Duration,
+    /// One comes every so many nanoseconds.
+    interval_ns: u64,
+    /// So far ahead of now may the arrival time be.
+    window_ns: u64,
 }
 
 impl Rate {
@@ -27,30 +27,32 @@ impl Rate {
     /// `limit` in each `period`, and `count` at once if they come at once.
     pub fn at_once(limit: u32, period: Duration, count: u32) -> Self {
         let nanos = period.as_nanos().div_ceil(u128::from(limit.max(1))).max(1);
-        let interval = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        Self { interval, window: interval.saturating_mul(count.max(1)) }
+        let interval_ns = u64::try_from(nanos).unwrap_or(u64::MAX);
+        Self { interval_ns, window_ns: interval_ns.saturating_mul(count.max(1).into()) }
     }
 
     /// May one come now? The key's arrival time afterwards, or the moment from when one may.
     ///
     /// `arrival` is what the last one that came has left, or the zero moment where none is remembered.
     pub fn ask(&self, arrival: Timestamp, now: Timestamp) -> Result<Timestamp, Timestamp> {
-        let next = arrival.max(now).plus(self.interval);
-        let allowed = next.minus(self.window);
-        if allowed <= now { Ok(next) } else { Err(allowed) }
+        let next = arrival.max(now).as_nanos().saturating_add(self.interval_ns);
+        let allowed = Timestamp::from_nanos(next.saturating_sub(self.window_ns));
+        if allowed <= now { Ok(Timestamp::from_nanos(next)) } else { Err(allowed) }
     }
 
     /// When the next may come at the earliest, behind so many others that wait for the same.
     pub fn opens_at(&self, arrival: Timestamp, now: Timestamp, ahead: usize) -> Timestamp {
-        let before = self.interval.saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX));
-        arrival.max(now).plus(before).plus(self.interval).minus(self.window).max(now)
+        let count = u64::try_from(ahead).unwrap_or(u64::MAX).saturating_add(1);
+        let all_ns = self.interval_ns.saturating_mul(count);
+        let next = arrival.max(now).as_nanos().saturating_add(all_ns);
+        Timestamp::from_nanos(next.saturating_sub(self.window_ns)).max(now)
     }
 
     /// How many may still come at this moment.
     pub fn left(&self, arrival: Timestamp, now: Timestamp) -> u32 {
-        let room = self.window.saturating_sub(arrival.since(now));
-        let count = room.as_nanos().checked_div(self.interval.as_nanos()).unwrap_or(0);
-        u32::try_from(count).unwrap_or(u32::MAX)
+        let ahead_ns = arrival.as_nanos().saturating_sub(now.as_nanos());
+        let room_ns = self.window_ns.saturating_sub(ahead_ns);
+        u32::try_from(room_ns.checked_div(self.interval_ns).unwrap_or(0)).unwrap_or(u32::MAX)
     }
 }
 

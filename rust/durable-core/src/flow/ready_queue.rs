@@ -6,13 +6,14 @@
 //! something wakes the first that can use it; a woken queue that lacks something else passes the call on.
 
 mod audit;
+mod calls;
 mod inspect;
 mod needs;
 mod queue;
 
 use std::collections::VecDeque;
 
-use super::gates::{Alarm, GateId, Gates};
+use super::gates::{GateId, Gates};
 use super::gcra::Rate;
 use super::names::Named;
 use super::slots::{GroupId, QueueNumber, Slots};
@@ -21,11 +22,8 @@ use crate::time::Timestamp;
 
 pub(crate) use audit::Held;
 pub(crate) use inspect::{GateUsage, QueueUsage, Usage};
-pub(crate) use queue::{Item, Needs, Popped};
+pub(crate) use queue::{Item, MAX_LIMITS, Needs, Popped};
 use queue::{Place, Queue, Round, Wait};
-
-/// So often a queue that needs two limits gives way to others before a slot is kept for it.
-const PATIENCE: u32 = 16;
 
 /// All queues.
 #[derive(Clone, Debug)]
@@ -94,14 +92,14 @@ impl ReadyQueues {
     ) {
         let number = self.find_or_add(function, name, needs);
         let Some(queue) = self.queues.get_mut(number) else { return };
-        if !is_start {
+        if is_start {
+            let before = queue.waits_before();
+            queue.starts.insert(item);
+            if let Some((gate, first)) = before.filter(|(_, first)| item < *first) {
+                self.gates.move_up(gate, number, first, item);
+            }
+        } else {
             queue.items.insert(item);
-        } else if queue.starts.insert(item)
-            && let Some(first) = queue.waits_with().filter(|first| item < *first)
-            && let Some((gate, _)) = queue.gate
-        {
-            queue.starts_wait = Some(Wait::Gate(item));
-            self.gates.move_up(gate, number, first, item);
         }
         self.enter_round_if_able(number);
     }
@@ -109,14 +107,20 @@ impl ReadyQueues {
     pub(crate) fn remove(&mut self, name: &[u8], item: Item) {
         let Some(number) = self.queues.number(name) else { return };
         let Some(queue) = self.queues.get_mut(number) else { return };
-        queue.items.remove(&item);
-        queue.starts.remove(&item);
-        if queue.waits_with() == Some(item)
-            && let Some((gate, _)) = queue.gate
-        {
-            queue.starts_wait = None;
-            self.gates.leave(gate, number, item);
-            self.call(number);
+        let before = queue.waits_before();
+        queue.items.remove(item);
+        let was_start = queue.starts.remove(item);
+        let gate = queue.gate.filter(|_| queue.starts.is_empty() && queue.starts_wait.is_none());
+        match before {
+            Some((gate, first)) if first == item => {
+                queue.starts_wait = None;
+                self.gates.leave(gate, number, item);
+                self.call(number);
+            }
+            Some(_) | None => {}
+        }
+        if was_start && let Some((gate, _)) = gate {
+            self.call_before(gate); // it may be the one that was called
         }
         self.forget_if_idle(number);
     }
@@ -152,9 +156,9 @@ impl ReadyQueues {
         let Some(number) = self.queues.number(name) else { return };
         let Some(queue) = self.queues.get_mut(number) else { return };
         queue.executing_count = queue.executing_count.saturating_sub(1);
-        let (function, slots) = (queue.function, queue.slots.clone());
+        let (function, limits) = (queue.function, queue.limits());
         self.count(function, -1);
-        for (group, _) in slots {
+        for (group, _) in limits {
             self.slots.release(group, 1);
             self.call_next(group);
         }
@@ -228,22 +232,23 @@ impl ReadyQueues {
 
     /// Opens the gates that are due; the names of those that are forgotten.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Vec<Box<[u8]>> {
-        let mut forgotten = Vec::new();
-        while let Some(alarm) = self.gates.pop_alarm(now) {
-            match alarm {
-                Alarm::Opens(number) => self.call(number),
-                Alarm::Forgotten(name) => forgotten.push(name),
-            }
+        while let Some(gate) = self.gates.next_open(now) {
+            self.call_before(gate);
         }
-        forgotten
+        self.gates.forget(now)
+    }
+
+    /// The name of a gate that was passed.
+    pub(crate) fn gate_name(&self, gate: GateId) -> &[u8] {
+        self.gates.name(gate)
     }
 
     /// Takes the first that can go, with all that it needs, or says what it lacks; and the gate that it was
     /// called for and has not shut, which may be open for the next.
     fn try_queue(&mut self, number: QueueNumber, now: Timestamp) -> (Try, Option<GateId>) {
         let Some(queue) = self.queues.get(number) else { return (Try::HasNothing, None) };
-        let start = queue.starts.first().copied().filter(|_| queue.starts_wait.is_none());
-        let item = queue.items.first().copied();
+        let start = queue.starts.first().filter(|_| queue.starts_wait.is_none());
+        let item = queue.items.first();
         let gate = queue.gate;
         let (mut open, mut passed, mut goes) = (None, None, item.map(|item| (item, false)));
         if let Some(start) = start.filter(|start| item.is_none_or(|item| *start < item)) {
@@ -267,18 +272,20 @@ impl ReadyQueues {
         }
         self.take(number, is_start);
         if let Some(queue) = self.queues.get_mut(number) {
-            queue.items.remove(&item);
-            queue.starts.remove(&item);
+            let from = if is_start { &mut queue.starts } else { &mut queue.items };
+            from.pop_first();
         }
-        let passed = passed.map(|(gate, arrival)| (self.gates.pass(gate, arrival), arrival));
+        if let Some((gate, arrival)) = passed {
+            self.gates.pass(gate, arrival);
+        }
         (Try::Goes(Popped { item, passed }), open)
     }
 
     /// The first group without room for one more of this queue.
     fn lacking(&self, number: QueueNumber) -> Option<GroupId> {
         let queue = self.queues.get(number)?;
-        let lacks = |slot: &&(GroupId, u32)| !self.has_room(queue, **slot);
-        queue.slots.iter().find(lacks).map(|(group, _)| *group)
+        let mut limits = queue.limits();
+        limits.find(|slot| !self.has_room(queue, *slot)).map(|(group, _)| group)
     }
 
     fn has_room(&self, queue: &Queue, (group, limit): (GroupId, u32)) -> bool {
@@ -291,8 +298,9 @@ impl ReadyQueues {
         let Some((group, limit)) = queue.run_slot else { return false };
         let has_room = self.has_room(queue, (group, limit));
         if !has_room && let Some(queue) = self.queues.get_mut(number) {
-            queue.starts_wait = Some(Wait::RunSlot(group));
-            self.slots.wait(group, limit, number);
+            let ticket = *queue.ticket.get_or_insert_with(|| self.slots.next_ticket());
+            let line = self.slots.wait((group, limit), number, ticket);
+            queue.starts_wait = Some(Wait::RunSlot(line));
         }
         !has_room
     }
@@ -301,14 +309,14 @@ impl ReadyQueues {
     fn take(&mut self, number: QueueNumber, is_start: bool) {
         let Some(queue) = self.queues.get_mut(number) else { return };
         queue.executing_count = queue.executing_count.saturating_add(1);
-        queue.passed_over_count = 0;
+        (queue.passed_over_count, queue.ticket) = (0, None);
         let run_slot = queue.run_slot.filter(|_| is_start);
         queue.run_count = queue.run_count.saturating_add(u32::from(run_slot.is_some()));
         let mut reserved = queue.reserved.take();
-        for (group, _) in queue.slots.iter().chain(&run_slot) {
+        for (group, _) in queue.limits().chain(run_slot) {
             match reserved {
-                Some(kept) if kept == *group => reserved = None,
-                Some(_) | None => self.slots.take(*group, 1),
+                Some(kept) if kept == group => reserved = None,
+                Some(_) | None => self.slots.take(group, 1),
             }
         }
         let function = queue.function;
@@ -326,94 +334,6 @@ impl ReadyQueues {
         }
     }
 
-    /// A queue lacks a slot of `group`: it waits there. What others of its limits have free goes to the
-    /// next, or is kept for this queue where it has given way too often.
-    fn stand_in_line(&mut self, number: QueueNumber, lacked: GroupId, is_start: bool) {
-        let Some(queue) = self.queues.get_mut(number) else { return };
-        queue.place = Place::Line(lacked);
-        queue.passed_over_count = queue.passed_over_count.saturating_add(1);
-        let limit = queue.slots.iter().find(|(group, _)| *group == lacked).map_or(1, |slot| slot.1);
-        // Only ever a lower group is kept while a higher one is waited for: no two wait for each other. What a
-        // whole run holds counts as lower than all: it is never waited for by what executes.
-        if queue.passed_over_count > PATIENCE && queue.reserved.is_none() {
-            let lower = queue.slots.iter().find(|(group, _)| *group < lacked);
-            queue.reserved = lower.or(queue.run_slot.as_ref().filter(|_| is_start)).map(|it| it.0);
-            if let Some(kept) = queue.reserved {
-                self.slots.take(kept, 1);
-            }
-        }
-        let groups = queue.groups();
-        self.slots.wait(lacked, limit, number);
-        for group in groups.into_iter().filter(|group| *group != lacked) {
-            self.call_next(group);
-        }
-    }
-
-    /// A queue went, or has nothing that can go: it stays in the round while it may have more, and what is
-    /// still free of its limits goes to whoever waits for it.
-    fn after_try(&mut self, number: QueueNumber) {
-        let Some(queue) = self.queues.get(number) else { return };
-        let (may_go, groups) = (queue.may_go(), queue.groups());
-        if may_go {
-            self.enter_round(number);
-        }
-        for group in groups {
-            self.call_next(group);
-        }
-        self.forget_if_idle(number);
-    }
-
-    /// Calls the next queue for which this group has room.
-    fn call_next(&mut self, group: GroupId) {
-        while let Some(number) = self.slots.next_waiting(group) {
-            let Some(queue) = self.queues.get_mut(number) else { continue };
-            if queue.starts_wait == Some(Wait::RunSlot(group)) {
-                queue.starts_wait = None;
-            } else {
-                queue.place = Place::Idle;
-            }
-            let (function, place) = (queue.function, queue.place);
-            if !queue.may_go() {
-                self.forget_if_idle(number);
-                continue;
-            }
-            if place == Place::Idle {
-                self.enter_round(number);
-            }
-            let is_called = matches!(place, Place::Idle | Place::Round);
-            if is_called && self.is_served(function) {
-                return; // it takes the slot, or calls the next
-            }
-        }
-    }
-
-    /// Calls whoever waits before a gate; it asks the gate again.
-    fn call_before(&mut self, gate: GateId) {
-        if let Some(number) = self.gates.next_waiting(gate) {
-            self.call(number);
-        }
-    }
-
-    fn call(&mut self, number: QueueNumber) {
-        let Some(queue) = self.queues.get_mut(number) else { return };
-        queue.starts_wait = None;
-        self.enter_round_if_able(number);
-    }
-
-    fn enter_round_if_able(&mut self, number: QueueNumber) {
-        let queue = self.queues.get(number);
-        if queue.is_some_and(|queue| queue.place == Place::Idle && queue.may_go()) {
-            self.enter_round(number);
-        }
-    }
-
-    fn wait_before(&mut self, gate: GateId, number: QueueNumber, start: Item, until: Timestamp) {
-        if let Some(queue) = self.queues.get_mut(number) {
-            queue.starts_wait = Some(Wait::Gate(start));
-        }
-        self.gates.wait(gate, number, start, until);
-    }
-
     fn find_or_add(
         &mut self,
         function: FunctionId,
@@ -425,7 +345,7 @@ impl ReadyQueues {
         }
         let mut queue = Queue { function, ..Queue::default() };
         self.attach(&mut queue, needs());
-        self.queues.find_or_add(name, || queue)
+        self.queues.add(name, queue)
     }
 
     /// An empty queue goes, with what it held.
@@ -445,42 +365,6 @@ impl ReadyQueues {
             self.detach(number);
             self.queues.remove(number);
         }
-    }
-
-    /// What these queues were called for goes to the next: their function is not served any more.
-    fn pass_on(&mut self, called: Vec<QueueNumber>) {
-        for number in called {
-            let Some(queue) = self.queues.get(number) else { continue };
-            let (groups, gate) = (queue.groups(), queue.gate);
-            for group in groups {
-                self.call_next(group);
-            }
-            if let Some((gate, _)) = gate {
-                self.call_before(gate);
-            }
-        }
-    }
-
-    fn enter_round(&mut self, number: QueueNumber) {
-        let Some(queue) = self.queues.get_mut(number) else { return };
-        queue.place = Place::Round;
-        let function = queue.function;
-        if let Some(round) = self.round(function) {
-            round.queues.push_back(number);
-        }
-        self.join_ring(function);
-    }
-
-    fn join_ring(&mut self, function: FunctionId) {
-        let Some(round) = self.round(function) else { return };
-        if round.is_served && !round.is_in_ring && !round.queues.is_empty() {
-            round.is_in_ring = true;
-            self.ring.push_back(function);
-        }
-    }
-
-    fn is_served(&mut self, function: FunctionId) -> bool {
-        self.round(function).is_some_and(|round| round.is_served)
     }
 
     fn round(&mut self, function: FunctionId) -> Option<&mut Round> {

@@ -4,13 +4,16 @@
 //! number of their own to it. A queue that finds no room waits here, in one group's line, and leaves it only
 //! to be tried again.
 
-use std::collections::{BTreeMap, VecDeque};
-
 use super::names::Named;
+use super::sorted::Sorted;
 
 /// A slot group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct GroupId(u32);
+
+/// Since when a queue waits, kept until it goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
 
 /// A ready queue, by its number.
 pub(crate) type QueueNumber = u32;
@@ -20,20 +23,35 @@ struct Group {
     taken: u32,
     /// Queues that count against it, whether they wait or not.
     holder_count: u32,
-    /// Those that wait, by the number that each applies, oldest first.
-    lines: BTreeMap<u32, VecDeque<(u64, QueueNumber)>>,
+    /// Those that wait, by the number that each applies; of one number the oldest first.
+    line: Sorted<Waiting>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Waiting {
+    limit: u32,
+    ticket: Ticket,
+    queue: QueueNumber,
+}
+
+/// Where a queue waits: the group, and what its line goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InLine {
+    pub(crate) group: GroupId,
+    limit: u32,
+    ticket: Ticket,
 }
 
 /// All slot groups.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
     groups: Named<Group>,
-    last_ticket: u64,
+    last_ticket: Ticket,
 }
 
 impl Slots {
     pub(crate) fn new(secret: u64) -> Self {
-        Self { groups: Named::new(secret), last_ticket: 0 }
+        Self { groups: Named::new(secret), last_ticket: Ticket::default() }
     }
 
     /// The group of this name, held by one more queue.
@@ -70,37 +88,49 @@ impl Slots {
         }
     }
 
+    /// The ticket of a queue that begins to wait: older ones go first.
+    pub(crate) fn next_ticket(&mut self) -> Ticket {
+        self.last_ticket = Ticket(self.last_ticket.0.saturating_add(1));
+        self.last_ticket
+    }
+
     /// A queue waits until fewer than `limit` are taken.
-    pub(crate) fn wait(&mut self, id: GroupId, limit: u32, queue: QueueNumber) {
-        self.last_ticket = self.last_ticket.saturating_add(1);
-        let ticket = self.last_ticket;
-        if let Some(group) = self.groups.get_mut(id.0) {
-            group.lines.entry(limit).or_default().push_back((ticket, queue));
+    pub(crate) fn wait(
+        &mut self,
+        (group, limit): (GroupId, u32),
+        queue: QueueNumber,
+        ticket: Ticket,
+    ) -> InLine {
+        if let Some(group) = self.groups.get_mut(group.0) {
+            group.line.insert(Waiting { limit, ticket, queue });
         }
+        InLine { group, limit, ticket }
     }
 
     /// The queue that has waited longest among those for which there is room now. It stands in no line then.
     pub(crate) fn next_waiting(&mut self, id: GroupId) -> Option<QueueNumber> {
         let group = self.groups.get_mut(id.0)?;
-        let usable = group.lines.range(group.taken.saturating_add(1)..);
-        let oldest =
-            usable.filter_map(|(limit, line)| line.front().map(|(ticket, _)| (*ticket, *limit)));
-        let (_, limit) = oldest.min()?;
-        let line = group.lines.get_mut(&limit)?;
-        let (_, queue) = line.pop_front()?;
-        if line.is_empty() {
-            group.lines.remove(&limit);
+        let mut next: Option<Waiting> = None;
+        let mut more_than = group.taken;
+        while let Some(limit) = more_than.checked_add(1)
+            && let Some(one) =
+                group.line.first_from(Waiting { limit, ticket: Ticket::default(), queue: 0 })
+        {
+            if next.is_none_or(|next| one.ticket < next.ticket) {
+                next = Some(one);
+            }
+            more_than = one.limit;
         }
-        Some(queue)
+        let next = next?;
+        group.line.remove(next);
+        Some(next.queue)
     }
 
     /// Takes a queue out of a line: only where its limits change.
-    pub(crate) fn leave(&mut self, id: GroupId, queue: QueueNumber) {
-        let Some(group) = self.groups.get_mut(id.0) else { return };
-        for line in group.lines.values_mut() {
-            line.retain(|(_, waiting)| *waiting != queue);
+    pub(crate) fn leave(&mut self, InLine { group, limit, ticket }: InLine, queue: QueueNumber) {
+        if let Some(group) = self.groups.get_mut(group.0) {
+            group.line.remove(Waiting { limit, ticket, queue });
         }
-        group.lines.retain(|_, line| !line.is_empty());
     }
 
     pub(crate) fn name(&self, id: GroupId) -> &[u8] {

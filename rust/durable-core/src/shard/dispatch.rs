@@ -17,7 +17,8 @@ impl Shard {
         while self.queues.taken_count() < self.capacity {
             let Some(Popped { item, passed }) = self.queues.pop(self.meta.now) else { break };
             if let Some((gate, arrival)) = passed {
-                turn.writes.push(super::flow::passed(&gate, arrival));
+                let name = self.queues.gate_name(gate);
+                turn.writes.push(super::flow::passed(name, arrival));
             }
             self.offer(item, turn);
         }

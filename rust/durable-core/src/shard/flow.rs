@@ -1,15 +1,15 @@
 //! What a run's work needs before it may execute, and the queue in which it waits for that.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BufMut;
+use serde::Deserialize;
 
 use super::enqueue::STRETCH;
 use super::{Function, Shard, Turn};
 use crate::flow::gcra::Rate;
-use crate::flow::policy::{Concurrency, Keys, LimitKey, Policies, Scope, Throttle};
-use crate::flow::ready_queue::{Item, Needs};
+use crate::flow::policy::{Concurrency, Keys, Policies, Scope, Throttle};
+use crate::flow::ready_queue::{Item, MAX_LIMITS, Needs};
 use crate::id::{FunctionId, RunId};
 use crate::run::{RunRecord, Stretch};
 use crate::step::PendingState;
@@ -134,7 +134,8 @@ pub(super) fn item(id: RunId, run: &RunRecord, number: u32) -> Item {
 
 /// The queue of a run's work: its function, and all that its work counts against.
 pub(super) fn queue_name(run: &RunRecord) -> Vec<u8> {
-    let name = run.function.0.to_be_bytes().to_vec();
+    let mut name = Vec::with_capacity(USUAL_NAME_BYTES);
+    name.put_u32(run.function.0);
     let Keys { limits, throttle, run_limit, .. } = &run.keys;
     if limits.is_empty() && throttle.is_none() && run_limit.is_none() {
         return name;
@@ -144,23 +145,32 @@ pub(super) fn queue_name(run: &RunRecord) -> Vec<u8> {
     packed.expect("keys serialise into a vector")
 }
 
+/// Most names fit: two limits and a throttle with values of a dozen letters.
+const USUAL_NAME_BYTES: usize = 80;
+
 /// What a queue's name says behind its function: the keys of what its work counts against.
-type Packed = (Vec<LimitKey>, Option<String>, Option<LimitKey>);
+type Packed<'a> = (Vec<KeyInName<'a>>, Option<&'a str>, Option<KeyInName<'a>>);
+
+/// A [`LimitKey`] as it stands in a name.
+#[derive(Deserialize)]
+struct KeyInName<'a> {
+    scope: Scope,
+    expression: u64,
+    value: &'a str,
+}
 
 /// What the work of a queue needs, by the policies as they are now.
 pub(super) fn needs(policies: &Policies, queue: &[u8]) -> Needs {
     let (function, packed) = queue.split_at_checked(4).unwrap_or((queue, &[]));
-    let keys: Packed = postcard::from_bytes(packed).unwrap_or_default();
+    let keys: Packed<'_> = postcard::from_bytes(packed).unwrap_or_default();
     let (frozen, throttle_key, run_key) = keys;
-    let mut slots: BTreeMap<Box<[u8]>, u32> = BTreeMap::new();
-    for limit in &policies.concurrency {
-        if let Some(name) = group_of(limit, function, &frozen) {
-            let number = slots.entry(name).or_insert(limit.limit);
-            *number = limit.limit.min(*number);
-        }
-    }
+    let mut limits = policies.concurrency.iter().filter_map(|limit| {
+        let name = group_of(limit, function, &frozen)?;
+        Some((name, limit.limit))
+    });
+    let slots = one_for_each_group([(); MAX_LIMITS].map(|()| limits.next()));
     let gate = policies.throttle.as_ref().map(|throttle| {
-        let key = throttle_key.as_deref().filter(|_| throttle.key.is_some());
+        let key = throttle_key.filter(|_| throttle.key.is_some());
         let name = gate_name(b't', function, key.unwrap_or_default());
         (name, throttle_rate(throttle))
     });
@@ -168,16 +178,30 @@ pub(super) fn needs(policies: &Policies, queue: &[u8]) -> Needs {
         let group = group_of(limit, function, run_key.as_slice())?;
         Some((of_whole_runs(&group), limit.limit))
     });
-    Needs { slots: slots.into_iter().collect(), run_slot, gate, is_lasting: packed.is_empty() }
+    Needs { slots, run_slot, gate, is_lasting: packed.is_empty() }
 }
 
+/// Two limits on the same slots are the lower of both; others stand by their names, whatever their order.
+fn one_for_each_group(mut slots: [Slots; MAX_LIMITS]) -> [Slots; MAX_LIMITS] {
+    slots.sort_unstable_by(|one, other| other.is_some().cmp(&one.is_some()).then(one.cmp(other)));
+    if let [Some(one), other] = &mut slots
+        && other.as_ref().is_some_and(|other| other.0 == one.0)
+    {
+        *other = None; // the first is the lower
+    }
+    slots
+}
+
+/// A group's name, and how many of its slots may be taken.
+type Slots = Option<(Box<[u8]>, u32)>;
+
 /// The slots that work with these keys shares under a limit; `None` where the limit is younger than the keys.
-fn group_of(limit: &Concurrency, function: &[u8], frozen: &[LimitKey]) -> Option<Box<[u8]>> {
+fn group_of(limit: &Concurrency, function: &[u8], frozen: &[KeyInName<'_>]) -> Option<Box<[u8]>> {
     let Some(key) = &limit.key else { return Some(group_name(Scope::Fn, function, 0, "")) };
     let expression = checksum(key);
-    let is_it = |one: &&LimitKey| one.scope == limit.scope && one.expression == expression;
+    let is_it = |one: &&KeyInName<'_>| one.scope == limit.scope && one.expression == expression;
     let one = frozen.iter().find(is_it)?;
-    Some(group_name(one.scope, function, expression, &one.value))
+    Some(group_name(one.scope, function, expression, one.value))
 }
 
 /// Whole runs have slots of their own.

@@ -21,13 +21,18 @@ impl ReadyQueues {
         queues.map(|(_, name, queue)| (name.to_vec(), queue.held())).collect()
     }
 
+    /// How many queues, slot groups and gates are kept.
+    pub(crate) fn kept_counts(&self) -> (usize, usize, usize) {
+        (self.queues.len(), self.slots.len(), self.gates.len())
+    }
+
     /// To be called after a dispatch. `Err` says which queue would never be woken, or what was miscounted.
     pub(crate) fn audit(&self) -> Result<(), String> {
         let called = self.called();
         let mut taken: BTreeMap<GroupId, u32> = BTreeMap::new();
         for (number, name, queue) in self.queues.all() {
-            let executing = queue.slots.iter().map(|slot| (slot.0, queue.executing_count));
-            let running = queue.run_slot.iter().map(|slot| (slot.0, queue.run_count));
+            let executing = queue.limits().map(|slot| (slot.0, queue.executing_count));
+            let running = queue.run_slot.map(|slot| (slot.0, queue.run_count));
             for (group, held) in executing.chain(running) {
                 let kept = u32::from(queue.reserved == Some(group));
                 let count = taken.entry(group).or_default();
@@ -42,9 +47,9 @@ impl ReadyQueues {
             if queue.place == Place::Round && !self.stands_in_round(number, queue) {
                 return Err(format!("queue {name:?} is not in its round"));
             }
-            let first = queue.waits_with();
-            if first.is_some() && first != queue.starts.first().copied() {
-                return Err(format!("queue {name:?} waits with another start than its first"));
+            let before = queue.waits_before();
+            if before.is_some_and(|(gate, first)| !self.gates.is_waiting(gate, number, first)) {
+                return Err(format!("queue {name:?} does not wait before its gate with its first"));
             }
         }
         let wrong = taken.iter().find(|(group, count)| self.slots.taken(**group) != **count);
@@ -69,13 +74,16 @@ impl ReadyQueues {
 
     /// True where a queue stands in the line of a group that has room for it, and nobody else is called.
     fn waits_for_nothing(&self, queue: &Queue, called: &BTreeSet<GroupId>) -> bool {
-        let has_room = |(group, limit): &(GroupId, u32)| {
-            let is_free = self.slots.taken(*group) < *limit && !called.contains(group);
-            let waits_for_run =
-                queue.starts_wait == Some(Wait::RunSlot(*group)) && !queue.starts.is_empty();
-            (queue.place == Place::Line(*group) && queue.may_go() || waits_for_run) && is_free
+        let has_room = |(group, limit): (GroupId, u32)| {
+            let is_free = self.slots.taken(group) < limit && !called.contains(&group);
+            let stands = matches!(queue.place, Place::Line(line) if line.group == group);
+            let waits_for_run = matches!(
+                queue.starts_wait,
+                Some(Wait::RunSlot(line)) if line.group == group && !queue.starts.is_empty()
+            );
+            (stands && queue.may_go() || waits_for_run) && is_free
         };
-        queue.slots.iter().chain(&queue.run_slot).any(has_room)
+        queue.limits().chain(queue.run_slot).any(has_room)
     }
 
     fn stands_in_round(&self, number: u32, queue: &Queue) -> bool {
@@ -90,7 +98,7 @@ impl Queue {
     }
 
     fn held(&self) -> Held {
-        let (items, starts) = (self.items.clone(), self.starts.clone());
+        let (items, starts) = (self.items.iter().collect(), self.starts.iter().collect());
         let (executing_count, run_count) = (self.executing_count, self.run_count);
         Held { items, starts, executing_count, run_count }
     }

@@ -55,8 +55,8 @@ impl ReadyQueues {
     pub(crate) fn ahead_in_queue(&self, name: &[u8], item: Item) -> usize {
         let queue = self.queues.number(name).and_then(|number| self.queues.get(number));
         queue.map_or(0, |queue| {
-            let before = queue.items.range(..item).count();
-            before.saturating_add(queue.starts.range(..item).count())
+            let before = queue.items.count_before(item);
+            before.saturating_add(queue.starts.count_before(item))
         })
     }
 
@@ -66,18 +66,18 @@ impl ReadyQueues {
         let queue = self.queues.number(name).and_then(|number| self.queues.get(number));
         let Some(gate) = queue.and_then(gate_of) else { return 0 };
         let others = self.queues.all().filter(|(_, _, queue)| gate_of(queue) == Some(gate));
-        others.map(|(_, _, queue)| queue.starts.range(..item).count()).sum()
+        others.map(|(_, _, queue)| queue.starts.count_before(item)).sum()
     }
 
     fn usage(&self, queue: &Queue) -> QueueUsage {
-        let of_slot = |(group, limit): &(GroupId, u32)| Usage {
-            name: self.slots.name(*group).into(),
-            limit: *limit,
-            taken: self.slots.taken(*group),
+        let of_slot = |(group, limit): (GroupId, u32)| Usage {
+            name: self.slots.name(group).into(),
+            limit,
+            taken: self.slots.taken(group),
         };
         QueueUsage {
-            slots: queue.slots.iter().map(of_slot).collect(),
-            run_slot: queue.run_slot.as_ref().map(of_slot),
+            slots: queue.limits().map(of_slot).collect(),
+            run_slot: queue.run_slot.map(of_slot),
             gate: queue.gate.map(|(gate, rate)| {
                 let (name, arrival) = self.gates.state(gate);
                 GateUsage { name: name.into(), rate, arrival }

@@ -1,10 +1,11 @@
 //! One queue: its work, what that needs, and what it waits for.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::super::gates::GateId;
 use super::super::gcra::Rate;
-use super::super::slots::{GroupId, QueueNumber};
+use super::super::slots::{GroupId, InLine, QueueNumber, Ticket};
+use super::super::sorted::Sorted;
 use crate::id::{FunctionId, RunId};
 use crate::time::Timestamp;
 
@@ -22,19 +23,22 @@ pub(crate) struct Item {
 /// it starts a run, a slot for the whole run and leave to pass a gate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Needs {
-    pub(crate) slots: Vec<(Box<[u8]>, u32)>,
+    pub(crate) slots: [Option<(Box<[u8]>, u32)>; MAX_LIMITS],
     pub(crate) run_slot: Option<(Box<[u8]>, u32)>,
     pub(crate) gate: Option<(Box<[u8]>, Rate)>,
     /// The queue stays when it is empty: there is one of them for a function.
     pub(crate) is_lasting: bool,
 }
 
+/// A function has so many concurrency limits at most.
+pub(crate) const MAX_LIMITS: usize = 2;
+
 /// Work that may go now: it has its slots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Popped {
     pub(crate) item: Item,
     /// The gate that it passed, and the gate's arrival time since.
-    pub(crate) passed: Option<(Box<[u8]>, Timestamp)>,
+    pub(crate) passed: Option<(GateId, Timestamp)>,
 }
 
 /// Where a queue stands.
@@ -45,27 +49,27 @@ pub(super) enum Place {
     Idle,
     /// In its function's round.
     Round,
-    /// In this group's line.
-    Line(GroupId),
+    /// In a group's line.
+    Line(InLine),
 }
 
 /// What the starts of a queue wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// The gate, with this start.
-    Gate(Item),
-    /// A slot of this group for a whole run.
-    RunSlot(GroupId),
+    /// The gate, with the first of them.
+    Gate,
+    /// A slot for a whole run.
+    RunSlot(InLine),
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
     pub(super) function: FunctionId,
     /// Work of runs that have begun.
-    pub(super) items: BTreeSet<Item>,
+    pub(super) items: Sorted<Item>,
     /// First stretches of runs: these pass the gate.
-    pub(super) starts: BTreeSet<Item>,
-    pub(super) slots: Vec<(GroupId, u32)>,
+    pub(super) starts: Sorted<Item>,
+    pub(super) slots: [Option<(GroupId, u32)>; MAX_LIMITS],
     /// What a run holds from its start to its end.
     pub(super) run_slot: Option<(GroupId, u32)>,
     pub(super) gate: Option<(GateId, Rate)>,
@@ -75,6 +79,8 @@ pub(super) struct Queue {
     pub(super) place: Place,
     /// What its starts wait for, while other work of it may go.
     pub(super) starts_wait: Option<Wait>,
+    /// Its place in lines since something of it went last: who is called in vain does not lose it.
+    pub(super) ticket: Option<Ticket>,
     /// How often it was called and lacked something else.
     pub(super) passed_over_count: u32,
     /// A slot of this group is kept for it until it has the others.
@@ -92,17 +98,20 @@ impl Queue {
         !self.items.is_empty() || !self.starts.is_empty() && self.starts_wait.is_none()
     }
 
-    /// The start that waits before the gate.
-    pub(super) fn waits_with(&self) -> Option<Item> {
-        match self.starts_wait {
-            Some(Wait::Gate(item)) => Some(item),
-            Some(Wait::RunSlot(_)) | None => None,
-        }
+    /// The gate before which its starts wait, and the first of them.
+    pub(super) fn waits_before(&self) -> Option<(GateId, Item)> {
+        let (gate, _) = self.gate.filter(|_| self.starts_wait == Some(Wait::Gate))?;
+        Some((gate, self.starts.first()?))
+    }
+
+    /// The limits on what executes.
+    pub(super) fn limits(&self) -> impl Iterator<Item = (GroupId, u32)> + use<> {
+        self.slots.into_iter().flatten()
     }
 
     /// All groups that its work counts against.
-    pub(super) fn groups(&self) -> Vec<GroupId> {
-        self.slots.iter().chain(&self.run_slot).map(|(group, _)| *group).collect()
+    pub(super) fn groups(&self) -> impl Iterator<Item = GroupId> + use<> {
+        self.limits().chain(self.run_slot).map(|(group, _)| group)
     }
 }
 
