@@ -386,7 +386,13 @@ class Engine:
             return known.codec.read(json)
         error = read_error(json)
         kind = RunCancelled if status == "cancelled" else InvokeError
-        text = f"run {run_id} of '{name}' was {status}: {error['name']}: {error['message']}"
+        what = "failed" if status == "failed" else "was cancelled"
+        why = (
+            error["message"]
+            if kind is RunCancelled
+            else f"{error['name']}: {error['message']}"
+        )
+        text = f"run {run_id} of '{name}' {what}: {why}"
         raise kind(text, run_id=run_id, name=error["name"], message=error["message"])
 
     # --- out

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _DATA: Final = "event.data."
 _ACCEPTED: Final = (
-    "a CEL expression, as in \"event.data.plan == 'pro' && event.data.amount > 100\""
+    'a CEL expression, as in "event.data.amount > 100" or "event.data.customer_id"; of two fields '
+    'together "[event.data.a, event.data.b]"'
 )
 
 

@@ -217,8 +217,9 @@ class Timeouts:
     """When a run is cancelled, also in the middle of a step. At least one of the two is given.
 
     Attributes:
-        start: how long from its creation to its first execution at most, 1 ms to 366 days; by default as long
-            as it takes.
+        start: how long from the moment when it could start (its creation, the end of its debounce or batch, its
+            event's `ts` where that lies in the future) to its first execution at most, 1 ms to 366 days; what
+            waits for a limit or a throttle could start. By default as long as it takes.
         finish: how long from its first execution to its end at most, 1 ms to 366 days; by default as long
             as it takes.
 

@@ -112,9 +112,7 @@ class Runs(_Reader):
     ) -> Page[Run]:
         """Runs without their steps, newest first. `since` is a moment of creation."""
         statuses = _read_statuses(status)
-        name = (
-            function if isinstance(function, str) or function is None else function.id
-        )
+        name = None if function is None else _name_of(function)
         rows, following = await self._read(
             lambda core: core.runs(
                 status=statuses,
@@ -212,7 +210,7 @@ class Functions(_Reader):
         Raises:
             NotFoundError: there is no such function in the store.
         """
-        name = function if isinstance(function, str) else function.id
+        name = _name_of(function)
         most = _check_limit(limit)
         json = await self._read(lambda core: core.limits(name, most))
         if json is None:
@@ -242,8 +240,16 @@ class Functions(_Reader):
     async def _pause(
         self, function: str | Function[Any, Any], *, is_paused: bool
     ) -> None:
-        name = function if isinstance(function, str) else function.id
+        name = _name_of(function)
         await self._read(lambda core: core.pause(name, is_paused))
+
+
+def _name_of(function: object) -> str:
+    name = getattr(function, "id", function)
+    if not isinstance(name, str):
+        text = f"function={function!r}: accepted is a function of an app, or its id"
+        raise ConfigError(text)
+    return name
 
 
 def _read_statuses(status: RunStatus | Sequence[RunStatus]) -> Sequence[str]:

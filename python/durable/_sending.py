@@ -85,6 +85,8 @@ def _encode(event: Event[Any]) -> NewEvent:
 
 def tell_of_strays(stats: Mapping[str, Any], known: Container[str]) -> None:
     """Runs of functions that no app of an engine has wait for ever: somebody is to know."""
+    if not known:
+        return  # it was opened to be read
     for name, one in stats["functions"].items():
         count = one["queued"] + one["running"] + sum(one["parked"].values())
         if count and name not in known:

@@ -129,8 +129,8 @@ def test_a_condition_that_is_none_is_refused_with_its_place(
     first, second = str(caught.value).splitlines()
     assert first.startswith(f"function 'f': {shown}")
     assert (
-        second
-        == "  accepted: a CEL expression, as in \"event.data.plan == 'pro' && event.data.amount > 100\""
+        second == '  accepted: a CEL expression, as in "event.data.amount > 100" or '
+        '"event.data.customer_id"; of two fields together "[event.data.a, event.data.b]"'
     )
 
 

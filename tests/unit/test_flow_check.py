@@ -15,7 +15,10 @@ from durable._duration import ACCEPTED
 MOST = 2**31 - 1
 KEY = "event.data.k"
 WHOLE = f"a whole number from 1 to {MOST}"
-CEL = "a CEL expression, as in \"event.data.plan == 'pro' && event.data.amount > 100\""
+CEL = (
+    'a CEL expression, as in "event.data.amount > 100" or "event.data.customer_id"; of two fields '
+    'together "[event.data.a, event.data.b]"'
+)
 LIMIT = 'a whole number, or Concurrency(limit) as in Concurrency(10, key="event.data.customer_id")'
 LIMITS = f"{LIMIT}, or a list of at most two of these"
 

@@ -60,12 +60,21 @@ def events_table(listed: "list[ReceivedEvent]", width: int) -> Table:
             Text(one.id),
             Text(clip(one.event.name, _NAME_WIDTH)),
             Text(short_moment(one.received_at)),
-            Text(str(len(one.run_ids)) if one.duplicate_of is None else "repeat"),
+            Text(_runs_of(one)),
             Text(clip(as_text(one.event.data), width)),
         )
         for one in listed
     ]
     return rows_table(("event", "name", "received", "runs", "data"), rows, width)
+
+
+def _runs_of(one: "ReceivedEvent") -> str:
+    """How many runs an event started, and why it started no other."""
+    if one.duplicate_of is not None and not one.run_ids:
+        return "repeat"
+    reasons = sorted(set(one.skipped.values()))
+    count = str(len(one.run_ids))
+    return f"{count}, dropped: {', '.join(reasons)}" if reasons else count
 
 
 def event_json(one: "ReceivedEvent") -> dict[str, object]:
@@ -82,4 +91,5 @@ def event_json(one: "ReceivedEvent") -> dict[str, object]:
         "received_at_ms": to_ms(one.received_at),
         "run_ids": list(one.run_ids),
         "duplicate_of": one.duplicate_of,
+        "skipped": dict(one.skipped),
     }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 functions = typer.Typer(no_args_is_help=True, help="Look at functions, and pause them.")
 
-_VALUE_WIDTH = 32
+_VALUE_WIDTH = 48
 
 FunctionId = Annotated[
     str, typer.Argument(metavar="FUNCTION", help="A function's id.", show_default=False)
@@ -108,8 +108,9 @@ def limits_table(found: "list[Limit]", width: int) -> Table:
 def _value_of(one: "Limit") -> str:
     if one.key is None:
         return "" if one.value is None else one.value
-    shown = "(missing)" if one.value is None else one.value
-    return shown if one.scope in {None, "fn"} else f"{shown} ({one.scope})"
+    shown = "(none)" if one.value is None else one.value
+    shared = "" if one.scope in {None, "fn"} else f" in {one.scope}"
+    return f"{one.key}{shared} = {shown}"
 
 
 def _used(one: "Limit") -> str:

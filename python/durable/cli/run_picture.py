@@ -127,7 +127,7 @@ def _reason(wait: WaitingOn) -> str:
 
 
 def _shown(value: str | None) -> str:
-    return "(missing)" if value is None else clip(value, 40)
+    return "(none)" if value is None else clip(value, 40)
 
 
 def _outcome(run: Run) -> Text:

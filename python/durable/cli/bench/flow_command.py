@@ -181,6 +181,9 @@ def _figures(
     if key is not None:
         came = traffic.events[: len(outcome.arrivals_us)]
         keys = expression_keys(key, came)
+        if came and not any(one is not None for one in keys):
+            text = f"none of the events has a value for {key}: all count as one key"
+            messages().print(text, style="yellow", markup=False)
     return figures_of(outcome, keys, has_debounce="debounce" in fields)
 
 

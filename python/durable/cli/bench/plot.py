@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import math
-from bisect import bisect_right
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -89,16 +88,24 @@ def _draw_time(
     unit, unit_s = _unit(span / 1e6)
     moments = [first + span * n // _POINTS for n in range(_POINTS + 1)]
     at = [(moment - first) / 1e6 / unit_s for moment in moments]
-    axes.step(at, _levels(spans, moments), where="post")
+    axes.step(at, highest(spans, moments), where="post")
     axes.set_xlabel(f"{unit} since the first event")
     axes.set_ylabel(what)
 
 
-def _levels(spans: Sequence[tuple[int, int]], moments: Sequence[int]) -> list[int]:
-    """How many spans lie over each moment."""
-    starts = sorted(start for start, _ in spans)
-    ends = sorted(end for _, end in spans)
-    return [bisect_right(starts, at) - bisect_right(ends, at) for at in moments]
+def highest(spans: Sequence[tuple[int, int]], moments: Sequence[int]) -> list[int]:
+    """How many spans lie over one instant at most, from each moment to the next."""
+    steps = sorted(step for start, end in spans for step in ((start, 1), (end, -1)))
+    most: list[int] = []
+    level = place = 0
+    for at in moments[1:]:
+        top = level
+        while place < len(steps) and steps[place][0] < at:
+            level += steps[place][1]
+            top = max(top, level)
+            place += 1
+        most.append(top)
+    return [*most, level]
 
 
 def _draw_waits(axes: Any, outcome: Outcome, fates: Sequence[str]) -> None:
