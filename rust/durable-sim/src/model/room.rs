@@ -42,8 +42,8 @@ impl Model {
         let works: Vec<&Work> = turn.effects.iter().filter_map(|(it, _)| work(it)).collect();
         let mut taken = self.taken(&works);
         let waiting = self.waiting();
-        if !works.is_empty() && self.waits_for_run_slot(&taken, &waiting) {
-            tally.note("run slot waited for");
+        if !works.is_empty() {
+            self.note_waiting(turn.now, &taken, &waiting, tally);
         }
         for work in &works {
             tally.note(DECISIONS);
@@ -203,13 +203,27 @@ impl Model {
             || needs.gate.is_some_and(|(gate, rate)| !self.passed.has_room(&gate, rate, now))
     }
 
-    /// Whether a run waits to start because others of its limit on whole runs have not ended.
-    fn waits_for_run_slot(&self, taken: &Taken, waiting: &[(RunId, Vec<u32>)]) -> bool {
-        waiting.iter().any(|(id, _)| {
-            let life = self.runs.get(*id).filter(|life| !life.has_started);
-            let run_slot = life.and_then(|life| self.needs(life).run_slot);
-            run_slot.is_some_and(|slot| has_no_room(&[slot], &taken.runs))
-        })
+    /// What holds starts up, before anything is handed out.
+    fn note_waiting(
+        &self,
+        now: Timestamp,
+        taken: &Taken,
+        waiting: &[(RunId, Vec<u32>)],
+        tally: &mut Tally,
+    ) {
+        let lives = waiting.iter().filter_map(|(id, _)| self.runs.get(*id));
+        let mut needs = lives.filter(|life| !life.has_started).map(|life| self.needs(life));
+        if needs
+            .by_ref()
+            .any(|needs| needs.run_slot.is_some_and(|slot| has_no_room(&[slot], &taken.runs)))
+        {
+            tally.note("run slot waited for");
+        }
+        if needs.any(|needs| {
+            needs.gate.is_some_and(|(gate, rate)| !self.passed.has_room(&gate, rate, now))
+        }) {
+            tally.note("throttle waited for");
+        }
     }
 
     /// What was taken before anything of this turn was handed out.
