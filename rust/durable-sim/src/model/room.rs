@@ -42,15 +42,21 @@ impl Model {
         let works: Vec<&Work> = turn.effects.iter().filter_map(|(it, _)| work(it)).collect();
         let mut taken = self.taken(&works);
         let waiting = self.waiting();
-        if !works.is_empty() {
+        if !works.is_empty() && !self.is_following {
             self.note_waiting(turn.now, &taken, &waiting, tally);
         }
+        let mut starts = Vec::new();
         for work in &works {
             tally.note(DECISIONS);
-            let is_start = self.take_room(turn, work, &mut taken, tally)?;
-            self.check_order((work, is_start), &waiting, (&taken, turn.now))?;
+            starts.push(self.take_room(turn, work, &mut taken, tally)?);
         }
-        self.check_use(turn.now, &taken, &waiting, tally)?;
+        // What is free before the turn's last piece may be for another queue, which waited for longer.
+        if !self.is_following {
+            for work in works.iter().zip(starts) {
+                self.check_order(work, &waiting, (&taken, turn.now))?;
+            }
+            self.check_use(turn.now, &taken, &waiting, tally)?;
+        }
         let count = u32::try_from(works.len()).unwrap_or(u32::MAX);
         for (id, _) in waiting {
             if let Some(life) = self.runs.get_mut(id) {
@@ -107,7 +113,7 @@ impl Model {
     /// Nothing older of the same function and keys waits that could have gone instead.
     fn check_order(
         &self,
-        (work, is_start): (&Work, bool),
+        (work, is_start): (&&Work, bool),
         waiting: &[(RunId, Vec<u32>)],
         (taken, now): (&Taken, Timestamp),
     ) -> Result<(), String> {

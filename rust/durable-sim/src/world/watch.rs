@@ -1,7 +1,7 @@
 //! What is looked at after every turn, and at the end.
 
 use durable_core::write::{FUNCTION, GATE, INBOX, META, TIMER, id_in_key};
-use durable_core::{Command, Effect, Op, Report, Retry, Stretch};
+use durable_core::{Command, Effect, Op, Pending, PendingState, Report, Retry, Stretch};
 
 use super::World;
 use crate::driver::{Sealed, live_keys};
@@ -96,6 +96,12 @@ impl World {
             if report.parked_at.is_some_and(|seen| seen < record.memo_count) {
                 self.tally.note("woken while parking");
             }
+        }
+        let is_step = |step: &Pending| matches!(step.state, PendingState::Executing(_));
+        if report.ops.iter().any(|op| matches!(op, Op::RunError { .. }))
+            && record.pending.iter().any(is_step)
+        {
+            self.losses = self.losses.saturating_add(1); // its steps executed in the code that is gone
         }
         for op in &report.ops {
             match op {
