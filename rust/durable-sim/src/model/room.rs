@@ -50,10 +50,9 @@ impl Model {
             tally.note(DECISIONS);
             starts.push(self.take_room(turn, work, &mut taken, tally)?);
         }
-        // What is free before the turn's last piece may be for another queue, which waited for longer.
         if !self.is_following {
             for work in works.iter().zip(starts) {
-                self.check_order(work, &waiting, (&taken, turn.now))?;
+                self.check_order(work, &waiting)?;
             }
             self.check_use(turn.now, &taken, &waiting, tally)?;
         }
@@ -110,12 +109,12 @@ impl Model {
         Ok(true)
     }
 
-    /// Nothing older of the same function and keys waits that could have gone instead.
+    /// Nothing older of the same function and keys waits that could have gone instead. A start may wait for what
+    /// only starts need, and what is free of that may be for another queue, which waited for longer: seed 2395.
     fn check_order(
         &self,
         (work, is_start): (&&Work, bool),
         waiting: &[(RunId, Vec<u32>)],
-        (taken, now): (&Taken, Timestamp),
     ) -> Result<(), String> {
         let Some(life) = self.runs.get(work.run) else { return Ok(()) };
         let Some(record) = &life.record else { return Ok(()) };
@@ -127,7 +126,7 @@ impl Model {
             }
             let older = numbers.iter().find(|number| item(*id, other, **number) < mine);
             let Some(older) = older else { continue };
-            let waits = !other.has_started && !is_start && self.start_waits(other, taken, now);
+            let waits = !other.has_started && !is_start && self.needs(other).has_more_to_start();
             require(waits, || {
                 format!("run {} goes on before {older} of the older run {id}", work.run)
             })?;
@@ -283,6 +282,13 @@ impl Model {
             run_slot: life.keys.run_group(life.function, policies),
             gate,
         }
+    }
+}
+
+impl Needs {
+    /// Whether a start needs more than what goes on.
+    fn has_more_to_start(&self) -> bool {
+        self.run_slot.is_some() || self.gate.is_some()
     }
 }
 
