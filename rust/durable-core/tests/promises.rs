@@ -7,6 +7,9 @@ mod events;
 #[path = "promises/failures.rs"]
 mod failures;
 #[cfg(test)]
+#[path = "promises/gathering.rs"]
+mod gathering;
+#[cfg(test)]
 #[path = "promises/moments.rs"]
 mod moments;
 #[cfg(test)]

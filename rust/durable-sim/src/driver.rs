@@ -64,7 +64,7 @@ impl Driver {
         now: Timestamp,
         (page, mistake): (usize, Option<Mistake>),
     ) -> Result<Self, String> {
-        let shard = load(storage.as_ref(), settings, now)?;
+        let shard = load(storage.as_ref(), settings, now, mistake)?;
         let next_seq = storage.next_seq();
         Ok(Self {
             shard,
@@ -190,9 +190,12 @@ impl Driver {
     /// Whether the shard as loaded from the store is the shard as it is, and both are sound.
     pub fn examine(&self, settings: &Settings) -> Result<(), String> {
         self.shard.audit()?;
+        if self.mistake.is_some_and(Mistake::is_for_the_model) {
+            return Ok(());
+        }
         let timers = self.storage.scan(&[TIMER], &[TIMER + 1], usize::MAX);
         self.shard.audit_timers(&timers)?;
-        let loaded = load(self.storage.as_ref(), settings.clone(), Timestamp::default())?;
+        let loaded = load(self.storage.as_ref(), settings.clone(), Timestamp::default(), None)?;
         let (loaded, live) = (loaded.portrait(), self.shard.portrait());
         if loaded == live {
             Ok(())
@@ -256,6 +259,8 @@ impl Driver {
                     if self.mistake == Some(Mistake::DropsTimers)
                         && is_timer(&key)
                         && chance.happens(100) => {}
+                Write::Insert { key, .. } | Write::Put { key, .. }
+                    if self.mistake.is_some_and(|mistake| mistake.drops_timer(&key)) => {}
                 Write::Insert { key, value } => {
                     changes.push(Change { key, value: Some(value), is_new: true });
                 }
@@ -317,10 +322,19 @@ fn delete(key: Bytes) -> Change {
 }
 
 /// The shard as a store has it.
-pub fn load(storage: &dyn Storage, settings: Settings, now: Timestamp) -> Result<Shard, String> {
+pub fn load(
+    storage: &dyn Storage,
+    settings: Settings,
+    now: Timestamp,
+    mistake: Option<Mistake>,
+) -> Result<Shard, String> {
     let records = LOADED_PREFIXES
         .into_iter()
         .flat_map(|prefix| storage.scan(&[prefix], &[prefix.saturating_add(1)], usize::MAX));
+    let records = records.filter_map(|record| match mistake {
+        Some(mistake) => mistake.found(record),
+        None => Some(record),
+    });
     Shard::load(settings, now, records).map_err(|why| why.to_string())
 }
 

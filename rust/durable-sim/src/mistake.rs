@@ -1,5 +1,8 @@
 //! Deliberate mistakes in the driver and the store: a simulator that finds none of them finds nothing.
 
+use durable_core::write::{FUNCTION, GATE, RUN, TIMER, decode, encode};
+use durable_core::{FunctionRecord, Record, RunRecord};
+
 /// One mistake, made throughout a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mistake {
@@ -29,11 +32,37 @@ pub enum Mistake {
     ReadsTimersBeforeStaging,
     /// Now and then a piece of work is handed to nobody.
     LosesWork,
+    /// A start finds no throttle that was passed.
+    ForgetsThrottles,
+    /// A start finds no rate limit that was used.
+    ForgetsRateLimits,
+    /// A start finds no idempotency key that was used.
+    ForgetsIdempotency,
+    /// After a start no function is paused.
+    ForgetsPauses,
+    /// After a start no trigger has a condition until the application registers.
+    ForgetsConditions,
+    /// After a start runs hold no singleton.
+    ForgetsSingletons,
+    /// After a start runs have no keys for limits on what executes.
+    ForgetsLimitKeys,
+    /// After a start runs have no key for the limit on whole runs.
+    ForgetsRunKeys,
+    /// After a start runs have no head start.
+    ForgetsPriorities,
+    /// After a start a batch has its first event only.
+    ForgetsBatches,
+    /// After a start a debounce has only just begun.
+    ForgetsBursts,
+    /// Until when a run gathers is not written.
+    DropsGatherings,
+    /// Until when a run must have started or ended is not written.
+    DropsDeadlines,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 26] = [
         Self::AnswersEarly,
         Self::OffersEarly,
         Self::SkipsSync,
@@ -47,10 +76,113 @@ impl Mistake {
         Self::LeavesMemos,
         Self::ReadsTimersBeforeStaging,
         Self::LosesWork,
+        Self::ForgetsThrottles,
+        Self::ForgetsRateLimits,
+        Self::ForgetsIdempotency,
+        Self::ForgetsPauses,
+        Self::ForgetsConditions,
+        Self::ForgetsSingletons,
+        Self::ForgetsLimitKeys,
+        Self::ForgetsRunKeys,
+        Self::ForgetsPriorities,
+        Self::ForgetsBatches,
+        Self::ForgetsBursts,
+        Self::DropsGatherings,
+        Self::DropsDeadlines,
     ];
 
     /// Whether it can be made above any store.
     pub fn is_of_driver(self) -> bool {
         self != Self::TearsTurns
+    }
+
+    /// It is about flow control, and only the model is to find it: a shard is not compared with one that is
+    /// loaded, which would show each at once.
+    pub fn is_for_the_model(self) -> bool {
+        match self {
+            Self::AnswersEarly
+            | Self::OffersEarly
+            | Self::SkipsSync
+            | Self::TearsTurns
+            | Self::DropsTimers
+            | Self::TicksEarly
+            | Self::ForgetsSenders
+            | Self::ForgetsToConnect
+            | Self::IgnoresPoison
+            | Self::ForgetsLastMemo
+            | Self::LeavesMemos
+            | Self::ReadsTimersBeforeStaging
+            | Self::LosesWork => false,
+            Self::ForgetsThrottles
+            | Self::ForgetsRateLimits
+            | Self::ForgetsIdempotency
+            | Self::ForgetsPauses
+            | Self::ForgetsConditions
+            | Self::ForgetsSingletons
+            | Self::ForgetsLimitKeys
+            | Self::ForgetsRunKeys
+            | Self::ForgetsPriorities
+            | Self::ForgetsBatches
+            | Self::ForgetsBursts
+            | Self::DropsGatherings
+            | Self::DropsDeadlines => true,
+        }
+    }
+
+    /// Whether a timer is not written.
+    pub fn drops_timer(self, key: &[u8]) -> bool {
+        let numbers: &[u32] = match self {
+            Self::DropsGatherings => &[u32::MAX - 4],
+            Self::DropsDeadlines => &[u32::MAX - 3, u32::MAX - 2],
+            _ => return false,
+        };
+        let is_one = |number: &u32| key.ends_with(&number.to_be_bytes());
+        key.first() == Some(&TIMER) && numbers.iter().any(is_one)
+    }
+
+    /// A record as a start finds it; `None` where it finds none.
+    pub fn found(self, (key, value): Record) -> Option<Record> {
+        let is_gate = |kind: u8| key.first() == Some(&GATE) && key.get(1) == Some(&kind);
+        let is_lost = match self {
+            Self::ForgetsThrottles => is_gate(b't'),
+            Self::ForgetsRateLimits => is_gate(b'r'),
+            Self::ForgetsIdempotency => is_gate(b'i'),
+            _ => false,
+        };
+        let value = match key.first() {
+            Some(&FUNCTION) => {
+                decode("a function", &value).ok().map(|it| encode(&self.function(it)))
+            }
+            Some(&RUN) => decode("a live run", &value).ok().map(|it| encode(&self.run(it))),
+            Some(_) | None => Some(value),
+        };
+        value.filter(|_| !is_lost).map(|value| (key, value))
+    }
+
+    fn function(self, mut function: FunctionRecord) -> FunctionRecord {
+        if self == Self::ForgetsPauses {
+            function.is_paused = false;
+        }
+        if self == Self::ForgetsConditions {
+            function.spec.policies.conditions.clear();
+        }
+        function
+    }
+
+    fn run(self, mut run: RunRecord) -> RunRecord {
+        match self {
+            Self::ForgetsSingletons => run.keys.singleton = None,
+            Self::ForgetsLimitKeys => run.keys.limits.clear(),
+            Self::ForgetsRunKeys => run.keys.run_limit = None,
+            Self::ForgetsPriorities => run.keys.head_start = 0,
+            Self::ForgetsBatches => run.rest.clear(),
+            Self::ForgetsBursts => {
+                if let Some(gathering) = &mut run.gathering {
+                    gathering.first_at = gathering.last_at;
+                }
+            }
+            _ => {}
+        }
+        run
     }
 }

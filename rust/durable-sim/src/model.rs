@@ -105,6 +105,8 @@ struct Sender {
 pub struct Model {
     settings: Settings,
     is_honest: bool,
+    /// It only follows a turn that was looked at before.
+    is_following: bool,
     specs: Vec<(FunctionSpec, bool)>,
     functions: Vec<FunctionRecord>,
     inbox: BTreeMap<String, u64>,
@@ -127,6 +129,7 @@ impl Model {
         Self {
             settings,
             is_honest,
+            is_following: false,
             specs: Vec::new(),
             functions: Vec::new(),
             inbox: BTreeMap::new(),
@@ -163,6 +166,14 @@ impl Model {
         life.is_some_and(|life| life.memos.iter().any(|memo| memo.name == step))
     }
 
+    /// Takes a turn in that another model has looked at.
+    pub fn follow(&mut self, turn: &Sealed, outside: &mut Outside) -> Result<(), String> {
+        self.is_following = true;
+        let taken = self.take(turn, outside, &mut Tally::default());
+        self.is_following = false;
+        taken
+    }
+
     /// Takes a turn in. `Err` says what should not be.
     pub fn take(
         &mut self,
@@ -177,6 +188,9 @@ impl Model {
         }
         self.check_offers(turn, tally)?;
         self.check_room(turn, tally)?;
+        if self.is_following {
+            return Ok(());
+        }
         self.check_deadlines()?;
         self.check_singletons()?;
         self.check_functions()

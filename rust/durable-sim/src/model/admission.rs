@@ -2,7 +2,7 @@
 
 use durable_core::flow::policy::Policies;
 use durable_core::{
-    Answer, EventId, EventRecord, FunctionId, FunctionSpec, NewEvent, Refusal, RunId,
+    Answer, EventId, EventRecord, FunctionId, FunctionSpec, NewEvent, Refusal, RunId, RunStatus,
     SingletonMode, Skip, Timestamp,
 };
 
@@ -55,13 +55,15 @@ impl Model {
         let own = self.live().filter(|(_, life)| life.function.index() == place);
         let own: Vec<RunId> = own.map(|(id, _)| id).collect();
         let Some((spec, _)) = self.specs.get(place) else { return Ok(()) };
-        if !own.is_empty() {
-            if spec.policies.concurrency != before.concurrency {
-                walk.tally.note("deploy changed a limit under waiting runs");
-            }
-            if spec.policies.timeouts != before.timeouts {
-                walk.tally.note("deploy changed timeouts under live runs");
-            }
+        let is_waiting = |run: &RunId| {
+            let record = self.runs.get(*run).and_then(|life| life.record.as_ref());
+            record.is_some_and(|record| record.status() == RunStatus::Queued)
+        };
+        if spec.policies.concurrency != before.concurrency && own.iter().any(is_waiting) {
+            walk.tally.note("deploy changed a limit under waiting runs");
+        }
+        if spec.policies.timeouts != before.timeouts && !own.is_empty() {
+            walk.tally.note("deploy changed timeouts under live runs");
         }
         let skips = spec
             .policies

@@ -11,7 +11,6 @@ use crate::executor::Executor;
 use crate::mistake::Mistake;
 use crate::model::Model;
 use crate::storage::{Cut, MapStorage, Records, Storage, apply, dump};
-use crate::tally::Tally;
 
 impl World {
     /// After each happening of the first phase.
@@ -113,7 +112,7 @@ impl World {
                 return Err(difference(found, &self.durable.1));
             };
             apply(&mut expected, &turn.changes);
-            model.take(&turn, &mut self.outside, &mut Tally::default())?;
+            model.follow(&turn, &mut self.outside)?;
         }
         drop(turns);
         model.restart();

@@ -11,7 +11,6 @@ use super::{Happening, World};
 use crate::driver::Sealed;
 use crate::executor::{Doing, Executor};
 use crate::mistake::Mistake;
-use crate::tally::Tally;
 
 impl World {
     /// All turns so far become durable, or the store says that it cannot.
@@ -25,7 +24,7 @@ impl World {
         }
         for turn in turns {
             let (model, records) = &mut self.durable;
-            model.take(&turn, &mut self.outside, &mut Tally::default())?;
+            model.follow(&turn, &mut self.outside)?;
             crate::storage::apply(records, &turn.changes);
             self.leaving.push_back(turn);
         }

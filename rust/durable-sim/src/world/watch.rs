@@ -1,10 +1,11 @@
 //! What is looked at after every turn, and at the end.
 
-use durable_core::write::{FUNCTION, INBOX, META, TIMER, id_in_key};
-use durable_core::{Command, Effect, Op, Report, Retry, Stretch};
+use durable_core::write::{FUNCTION, GATE, INBOX, META, TIMER, id_in_key};
+use durable_core::{Command, Effect, Op, Pending, PendingState, Report, Retry, Stretch};
 
 use super::World;
 use crate::driver::{Sealed, live_keys};
+use crate::mistake::Mistake;
 use crate::model::holds;
 use crate::storage::dump;
 
@@ -96,6 +97,12 @@ impl World {
                 self.tally.note("woken while parking");
             }
         }
+        let is_step = |step: &Pending| matches!(step.state, PendingState::Executing(_));
+        if report.ops.iter().any(|op| matches!(op, Op::RunError { .. }))
+            && record.pending.iter().any(is_step)
+        {
+            self.losses = self.losses.saturating_add(1); // its steps executed in the code that is gone
+        }
         for op in &report.ops {
             match op {
                 Op::StepError { retry, .. } | Op::RunError { retry, .. } => {
@@ -128,7 +135,13 @@ impl World {
     /// I14: after the retention nothing is left but what does not grow.
     pub(super) fn check_forgotten(&self) -> Result<(), String> {
         let left = dump(self.driver.storage.as_ref());
-        let stays = |key: &[u8]| matches!(key.first(), Some(&(META | FUNCTION | INBOX)));
+        // A start that finds no gates leaves their records: what came of it is for the model to find.
+        let is_for_the_model = self.mistake.is_some_and(Mistake::is_for_the_model);
+        let stays = |key: &[u8]| match key.first() {
+            Some(&(META | FUNCTION | INBOX)) => true,
+            Some(&GATE) => is_for_the_model,
+            Some(_) | None => false,
+        };
         let rest: Vec<String> =
             left.keys().filter(|key| !stays(key)).map(|key| format!("{key:?}")).collect();
         if rest.is_empty() {
