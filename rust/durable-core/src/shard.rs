@@ -42,7 +42,7 @@ use crate::flow::ready_queue::ReadyQueues;
 use crate::flow::singleton::Holders;
 use crate::flow::timer_wheel::TimerWheel;
 use crate::function::FunctionRecord;
-use crate::id::{EventId, FunctionId, RunId};
+use crate::id::{Epoch, EventId, FunctionId, RunId};
 use crate::map::Map;
 use crate::run::{ParkedOn, RunRecord, Standing};
 use crate::time::Timestamp;
@@ -195,6 +195,10 @@ pub struct Shard {
     timers_asked: Option<(Bytes, Bytes)>,
     expiry: expire::Expiry,
     stale_report_count: u64,
+    /// Reports of paused functions' code that are not confirmed yet, while steps of it execute.
+    withheld: BTreeMap<RunId, (Epoch, Vec<u32>)>,
+    /// Timers that are due have not fired, and functions with timeouts wait for them.
+    is_behind: bool,
     turn: TurnState,
 }
 
@@ -318,6 +322,12 @@ impl Shard {
     /// How far a source of events has got: the position of its last accepted batch.
     pub fn source_position(&self, source: &str) -> Option<u64> {
         self.inbox.get(source).copied()
+    }
+
+    /// Whether timers that are due have not fired yet: meanwhile nothing of functions with timeouts is handed
+    /// out, since some of it may be too late.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     /// The functions by number, as registered.

@@ -36,6 +36,8 @@ pub struct Sealed {
     pub ends: Ends,
     /// What is to leave, each with the memos that go with it.
     pub effects: Vec<(Effect, Vec<Memo>)>,
+    /// Timers that were due had not fired when it was over.
+    pub is_behind: bool,
 }
 
 /// The runtime's loop without threads.
@@ -173,7 +175,9 @@ impl Driver {
             }
         }
         let now = self.shard.now();
-        let sealed = Rc::new(Sealed { seq, now, latest, commands, changes, ends, effects });
+        let is_behind = self.shard.is_behind();
+        let sealed =
+            Rc::new(Sealed { seq, now, latest, commands, changes, ends, effects, is_behind });
         self.uncommitted.push_back(Rc::clone(&sealed));
         Ok(sealed)
     }

@@ -9,7 +9,7 @@ use crate::flow::gcra::Rate;
 use crate::flow::policy::{Keys, LimitKey, RateLimit, SingletonMode};
 use crate::id::{EventId, FunctionId, RunId};
 
-use super::flow::{gate_name, passed};
+use super::flow::{checksum, passed};
 
 /// An event on its way to a function.
 #[derive(Clone, Copy, Debug)]
@@ -51,12 +51,12 @@ impl Shard {
         is_known: bool,
         turn: &mut Turn,
     ) -> Result<Option<RunId>, Skip> {
+        if self.function(function).record.is_paused {
+            return if is_known { Ok(None) } else { Err(Skip::Paused) };
+        }
         self.let_through(function, arriving.given, turn)?;
         if is_known {
             return Ok(None);
-        }
-        if self.function(function).record.is_paused {
-            return Err(Skip::Paused);
         }
         if let Some(run) = self.gather(function, arriving, turn) {
             return Ok(Some(run));
@@ -77,19 +77,21 @@ impl Shard {
         let now = self.now();
         let Function { program, record, .. } = self.function(id);
         let policies = &record.spec.policies;
-        let limited = policies.rate_limit.as_ref();
-        let limited =
-            limited.map(|limit| (b'r', program.rate_key(given), rate_of(limit), Skip::RateLimit));
-        let once = policies
-            .idempotency
-            .as_ref()
-            .map(|_| (b'i', program.idempotency_key(given), idempotency_rate(), Skip::Idempotency));
-        for (kind, key, rate, skip) in limited.into_iter().chain(once) {
-            let Some(key) = key else {
+        let limited = policies.rate_limit.as_ref().map(|limit| {
+            let name = LimitName { kind: b'r', function: id, expression: limit.key.as_deref() };
+            (name, program.rate_key(given), rate_of(limit), Skip::RateLimit)
+        });
+        let once = policies.idempotency.as_ref().map(|key| {
+            let name = LimitName { kind: b'i', function: id, expression: Some(key) };
+            (name, program.idempotency_key(given), idempotency_rate(), Skip::Idempotency)
+        });
+        let asked = limited.into_iter().chain(once);
+        let asked = asked.map(|(name, key, rate, skip)| (key.map(|key| name.of(&key)), rate, skip));
+        for (name, rate, skip) in asked.collect::<Vec<_>>() {
+            let Some(name) = name else {
                 self.note_missing_keys(id, 1);
                 continue;
             };
-            let name = gate_name(kind, &id.0.to_be_bytes(), &key);
             match self.queues.try_gate(&name, rate, now) {
                 Some(arrival) => turn.writes.push(passed(&name, arrival)),
                 None => return Err(skip),
@@ -149,6 +151,21 @@ pub(super) fn rate_of(limit: &RateLimit) -> Rate {
 
 pub(super) fn idempotency_rate() -> Rate {
     Rate::new(1, IDEMPOTENCY_WINDOW, 0)
+}
+
+/// A rate limit or idempotency of a function, by its key's expression: another has values of its own.
+struct LimitName<'a> {
+    kind: u8,
+    function: FunctionId,
+    expression: Option<&'a str>,
+}
+
+impl LimitName<'_> {
+    fn of(&self, value: &str) -> Box<[u8]> {
+        let expression = self.expression.map_or(0, checksum).to_be_bytes();
+        let function = self.function.0.to_be_bytes();
+        [&[self.kind][..], &function, &expression, value.as_bytes()].concat().into_boxed_slice()
+    }
 }
 
 /// A singleton, for one key value.

@@ -1,23 +1,24 @@
 //! Deadlines: a run that has not started, or not ended, in its time is cancelled; and what cancelling is.
 
 use super::enqueue::{FINISH_BY, START_BY};
-use super::{Shard, Turn};
+use super::flow::policies_of;
+use super::{Shard, Slot, Turn};
 use crate::flow::timeouts::Deadline;
 use crate::flow::timer_wheel::Timer;
 use crate::id::{FunctionId, RunId};
-use crate::run::{Ending, Stretch};
+use crate::run::{Ending, RunRecord, Stretch};
 use crate::step::Outcome;
 
 impl Shard {
     /// A run has the deadline that its function's timeouts, as they are now, give it.
     pub(super) fn set_deadline(&mut self, id: RunId, turn: &mut Turn) {
-        let wanted = self.deadline_of(id);
-        let run = self.opened(id);
-        let before = run.deadline;
+        self.open(id);
+        let Some(Slot::Open(run)) = self.runs.get(id) else { return };
+        let (before, wanted) = (run.deadline, self.deadline_of(run));
         if before == wanted {
             return;
         }
-        run.deadline = wanted;
+        self.opened(id).deadline = wanted;
         if let Some(before) = before {
             Self::stop_timer(timer_of(id, before), turn);
         }
@@ -26,15 +27,13 @@ impl Shard {
         }
     }
 
-    fn deadline_of(&mut self, id: RunId) -> Option<Deadline> {
-        let run = self.opened(id);
-        let (function, ready_at, started_at) = (run.function, run.active_at, run.started_at);
+    fn deadline_of(&self, run: &RunRecord) -> Option<Deadline> {
+        let timeouts = policies_of(&self.functions, run.function).timeouts.as_ref()?;
         let is_put_off = matches!(run.stretch, Stretch::BackingOff(_) | Stretch::Gathering(_));
-        if started_at.is_none() && is_put_off {
+        if run.started_at.is_none() && is_put_off {
             return None;
         }
-        let timeouts = super::flow::policies_of(&self.functions, function).timeouts.as_ref()?;
-        timeouts.deadline(ready_at, started_at)
+        timeouts.deadline(run.active_at, run.started_at)
     }
 
     /// A deadline has passed, unless a deploy has moved it.
@@ -59,10 +58,13 @@ impl Shard {
 
     /// A deploy changed a function's timeouts: they apply to its live runs at once.
     pub(super) fn set_deadlines(&mut self, function: FunctionId, turn: &mut Turn) {
-        let all = self.runs.sorted().into_iter();
-        let own = all.filter(|(_, slot)| slot.unpack().function == function);
-        let own: Vec<RunId> = own.map(|(id, _)| id).collect();
-        for id in own {
+        if !self.may_have_runs(function) {
+            return;
+        }
+        let all = self.runs.sorted().into_iter().map(|(id, slot)| (id, slot.unpack()));
+        let own = all.filter(|(_, run)| run.function == function);
+        let changed = own.filter(|(_, run)| self.deadline_of(run) != run.deadline);
+        for id in changed.map(|(id, _)| id).collect::<Vec<_>>() {
             self.set_deadline(id, turn);
         }
     }

@@ -4,7 +4,7 @@ use super::enqueue::STRETCH;
 use super::{Shard, Turn};
 use crate::effect::{Effect, Work};
 use crate::flow::ready_queue::{Item, Popped};
-use crate::id::Epoch;
+use crate::id::{Epoch, FunctionId};
 use crate::run::Stretch;
 use crate::step::PendingState;
 use crate::time::Timestamp;
@@ -14,6 +14,7 @@ impl Shard {
     /// part of a turn.
     pub fn dispatch(&mut self, now: Timestamp, turn: &mut Turn) {
         self.advance_clock(now);
+        self.wait_for_timers();
         while self.queues.taken_count() < self.capacity {
             let Some(Popped { item, passed }) = self.queues.pop(self.meta.now) else { break };
             if let Some((gate, arrival)) = passed {
@@ -23,6 +24,17 @@ impl Shard {
             self.offer(item, turn);
         }
         self.close(turn);
+    }
+
+    /// Functions with timeouts are served once all that is due has happened.
+    fn wait_for_timers(&mut self) {
+        let is_behind = self.has_overdue_timers();
+        if is_behind != self.is_behind {
+            self.is_behind = is_behind;
+            for id in (0..).map(FunctionId).take(self.functions.len()) {
+                self.serve(id);
+            }
+        }
     }
 
     fn offer(&mut self, item: Item, turn: &mut Turn) {

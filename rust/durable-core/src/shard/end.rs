@@ -17,6 +17,7 @@ impl Shard {
         for step in std::mem::take(&mut self.opened(id).pending) {
             self.forget(id, &step, turn);
         }
+        self.withheld.remove(&id);
         self.let_go_of_the_whole(id, turn);
         let run = self.opened(id);
         let (function, memo_count) = (run.function, run.memo_count);

@@ -12,6 +12,7 @@ impl Shard {
             self.lose_stretch(run);
             self.lose_steps(run);
         }
+        self.withheld.clear();
         self.capacity = capacity;
         for id in (0..).map(FunctionId).take(self.functions.len()) {
             let function = self.function_mut(id);
@@ -24,6 +25,7 @@ impl Shard {
     pub(super) fn lose_stretch(&mut self, id: RunId) {
         let Some(run) = self.open(id) else { return };
         if matches!(run.stretch, Stretch::Executing(_)) {
+            self.withheld.remove(&id);
             self.release_slots(id);
             self.enqueue_stretch(id);
         }

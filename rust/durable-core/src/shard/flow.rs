@@ -6,7 +6,8 @@ use bytes::BufMut;
 use serde::Deserialize;
 
 use super::enqueue::STRETCH;
-use super::{Function, Shard, Turn};
+use super::program::MISSING;
+use super::{Function, Shard, Standings, Turn};
 use crate::flow::gcra::Rate;
 use crate::flow::policy::{Concurrency, Keys, Policies, Scope, Throttle};
 use crate::flow::ready_queue::{Item, MAX_LIMITS, Needs};
@@ -43,18 +44,27 @@ impl Shard {
     /// Limits that a deploy changed apply at once, to what waits and to what executes.
     pub(super) fn apply_policies(&mut self, id: FunctionId, before: &Policies, turn: &mut Turn) {
         let policies = policies_of(&self.functions, id);
+        if policies == before {
+            return;
+        }
         let has_new_timeouts = policies.timeouts != before.timeouts;
         self.queues.change_needs(id, |name| needs(policies, name));
         self.take_run_slots(id);
         self.gather_anew(id, turn);
         if has_new_timeouts {
             self.set_deadlines(id, turn);
+            self.serve(id);
         }
+    }
+
+    /// False where a function surely has no live run. Those of this turn are not counted yet.
+    pub(super) fn may_have_runs(&self, id: FunctionId) -> bool {
+        !self.turn.touched.is_empty() || self.function(id).standings != Standings::default()
     }
 
     /// The slots for whole runs of all of a function's runs that have started.
     fn take_run_slots(&mut self, id: FunctionId) {
-        if policies_of(&self.functions, id).run_concurrency.is_some() {
+        if self.may_have_runs(id) && policies_of(&self.functions, id).run_concurrency.is_some() {
             let all = self.runs.sorted().into_iter().map(|(_, slot)| slot.unpack());
             let own: Vec<RunRecord> = all.filter(|run| run.function == id).collect();
             for run in own {
@@ -164,20 +174,18 @@ pub(super) fn needs(policies: &Policies, queue: &[u8]) -> Needs {
     let (function, packed) = queue.split_at_checked(4).unwrap_or((queue, &[]));
     let keys: Packed<'_> = postcard::from_bytes(packed).unwrap_or_default();
     let (frozen, throttle_key, run_key) = keys;
-    let mut limits = policies.concurrency.iter().filter_map(|limit| {
-        let name = group_of(limit, function, &frozen)?;
-        Some((name, limit.limit))
-    });
+    let one = |limit: &Concurrency| (group_of(limit, function, &frozen), limit.limit);
+    let mut limits = policies.concurrency.iter().map(one);
     let slots = one_for_each_group([(); MAX_LIMITS].map(|()| limits.next()));
     let gate = policies.throttle.as_ref().map(|throttle| {
         let key = throttle_key.filter(|_| throttle.key.is_some());
         let name = gate_name(b't', function, key.unwrap_or_default());
         (name, throttle_rate(throttle))
     });
-    let run_slot = policies.run_concurrency.as_ref().and_then(|limit| {
-        let group = group_of(limit, function, run_key.as_slice())?;
-        Some((of_whole_runs(&group), limit.limit))
-    });
+    let run_slot = policies
+        .run_concurrency
+        .as_ref()
+        .map(|limit| (of_whole_runs(&group_of(limit, function, run_key.as_slice())), limit.limit));
     Needs { slots, run_slot, gate, is_lasting: packed.is_empty() }
 }
 
@@ -195,13 +203,29 @@ fn one_for_each_group(mut slots: [Slots; MAX_LIMITS]) -> [Slots; MAX_LIMITS] {
 /// A group's name, and how many of its slots may be taken.
 type Slots = Option<(Box<[u8]>, u32)>;
 
-/// The slots that work with these keys shares under a limit; `None` where the limit is younger than the keys.
-fn group_of(limit: &Concurrency, function: &[u8], frozen: &[KeyInName<'_>]) -> Option<Box<[u8]>> {
-    let Some(key) = &limit.key else { return Some(group_name(Scope::Fn, function, 0, "")) };
+/// The slots that work with these keys shares under a limit. Keys that are older than the limit have no value of
+/// it, as events that lack the field.
+fn group_of(limit: &Concurrency, function: &[u8], frozen: &[KeyInName<'_>]) -> Box<[u8]> {
+    let Some(key) = &limit.key else { return group_name(Scope::Fn, function, 0, "") };
     let expression = checksum(key);
     let is_it = |one: &&KeyInName<'_>| one.scope == limit.scope && one.expression == expression;
-    let one = frozen.iter().find(is_it)?;
-    Some(group_name(one.scope, function, expression, one.value))
+    let value = frozen.iter().find(is_it).map_or(MISSING, |one| one.value);
+    group_name(limit.scope, function, expression, value)
+}
+
+/// For each of a function's limits the slots that the work of a queue shares under it.
+#[expect(dead_code, reason = "used by inspect next")]
+pub(super) fn groups_of<'a>(
+    policies: &'a Policies,
+    queue: &[u8],
+) -> impl Iterator<Item = (&'a Concurrency, Box<[u8]>)> {
+    let (function, packed) = queue.split_at_checked(4).unwrap_or((queue, &[]));
+    let keys: Packed<'_> = postcard::from_bytes(packed).unwrap_or_default();
+    let (frozen, _, run_key) = keys;
+    let steps = policies.concurrency.iter().map(|one| (one, group_of(one, function, &frozen)));
+    let run = policies.run_concurrency.as_ref();
+    let run = run.map(|one| (one, of_whole_runs(&group_of(one, function, run_key.as_slice()))));
+    steps.chain(run).collect::<Vec<_>>().into_iter()
 }
 
 /// Whole runs have slots of their own.
@@ -229,8 +253,8 @@ fn group_name(scope: Scope, function: &[u8], expression: u64, value: &str) -> Bo
     name.into_boxed_slice()
 }
 
-/// A throttle, rate limit or idempotency of a function, for one key value.
-pub(super) fn gate_name(kind: u8, function: &[u8], key: &str) -> Box<[u8]> {
+/// A throttle of a function, for one key value.
+fn gate_name(kind: u8, function: &[u8], key: &str) -> Box<[u8]> {
     [&[kind], function, key.as_bytes()].concat().into_boxed_slice()
 }
 

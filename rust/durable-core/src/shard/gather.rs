@@ -38,6 +38,9 @@ impl Shard {
         let (expression, value, is_missing) = program.gathering_key(arriving.given);
         self.note_missing_keys(function, is_missing.into());
         let name = gathering_name(kind, function, expression, &value);
+        if let Some(run) = self.gatherings.holder(&name) {
+            self.gather_on(run, turn); // it may be due: nothing more joins it then
+        }
         let (run, is_first) = match self.gatherings.holder(&name) {
             Some(run) => (run, false),
             None => (self.begin_to_gather(function, &name, arriving, turn), true),
@@ -147,7 +150,6 @@ impl Shard {
         }
         let keys = self.opened(id).keys.clone();
         if let Err(skip) = self.make_way(function, &keys, turn) {
-            self.note_skip(function);
             let why = format!("it was not started: {}", skip.reason());
             self.cancel_run(id, &why, turn);
             return;

@@ -51,6 +51,8 @@ impl Shard {
             timers_asked: None,
             expiry: Expiry::default(),
             stale_report_count: 0,
+            withheld: BTreeMap::new(),
+            is_behind: false,
             turn: TurnState::default(),
         };
         for (key, value) in records {

@@ -3,6 +3,7 @@
 use super::{Shard, Turn};
 use crate::effect::{Answer, Effect, Refusal};
 use crate::id::{Epoch, FunctionId, RunId, Ticket};
+use crate::run::Stretch;
 use crate::step::{Pending, PendingState};
 
 impl Shard {
@@ -19,28 +20,68 @@ impl Shard {
             ))),
         };
         turn.effects.push(Effect::Answer { ticket, answer });
+        if let Some(id) = self.names.get(name).copied().filter(|_| !is_paused) {
+            self.confirm_withheld(id, turn);
+        }
     }
 
-    /// Work of a function is handed out while an executor takes it and it is not paused.
+    /// Work of a function is handed out while an executor takes it, it is not paused, and none of it may be too
+    /// late without its timer having said so.
     pub(super) fn serve(&mut self, id: FunctionId) {
         let function = self.function(id);
-        let is_served = function.is_served && !function.record.is_paused;
+        let is_in_time = !self.is_behind || function.record.spec.policies.timeouts.is_none();
+        let is_served = function.is_served && !function.record.is_paused && is_in_time;
         self.queues.set_served(id, is_served);
     }
 
-    /// True where a run's code was taken from its executor because its function is paused: it is called again,
-    /// as if it had not been, once the function goes on. While steps of it execute beside, it may go on to the
-    /// next: they live with the code.
-    pub(super) fn stop_if_paused(&mut self, id: RunId, epoch: Epoch, turn: &mut Turn) -> bool {
-        let run = self.opened(id);
-        let is_executing = |step: &Pending| matches!(step.state, PendingState::Executing(_));
-        let (function, has_steps) = (run.function, run.pending.iter().any(is_executing));
-        if has_steps || !self.function(function).record.is_paused {
+    /// True where a run's code is not to go on because its function is paused. It is taken from its executor and
+    /// called again once the function goes on; while steps of it execute, which live with the code, it waits for
+    /// its report to be confirmed.
+    pub(super) fn stop_if_paused(
+        &mut self,
+        id: RunId,
+        (epoch, number): (Epoch, u32),
+        turn: &mut Turn,
+    ) -> bool {
+        let function = self.opened(id).function;
+        if !self.function(function).record.is_paused {
             return false;
         }
+        let withheld = self.withheld.entry(id).or_insert((epoch, Vec::new()));
+        withheld.1.push(number);
+        self.stop_withheld(id, turn);
+        true
+    }
+
+    /// Takes the code that waits for a confirmation from its executor once none of its steps executes; true where
+    /// it did. The stretch begins anew, as one that was never tried: nothing of it failed.
+    pub(super) fn stop_withheld(&mut self, id: RunId, turn: &mut Turn) -> bool {
+        let is_executing = |step: &Pending| matches!(step.state, PendingState::Executing(_));
+        let has_steps = self.open(id).is_none_or(|run| run.pending.iter().any(is_executing));
+        if has_steps {
+            return false;
+        }
+        let Some((epoch, _)) = self.withheld.remove(&id) else { return false };
         self.lose_stretch(id);
         self.opened(id).start_count = 0;
         turn.effects.push(Effect::AbandonWork { run: id, epoch });
         true
+    }
+
+    /// A function goes on: so does the code of it that waited for its reports to be confirmed.
+    fn confirm_withheld(&mut self, function: FunctionId, turn: &mut Turn) {
+        for (run, (epoch, numbers)) in std::mem::take(&mut self.withheld) {
+            let Some(record) = self.open(run) else { continue };
+            if record.function != function {
+                self.withheld.insert(run, (epoch, numbers));
+                continue;
+            }
+            if record.stretch != Stretch::Executing(epoch) {
+                continue;
+            }
+            let memo_count = record.memo_count;
+            let confirm = |number| Effect::ConfirmReport { run, epoch, number, memo_count };
+            turn.effects.extend(numbers.into_iter().map(confirm));
+        }
     }
 }

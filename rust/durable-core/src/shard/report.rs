@@ -73,7 +73,7 @@ impl Shard {
         let memo_count = run.memo_count;
         match report.parked_at {
             Some(seen) => self.park(id, seen, turn),
-            None if self.stop_if_paused(id, epoch, turn) => {}
+            None if self.stop_if_paused(id, (epoch, number), turn) => {}
             None => turn.effects.push(Effect::ConfirmReport { run: id, epoch, number, memo_count }),
         }
     }
@@ -130,7 +130,8 @@ impl Shard {
         self.release_slots(id);
         match report.ops.into_iter().next() {
             Some(Op::StepRun { data, .. }) => {
-                if self.remember(id, step, Outcome::Data(data), turn) {
+                let is_kept = self.remember(id, step, Outcome::Data(data), turn);
+                if is_kept && !self.stop_withheld(id, turn) {
                     self.wake(id, turn);
                 }
             }
@@ -139,6 +140,7 @@ impl Shard {
             }
             Some(Op::StepError { error, retry, .. } | Op::RunError { error, retry }) => {
                 self.fail_step(id, step, (error, retry), turn);
+                self.stop_withheld(id, turn);
             }
             Some(Op::StepPlanned { .. } | Op::Sleep { .. } | Op::RunComplete { .. }) | None => {
                 let why = format!("the code, called again, did not come to step '{}'", step.name);

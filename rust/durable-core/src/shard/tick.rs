@@ -51,6 +51,13 @@ impl Shard {
         Some(last.minus(if is_full { LEAST_WINDOW.min(margin) } else { margin }))
     }
 
+    /// Whether timers that are due have not fired: there were too many, or they are still in the store.
+    pub(super) fn has_overdue_timers(&self) -> bool {
+        let now = self.now();
+        let loaded = timer_moment(&self.timers_loaded).unwrap_or_default();
+        loaded <= now || self.wheel.next_due().is_some_and(|due| due <= now)
+    }
+
     pub(super) fn load_timers(&mut self, timers: &[Record], is_complete: bool) {
         let Some((from, window)) = self.timers_asked.take() else { return };
         if self.timers_loaded < from {

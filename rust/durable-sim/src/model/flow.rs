@@ -71,14 +71,14 @@ impl Model {
         arrival: &Arrival,
     ) -> Result<Result<Option<RunId>, Skip>, String> {
         let policies = self.policies(function);
+        if self.is_paused(function) {
+            return Ok(if arrival.is_known { Ok(None) } else { Err(Skip::Paused) });
+        }
         if let Err(skip) = self.let_through(walk, function, &policies, arrival) {
             return Ok(Err(skip));
         }
         if arrival.is_known {
             return Ok(Ok(None));
-        }
-        if self.is_paused(function) {
-            return Ok(Err(Skip::Paused));
         }
         if let Some(run) = self.gather(walk, function, &policies, arrival)? {
             return Ok(Ok(Some(run)));
@@ -104,7 +104,10 @@ impl Model {
         arrival: &Arrival,
     ) -> Result<(), Skip> {
         let unkeyed = Some(String::new());
-        let of = |key: &String| says::key_unless_false(key, &arrival.data);
+        let of = |key: &String| {
+            let value = says::key_unless_false(key, &arrival.data)?;
+            Some(format!("{key} is {value}"))
+        };
         let limit = policies.rate_limit.as_ref().map(|limit| {
             let key = limit.key.as_ref().map_or(unkeyed, of);
             (Kind::RateLimit, key, Rate::of_limit(limit), Skip::RateLimit)

@@ -61,6 +61,13 @@ impl Model {
         };
         let open = self.live().find(|(_, life)| is_it(life)).map(|(id, _)| id);
         let now = walk.turn.now;
+        let due =
+            open.filter(|run| self.runs.get(*run).is_some_and(|it| self.is_gathered(it, now)));
+        if let Some(run) = due {
+            walk.tally.note("gathering was due when an event came");
+            self.start_gathered(walk, run)?;
+        }
+        let open = open.filter(|_| due.is_none());
         let run = match open {
             Some(run) => run,
             None => self.new_run(function, arrival)?,
@@ -171,7 +178,6 @@ impl Model {
         }
         if self.make_way(walk, function, key.as_ref(), Some(run))?.is_err() {
             walk.tally.note("singleton skipped what was gathered");
-            self.counted(function).skipped += 1;
             return self.cancel(walk, run, NOT_STARTED);
         }
         self.begin(walk, run);

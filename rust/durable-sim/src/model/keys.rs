@@ -104,7 +104,7 @@ impl Frozen {
     pub(super) fn groups(&self, function: FunctionId, policies: &Policies) -> Vec<(Group, u32)> {
         let mut groups: Vec<(Group, u32)> = Vec::new();
         for limit in &policies.concurrency {
-            let Some(group) = group_of(limit, function, &self.limits) else { continue };
+            let group = group_of(limit, function, &self.limits);
             match groups.iter_mut().find(|(known, _)| *known == group) {
                 Some((_, number)) => *number = limit.limit.min(*number),
                 None => groups.push((group, limit.limit)),
@@ -120,18 +120,18 @@ impl Frozen {
         policies: &Policies,
     ) -> Option<(Group, u32)> {
         let limit = policies.run_concurrency.as_ref()?;
-        Some((group_of(limit, function, self.run_limit.as_slice())?, limit.limit))
+        Some((group_of(limit, function, self.run_limit.as_slice()), limit.limit))
     }
 }
 
-/// `None` where the limit is younger than the run.
-fn group_of(limit: &Concurrency, function: FunctionId, frozen: &[Counted]) -> Option<Group> {
-    let Some(text) = &limit.key else { return Some(Group::Own(function)) };
-    let (scope, _, value) =
-        frozen.iter().find(|(scope, of, _)| *scope == limit.scope && of == text)?.clone();
-    Some(match scope {
+/// A run that is older than the limit has no value for it.
+fn group_of(limit: &Concurrency, function: FunctionId, frozen: &[Counted]) -> Group {
+    let Some(text) = &limit.key else { return Group::Own(function) };
+    let known = frozen.iter().find(|(scope, of, _)| *scope == limit.scope && of == text);
+    let value = known.map_or(MISSING, |(_, _, value)| value).to_owned();
+    match limit.scope {
         Scope::Fn => Group::OwnKey(function, text.clone(), value),
         Scope::Env => Group::Env(value),
         Scope::Account => Group::Account(value),
-    })
+    }
 }

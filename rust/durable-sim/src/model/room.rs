@@ -54,7 +54,7 @@ impl Model {
             for work in works.iter().zip(starts) {
                 self.check_order(work, &waiting)?;
             }
-            self.check_use(turn.now, &taken, &waiting, tally)?;
+            self.check_use(turn, &taken, &waiting, tally)?;
         }
         let count = u32::try_from(works.len()).unwrap_or(u32::MAX);
         for (id, _) in waiting {
@@ -137,7 +137,7 @@ impl Model {
     /// The promise to be work-conserving: whatever still waits lacks something.
     fn check_use(
         &self,
-        now: Timestamp,
+        turn: &Sealed,
         taken: &Taken,
         waiting: &[(RunId, Vec<u32>)],
         tally: &mut Tally,
@@ -149,7 +149,11 @@ impl Model {
             let Some(life) = self.runs.get(*id).filter(|life| self.may_go(life.function)) else {
                 continue;
             };
-            if !life.has_started && self.start_waits(life, taken, now) {
+            if !life.has_started && self.start_waits(life, taken, turn.now) {
+                continue;
+            }
+            if turn.is_behind && self.policies(life.function).timeouts.is_some() {
+                tally.note("waited for timers that were due");
                 continue;
             }
             let needs = self.needs(life);
