@@ -131,10 +131,12 @@ impl Mistake {
 
     /// Whether a timer is not written.
     pub fn drops_timer(self, key: &[u8]) -> bool {
-        let numbers: &[u32] = match self {
-            Self::DropsGatherings => &[u32::MAX - 4],
-            Self::DropsDeadlines => &[u32::MAX - 3, u32::MAX - 2],
-            _ => return false,
+        let numbers: &[u32] = if self == Self::DropsGatherings {
+            &[u32::MAX - 4]
+        } else if self == Self::DropsDeadlines {
+            &[u32::MAX - 3, u32::MAX - 2]
+        } else {
+            return false;
         };
         let is_one = |number: &u32| key.ends_with(&number.to_be_bytes());
         key.first() == Some(&TIMER) && numbers.iter().any(is_one)
@@ -142,13 +144,12 @@ impl Mistake {
 
     /// A record as a start finds it; `None` where it finds none.
     pub fn found(self, (key, value): Record) -> Option<Record> {
-        let is_gate = |kind: u8| key.first() == Some(&GATE) && key.get(1) == Some(&kind);
-        let is_lost = match self {
-            Self::ForgetsThrottles => is_gate(b't'),
-            Self::ForgetsRateLimits => is_gate(b'r'),
-            Self::ForgetsIdempotency => is_gate(b'i'),
-            _ => false,
-        };
+        let lost = [
+            (Self::ForgetsThrottles, [GATE, b't']),
+            (Self::ForgetsRateLimits, [GATE, b'r']),
+            (Self::ForgetsIdempotency, [GATE, b'i']),
+        ];
+        let is_lost = lost.iter().any(|(mistake, kind)| *mistake == self && key.starts_with(kind));
         let value = match key.first() {
             Some(&FUNCTION) => {
                 decode("a function", &value).ok().map(|it| encode(&self.function(it)))
@@ -170,18 +171,21 @@ impl Mistake {
     }
 
     fn run(self, mut run: RunRecord) -> RunRecord {
-        match self {
-            Self::ForgetsSingletons => run.keys.singleton = None,
-            Self::ForgetsLimitKeys => run.keys.limits.clear(),
-            Self::ForgetsRunKeys => run.keys.run_limit = None,
-            Self::ForgetsPriorities => run.keys.head_start = 0,
-            Self::ForgetsBatches => run.rest.clear(),
-            Self::ForgetsBursts => {
-                if let Some(gathering) = &mut run.gathering {
-                    gathering.first_at = gathering.last_at;
-                }
-            }
-            _ => {}
+        let keys = &mut run.keys;
+        if self == Self::ForgetsSingletons {
+            keys.singleton = None;
+        } else if self == Self::ForgetsLimitKeys {
+            keys.limits.clear();
+        } else if self == Self::ForgetsRunKeys {
+            keys.run_limit = None;
+        } else if self == Self::ForgetsPriorities {
+            keys.head_start = 0;
+        } else if self == Self::ForgetsBatches {
+            run.rest.clear();
+        } else if let Some(gathering) = &mut run.gathering
+            && self == Self::ForgetsBursts
+        {
+            gathering.first_at = gathering.last_at;
         }
         run
     }
