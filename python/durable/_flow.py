@@ -163,7 +163,7 @@ class Batch:
     """One run for many events, in order of their arrival: the handler reads `ctx.events`.
 
     Attributes:
-        max_size: how many events make the run start at once, 2 to 10,000; 10 MiB of their data do so too.
+        max_size: how many events make the run start at once, 2 to 1,000; 10 MiB of their data do so too.
         timeout: how long after the first event it starts with those that came, 1 ms to 366 days.
         key: CEL over the event: each of its values makes batches of its own, and so do together the events
             that lack the field. By default all go into one.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_LIMIT: Final = 2**31 - 1
 #: A run's record names each of its events: it is written again with each that comes.
-MAX_BATCH: Final = 10_000
+MAX_BATCH: Final = 1_000
 MAX_CONCURRENCIES: Final = 2
 
 _SHORTEST: Final = "1ms"

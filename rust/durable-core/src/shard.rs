@@ -62,6 +62,8 @@ pub struct Turn {
 pub struct Settings {
     /// What chance is drawn from: ids and jitter. Differs from start to start, but in tests.
     pub seed: u64,
+    /// What names that senders choose are hashed behind: run ids tell the seed, and nothing tells this.
+    pub secret: u64,
     /// How long events and ended runs are kept: a day at least.
     pub retention: Duration,
     /// What a single run may use.
@@ -70,7 +72,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { seed: 0, retention: Duration::from_hours(7 * 24), limits: Limits::default() }
+        Self {
+            seed: 0,
+            secret: 0,
+            retention: Duration::from_hours(7 * 24),
+            limits: Limits::default(),
+        }
     }
 }
 

@@ -399,8 +399,10 @@ fn place(store: &str) -> Result<Options> {
 }
 
 fn load(config: &Config, view: &View) -> Result<Shard> {
-    let seed = config.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-    let settings = Settings { seed, retention: config.retention, limits: config.limits.clone() };
+    let chance = || RandomState::new().build_hasher().finish();
+    let (seed, secret) = (config.seed.unwrap_or_else(chance), chance());
+    let settings =
+        Settings { seed, secret, retention: config.retention, limits: config.limits.clone() };
     let mut failure = None;
     let records = write::LOADED_PREFIXES
         .iter()

@@ -112,7 +112,8 @@ impl Rehearsal {
     fn begin(plan: Plan) -> Result<Self> {
         let now = plan.arrivals.first().map_or(Timestamp::default(), |first| first.at);
         let limits = Limits { timer_window: TIMER_WINDOW, ..Limits::default() };
-        let settings = Settings { seed: plan.seed, retention: RETENTION, limits };
+        let settings =
+            Settings { seed: plan.seed, secret: plan.seed, retention: RETENTION, limits };
         let mut rehearsal = Self {
             shard: Shard::load(settings, now, [])?,
             now,

@@ -192,5 +192,6 @@ fn settings(chance: &mut Chance) -> Settings {
         limits.timer_count = chance.size(1, 12);
     }
     let retention = Duration::from_hours(24 * chance.within(1, 5));
-    Settings { seed: chance.draw(), retention, limits }
+    let (seed, secret) = (chance.draw(), chance.draw());
+    Settings { seed, secret, retention, limits }
 }

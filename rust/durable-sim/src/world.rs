@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use durable_core::write::{GATE, META};
+use durable_core::write::META;
 use durable_core::{Command, Epoch, EventId, FunctionSpec, RunId, Timestamp};
 
 use crate::chance::Chance;
@@ -243,22 +243,7 @@ impl World {
                 self.kill_while_forgetting()?;
             }
         }
-        self.forget_gates()?;
         self.check_forgotten()
-    }
-
-    /// A gate whose alarm was for a start that then came to nothing is looked at again after a restart only.
-    fn forget_gates(&mut self) -> Result<(), String> {
-        if self.driver.storage.scan(&[GATE], &[GATE + 1], 1).is_empty() {
-            return Ok(());
-        }
-        self.tally.note("gate left until a restart");
-        self.fall(crate::storage::Cut::Kill)?;
-        self.turn()?;
-        while !self.is_at_rest() {
-            self.step()?;
-        }
-        Ok(())
     }
 
     /// Nothing is under way and no run lives.

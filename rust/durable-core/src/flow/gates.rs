@@ -199,11 +199,21 @@ impl Gates {
 
     /// All gates by name, with their arrival times: for audits.
     pub(crate) fn arrivals(&self) -> Vec<(Box<[u8]>, Timestamp)> {
-        let known = self.named.all().filter(|(_, _, gate)| gate.arrival > Timestamp::default());
-        let mut arrivals: Vec<_> =
-            known.map(|(_, name, gate)| (name.into(), gate.arrival)).collect();
+        let mut arrivals: Vec<_> = self.arrivals_of(|_| true).collect();
         arrivals.sort_unstable();
         arrivals
+    }
+
+    /// The gates whose names are wanted, with their arrival times, in no order.
+    pub(crate) fn arrivals_of(
+        &self,
+        is_wanted: impl Fn(&[u8]) -> bool,
+    ) -> impl Iterator<Item = (Box<[u8]>, Timestamp)> {
+        let known = self
+            .named
+            .all()
+            .filter(move |(_, name, gate)| gate.arrival > Timestamp::default() && is_wanted(name));
+        known.map(|(_, name, gate)| (name.into(), gate.arrival))
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -183,7 +183,7 @@ pub struct Batch {
 }
 
 /// The most events of a batch: a run's record names each, and is written again with each that comes.
-pub const MAX_BATCH: u32 = 10_000;
+pub const MAX_BATCH: u32 = 1_000;
 
 /// One run at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

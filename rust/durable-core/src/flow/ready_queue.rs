@@ -220,6 +220,14 @@ impl ReadyQueues {
         self.gates.restore(name, arrival);
     }
 
+    /// The gates whose names are wanted, as far as they were passed and are not forgotten.
+    pub(crate) fn arrivals_of(
+        &self,
+        is_wanted: impl Fn(&[u8]) -> bool,
+    ) -> impl Iterator<Item = (Box<[u8]>, Timestamp)> {
+        self.gates.arrivals_of(is_wanted)
+    }
+
     /// All gates that were ever passed and are not forgotten, by name.
     pub(crate) fn arrivals(&self) -> Vec<(Box<[u8]>, Timestamp)> {
         self.gates.arrivals()
@@ -250,10 +258,10 @@ impl ReadyQueues {
         let start = queue.starts.first().filter(|_| queue.starts_wait.is_none());
         let item = queue.items.first();
         let gate = queue.gate;
-        let (mut open, mut passed, mut goes) = (None, None, item.map(|item| (item, false)));
+        let (mut passed, mut goes) = (None, item.map(|item| (item, false)));
+        let mut open = gate.map(|(gate, _)| gate); // unless it turns out to be shut
         if let Some(start) = start.filter(|start| item.is_none_or(|item| *start < item)) {
             let asked = gate.map(|(gate, rate)| (gate, self.gates.ask(gate, rate, now)));
-            open = gate.map(|(gate, _)| gate);
             match asked {
                 _ if self.waits_for_run_slot(number) => {}
                 None => goes = Some((start, true)),

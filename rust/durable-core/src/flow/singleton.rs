@@ -28,10 +28,16 @@ impl Holders {
         }
     }
 
-    /// All of them by name: for audits and deploys, not for turns.
+    /// All of them by name: for audits.
     pub(crate) fn all(&self) -> Vec<(Box<[u8]>, RunId)> {
-        let mut all: Vec<_> = self.0.all().map(|(_, name, run)| (name.into(), *run)).collect();
-        all.sort_unstable();
-        all
+        self.those(|_| true)
+    }
+
+    /// Those whose names are wanted, in order: for deploys and whoever asks, not for turns.
+    pub(crate) fn those(&self, is_wanted: impl Fn(&[u8]) -> bool) -> Vec<(Box<[u8]>, RunId)> {
+        let wanted = self.0.all().filter(|(_, name, _)| is_wanted(name));
+        let mut wanted: Vec<_> = wanted.map(|(_, name, run)| (name.into(), *run)).collect();
+        wanted.sort_unstable();
+        wanted
     }
 }

@@ -133,6 +133,11 @@ impl Slots {
         }
     }
 
+    /// The group of this name, if any queue counts against it.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<GroupId> {
+        self.groups.number(name).map(GroupId)
+    }
+
     pub(crate) fn name(&self, id: GroupId) -> &[u8] {
         self.groups.name(id.0).unwrap_or_default()
     }

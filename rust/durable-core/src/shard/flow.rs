@@ -214,7 +214,6 @@ fn group_of(limit: &Concurrency, function: &[u8], frozen: &[KeyInName<'_>]) -> B
 }
 
 /// For each of a function's limits the slots that the work of a queue shares under it.
-#[expect(dead_code, reason = "used by inspect next")]
 pub(super) fn groups_of<'a>(
     policies: &'a Policies,
     queue: &[u8],

@@ -171,10 +171,8 @@ impl Shard {
     /// A deploy changed how a function gathers events: what is gathered is looked at at once.
     pub(super) fn gather_anew(&mut self, function: FunctionId, turn: &mut Turn) {
         let number = function.0.to_be_bytes();
-        let is_own = |name: &[u8]| name.get(1..5) == Some(&number[..]);
-        let own = self.gatherings.all().into_iter().filter(|(name, _)| is_own(name));
-        let own: Vec<RunId> = own.map(|(_, run)| run).collect();
-        for run in own {
+        let own = self.gatherings.those(|name| name.get(1..5) == Some(&number[..]));
+        for (_, run) in own {
             self.gather_on(run, turn);
         }
     }

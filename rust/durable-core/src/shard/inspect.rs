@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::arrive::rate_of;
 use super::enqueue::STRETCH;
-use super::flow::{checksum, is_start, item, policies_of, queue_name};
-use super::program::MISSING;
+use super::flow::{groups_of, is_start, item, policies_of, queue_name};
+use super::program::{MISSING, SHORTENED};
 use super::{Shard, Slot};
 use crate::flow::gcra::Rate;
 use crate::flow::policy::{Policies, Scope};
@@ -149,8 +149,9 @@ impl Shard {
         let policies = &function.record.spec.policies;
         let is_start = is_start(run, number);
         let of_slot = |on, usage: &Usage| {
-            let Named { scope, key, value } = read_group(policies, &usage.name);
+            let Named { scope, key, value } = read_group(policies, &name, &usage.name);
             let (limit, taken) = (Some(usage.limit), Some(usage.taken));
+            let ahead = self.queues.ahead_in_group(&usage.name, place, MOST_COUNTED);
             WaitView { on, key, value, scope, limit, taken, ahead, ..WaitView::default() }
         };
         let full = queue.slots.iter().filter(|usage| usage.is_full());
@@ -172,9 +173,10 @@ impl Shard {
         queue: &[u8],
         (gate, place): (&GateUsage, crate::flow::ready_queue::Item),
     ) -> Option<WaitView> {
-        let ahead = self.queues.ahead_before_gate(queue, place);
-        let opens_at = gate.rate.opens_at(gate.arrival, self.now(), ahead);
-        (opens_at > self.now()).then(|| {
+        let now = self.now();
+        let ahead = self.queues.ahead_before_gate(queue, place, MOST_COUNTED);
+        let opens_at = gate.rate.opens_at(gate.arrival, now, ahead.unwrap_or(MOST_COUNTED));
+        (opens_at > now).then(|| {
             let throttle = policies.throttle.as_ref();
             let Named { key, value, .. } =
                 read_gate(throttle.and_then(|it| it.key.as_ref()), &gate.name);
@@ -183,8 +185,8 @@ impl Shard {
                 key,
                 value,
                 limit: throttle.map(|throttle| throttle.limit),
-                ahead: Some(ahead),
-                at_ms: Some(opens_at.as_millis()),
+                ahead,
+                at_ms: ahead.map(|_| opens_at.as_millis()),
                 ..WaitView::default()
             }
         })
@@ -201,19 +203,24 @@ impl Shard {
 
     fn slot_limits(&self, id: FunctionId) -> Vec<LimitView> {
         let policies = policies_of(&self.functions, id);
-        let mut found: BTreeMap<Group, (Usage, usize)> = BTreeMap::new();
+        let mut found: BTreeMap<Group, (Usage, usize, Named)> = BTreeMap::new();
+        if policies.concurrency.is_empty() && policies.run_concurrency.is_none() {
+            return Vec::new();
+        }
         for queue in self.queues.usage_of(id) {
-            let QueueUsage { slots, run_slot, item_count, start_count, .. } = queue;
+            let QueueUsage { name, slots, run_slot, item_count, start_count, .. } = queue;
             let queued = item_count.saturating_add(start_count);
             let steps = slots.into_iter().map(|usage| ("concurrency", usage, queued));
             let runs = run_slot.into_iter().map(|usage| ("run_concurrency", usage, start_count));
             for (policy, usage, waiting) in steps.chain(runs) {
-                let entry = found.entry((policy, usage.name.clone())).or_insert((usage, 0));
+                let named = read_group(policies, &name, &usage.name);
+                let place = (policy, usage.name.clone());
+                let entry = found.entry(place).or_insert((usage, 0, named));
                 entry.1 = entry.1.saturating_add(waiting);
             }
         }
-        let view = |((policy, name), (usage, waiting)): (Group, (Usage, usize))| {
-            let Named { scope, key, value } = read_group(policies, &name);
+        let view = |((policy, _), (usage, waiting, named)): (Group, (Usage, usize, Named))| {
+            let Named { scope, key, value } = named;
             let (limit, taken) = (Some(usage.limit), Some(usage.taken));
             LimitView { policy, key, value, scope, limit, taken, waiting, ..LimitView::default() }
         };
@@ -223,16 +230,21 @@ impl Shard {
     fn gate_limits(&self, id: FunctionId) -> Vec<LimitView> {
         let policies = policies_of(&self.functions, id);
         let mut waiting: BTreeMap<Box<[u8]>, usize> = BTreeMap::new();
+        let limits_rate = policies.rate_limit.is_some() || policies.idempotency.is_some();
+        if policies.throttle.is_none() && !limits_rate {
+            return Vec::new();
+        }
         for queue in self.queues.usage_of(id) {
             if let Some(gate) = queue.gate {
                 let count = waiting.entry(gate.name).or_default();
                 *count = count.saturating_add(queue.start_count);
             }
         }
-        let arrivals: BTreeMap<Box<[u8]>, Timestamp> = self.queues.arrivals().into_iter().collect();
         let number = id.0.to_be_bytes();
-        let known = arrivals.keys().filter(|name| name.get(1..5) == Some(&number[..]));
-        let names: BTreeSet<&[u8]> = known.chain(waiting.keys()).map(AsRef::as_ref).collect();
+        let is_own = |name: &[u8]| name.get(1..5) == Some(&number[..]);
+        let arrivals: BTreeMap<Box<[u8]>, Timestamp> = self.queues.arrivals_of(is_own).collect();
+        let known = arrivals.keys().chain(waiting.keys());
+        let names: BTreeSet<&[u8]> = known.map(AsRef::as_ref).collect();
         let view = |name: &[u8]| {
             let (policy, key, limit, rate) = gate_policy(policies, name)?;
             let Named { key, value, .. } = read_gate(key, name);
@@ -256,8 +268,8 @@ impl Shard {
     fn gathering_limits(&self, id: FunctionId) -> Vec<LimitView> {
         let policies = policies_of(&self.functions, id);
         let number = id.0.to_be_bytes();
-        let all = self.gatherings.all().into_iter();
-        let own = all.filter(|(name, _)| name.get(1..5) == Some(&number[..]));
+        let own = self.gatherings.those(|name| name.get(1..5) == Some(&number[..]));
+        let own = own.into_iter();
         let view = |(name, id): (Box<[u8]>, RunId)| {
             let run = self.runs.get(id).map(Slot::unpack)?;
             let (policy, key) = gathering_policy(policies, &name);
@@ -281,51 +293,47 @@ impl Shard {
         let policies = policies_of(&self.functions, id);
         let Some(singleton) = &policies.singleton else { return Vec::new() };
         let number = id.0.to_be_bytes();
-        let all = self.singletons.all().into_iter();
-        let own = all.filter(|(name, _)| name.get(..4) == Some(&number[..]));
-        own.map(|(name, run)| LimitView {
-            policy: "singleton",
-            key: singleton.key.clone(),
-            value: singleton.key.as_ref().and_then(|_| value_in(name.get(12..))),
-            limit: Some(1),
-            taken: Some(1),
-            run: Some(run.to_string()),
-            ..LimitView::default()
-        })
-        .collect()
+        let own = self.singletons.those(|name| name.get(..4) == Some(&number[..]));
+        own.into_iter()
+            .map(|(name, run)| LimitView {
+                policy: "singleton",
+                key: singleton.key.clone(),
+                value: singleton.key.as_ref().and_then(|_| value_in(name.get(12..))),
+                limit: Some(1),
+                taken: Some(1),
+                run: Some(run.to_string()),
+                ..LimitView::default()
+            })
+            .collect()
     }
 }
 
-/// What a slot group's name says, by the policies as they are now.
-fn read_group(policies: &Policies, name: &[u8]) -> Named {
-    let name = name.strip_prefix(b"R").unwrap_or(name);
-    let limits = || policies.concurrency.iter().chain(&policies.run_concurrency);
-    let key_of = |scope: Scope, expression: Option<u64>| {
-        let is_it = |key: &&String| expression.is_none_or(|number| checksum(key) == number);
-        let keys = limits().filter(|limit| limit.scope == scope);
-        keys.filter_map(|limit| limit.key.as_ref()).find(is_it).cloned()
+/// What a slot group of a queue is of, by the policies as they are now.
+fn read_group(policies: &Policies, queue: &[u8], group: &[u8]) -> Named {
+    let of = groups_of(policies, queue).find(|(_, name)| **name == *group);
+    let Some((limit, _)) = of else { return Named { scope: None, key: None, value: None } };
+    let name = group.strip_prefix(b"R").unwrap_or(group);
+    let value = match limit.scope {
+        Scope::Fn => name.get(13..),
+        Scope::Env | Scope::Account => name.get(1..),
     };
-    let (scope, key, value) = match name.split_first() {
-        Some((b'e', value)) => (Scope::Env, key_of(Scope::Env, None), Some(value)),
-        Some((b'a', value)) => (Scope::Account, key_of(Scope::Account, None), Some(value)),
-        Some(_) | None => {
-            let expression = name.get(5..13).and_then(|bytes| bytes.try_into().ok());
-            let expression = expression.map(u64::from_be_bytes).filter(|number| *number != 0);
-            let key = expression.and_then(|number| key_of(Scope::Fn, Some(number)));
-            (Scope::Fn, key, name.get(13..).filter(|_| expression.is_some()))
-        }
-    };
-    Named { scope: Some(scope), key, value: value_in(value) }
+    let value = value.filter(|_| limit.key.is_some());
+    Named { scope: Some(limit.scope), key: limit.key.clone(), value: value_in(value) }
 }
 
+/// Whoever asks how many go before a run is not told more than this: counting holds up the scheduler.
+const MOST_COUNTED: usize = 1_000;
+
 fn read_gate(key: Option<&String>, name: &[u8]) -> Named {
-    Named { scope: None, key: key.cloned(), value: key.and_then(|_| value_in(name.get(5..))) }
+    let start = if name.first() == Some(&b't') { 5 } else { 13 };
+    Named { scope: None, key: key.cloned(), value: key.and_then(|_| value_in(name.get(start..))) }
 }
 
 /// The value at a name's end; none for what has none.
 fn value_in(bytes: Option<&[u8]>) -> Option<String> {
     let text = String::from_utf8_lossy(bytes?);
-    (text != MISSING).then(|| text.into_owned())
+    let shown = text.strip_prefix(SHORTENED).or_else(|| text.strip_prefix('\0')).unwrap_or(&text);
+    (text != MISSING).then(|| shown.to_owned())
 }
 
 /// The policy that a gate is of: its word, its key, its number and its rate.

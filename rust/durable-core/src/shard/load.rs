@@ -34,9 +34,9 @@ impl Shard {
     ) -> Result<Self, Unreadable> {
         let mut shard = Self {
             chance: settings.seed,
-            queues: ReadyQueues::new(settings.seed),
-            singletons: Holders::new(settings.seed),
-            gatherings: Holders::new(settings.seed),
+            queues: ReadyQueues::new(settings.secret),
+            singletons: Holders::new(settings.secret),
+            gatherings: Holders::new(settings.secret),
             settings,
             meta: Meta::default(),
             functions: Vec::new(),

@@ -151,8 +151,12 @@ fn bucket(key: &Expression, given: &Given<'_>) -> (String, bool) {
     }
 }
 
-/// Stands for the value of a key that has none.
+/// Stands for the value of a key that has none. What begins with a zero byte is ours: values that do get one
+/// more.
 pub(super) const MISSING: &str = "\0missing";
+
+/// Begins a value that is kept as its beginning and a hash.
+pub(super) const SHORTENED: &str = "\0#";
 
 /// A value longer than this is kept as its beginning and a hash of all of it.
 const LONGEST_VALUE: usize = 128;
@@ -161,13 +165,13 @@ const LONGEST_VALUE: usize = 128;
 /// hash is `SipHash` 2-4 of 128 bits (Aumasson, Bernstein, 2012), the same in each process.
 fn shortened(value: String) -> String {
     if value.len() <= LONGEST_VALUE {
-        return value;
+        return if value.starts_with('\0') { format!("\0{value}") } else { value };
     }
     let mut hasher = SipHasher24::new();
     hasher.write(value.as_bytes());
     let head = value.char_indices().take_while(|(place, _)| *place < LONGEST_VALUE / 2);
     let head: String = head.map(|(_, letter)| letter).collect();
-    format!("{head}\u{2026}{:032x}", hasher.finish128().as_u128())
+    format!("{SHORTENED}{head}\u{2026}{:032x}", hasher.finish128().as_u128())
 }
 
 /// An event as expressions see it.

@@ -31,6 +31,7 @@ pub(crate) struct GateUsage {
 /// A queue: what its work needs, and how much of it waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct QueueUsage {
+    pub(crate) name: Box<[u8]>,
     pub(crate) slots: Vec<Usage>,
     pub(crate) run_slot: Option<Usage>,
     pub(crate) gate: Option<GateUsage>,
@@ -42,13 +43,13 @@ impl ReadyQueues {
     /// All queues of a function.
     pub(crate) fn usage_of(&self, function: FunctionId) -> Vec<QueueUsage> {
         let own = self.queues.all().filter(|(_, _, queue)| queue.function == function);
-        own.map(|(_, _, queue)| self.usage(queue)).collect()
+        own.map(|(_, name, queue)| self.usage(name, queue)).collect()
     }
 
     /// The queue of this name.
     pub(crate) fn usage_by_name(&self, name: &[u8]) -> Option<QueueUsage> {
         let queue = self.queues.number(name).and_then(|number| self.queues.get(number))?;
-        Some(self.usage(queue))
+        Some(self.usage(name, queue))
     }
 
     /// How much of the same queue goes before this.
@@ -60,22 +61,48 @@ impl ReadyQueues {
         })
     }
 
-    /// How many starts, of whatever queue, pass this queue's gate before this one.
-    pub(crate) fn ahead_before_gate(&self, name: &[u8], item: Item) -> usize {
-        let gate_of = |queue: &Queue| queue.gate.map(|(gate, _)| gate);
-        let queue = self.queues.number(name).and_then(|number| self.queues.get(number));
-        let Some(gate) = queue.and_then(gate_of) else { return 0 };
-        let others = self.queues.all().filter(|(_, _, queue)| gate_of(queue) == Some(gate));
-        others.map(|(_, _, queue)| queue.starts.count_before(item)).sum()
+    /// How much older work, of whatever queue, waits for the same slots; `None` where that is more than `most`.
+    pub(crate) fn ahead_in_group(&self, name: &[u8], item: Item, most: usize) -> Option<usize> {
+        let group = self.slots.find(name)?;
+        let counts = |queue: &Queue| queue.groups().any(|one| one == group);
+        let before = |queue: &Queue| {
+            queue.items.count_before(item).saturating_add(queue.starts.count_before(item))
+        };
+        self.count_at_most(most, |queue| if counts(queue) { before(queue) } else { 0 })
     }
 
-    fn usage(&self, queue: &Queue) -> QueueUsage {
+    /// How many older starts, of whatever queue, wait before this queue's gate; `None`: more than `most`.
+    pub(crate) fn ahead_before_gate(&self, name: &[u8], item: Item, most: usize) -> Option<usize> {
+        let gate_of = |queue: &Queue| queue.gate.map(|(gate, _)| gate);
+        let queue = self.queues.number(name).and_then(|number| self.queues.get(number))?;
+        let gate = gate_of(queue);
+        let is_it = |queue: &Queue| gate_of(queue) == gate;
+        self.count_at_most(
+            most,
+            |queue| {
+                if is_it(queue) { queue.starts.count_before(item) } else { 0 }
+            },
+        )
+    }
+
+    /// A sum over all queues; `None` where it, or the number of queues, exceeds `most`.
+    fn count_at_most(&self, most: usize, count: impl Fn(&Queue) -> usize) -> Option<usize> {
+        if self.queues.len() > most {
+            return None;
+        }
+        let all = self.queues.all();
+        let sum = all.map(|(_, _, queue)| count(queue)).fold(0, usize::saturating_add);
+        (sum <= most).then_some(sum)
+    }
+
+    fn usage(&self, name: &[u8], queue: &Queue) -> QueueUsage {
         let of_slot = |(group, limit): (GroupId, u32)| Usage {
             name: self.slots.name(group).into(),
             limit,
             taken: self.slots.taken(group),
         };
         QueueUsage {
+            name: name.into(),
             slots: queue.limits().map(of_slot).collect(),
             run_slot: queue.run_slot.map(of_slot),
             gate: queue.gate.map(|(gate, rate)| {
