@@ -79,6 +79,10 @@ class HandlerTasks:
             if isinstance(task, asyncio.Task):
                 task.cancel(message)
 
+    def at_steps(self) -> list[object]:
+        """Those that stand at steps."""
+        return list(self._at_steps)
+
     def stand_still(self, look_again: Callable[[], None]) -> bool:
         """True where all of the handler waits for steps. Else `look_again` is called when that may be."""
         standing = find_foreign(self._driver, self._is_at_step)

@@ -368,14 +368,11 @@ class Engine:
                 f"run {run_id} of '{name}' has not ended within {timeout}; it goes on"
             )
             raise InvokeTimeoutError(text, run_id=run_id) from None
-        if kept != event_id and self._is_debounced(name):
+        known = self.find_function(name)
+        if kept != event_id and (known is None or "debounce" in known.flow):
             text = f"run {run_id} of '{name}' took the data of a later call: `debounce` keeps the last"
             raise InvokeError(text, run_id=run_id)
         return self._outcome(name, run_id, status, json)
-
-    def _is_debounced(self, name: str) -> bool:
-        known = self.find_function(name)
-        return known is None or "debounce" in known.flow
 
     def _outcome(self, name: str, run_id: str, status: str, json: bytes) -> object:  # noqa: PLR0917  # each is one thing the caller has at hand
         if status == "completed":

@@ -34,6 +34,7 @@ from ._bridge import (
 )
 from ._errors import DurableError, EngineClosed, NotFoundError
 from ._execution import LiveRun
+from ._leaving import Leaving
 from ._sending import Unheard
 from ._threads import ThreadDriver, Threads
 
@@ -95,6 +96,7 @@ class Worker:
         self.is_draining = False
         self._owner: asyncio.Task[Any] | None = None  # who opened it, and will close it
         self._settled: asyncio.Future[None] | None = None
+        self._leaving = Leaving(self._schedule)
         self._takers: dict[int, Callable[[Any], None]] = {
             ACCEPTED: self._take_answer,
             REFUSED: self._take_refusal,
@@ -384,7 +386,7 @@ class Worker:
 
     def _let_finish(self) -> bool:
         """True while something executes. Plain handlers that wait give their threads back."""
-        executing = False
+        executing = bool(self._leaving)
         for run in list(self.runs.values()):
             if run.is_busy():
                 executing = True
@@ -428,12 +430,14 @@ class Worker:
         run = self.runs.get(run_id)
         if run is not None and run.take_abandonment(epoch):
             self.forget(run, is_live=True)
+            self._leaving.add(run)
 
     def _take_finish(self, item: Any) -> None:
         run = self.runs.get(item[1])
         if run is not None:
             run.drop(is_called_off=True)
             self.forget(run, is_live=False)
+            self._leaving.add(run)
 
     def _take_answer(self, item: Any) -> None:
         _settle(self._tickets.pop(item[1], None), item[2])
