@@ -86,3 +86,50 @@ fn a_finish_timeout_comes_though_the_wheel_is_full() {
         assert_eq!(world.ended(), [late.run], "started after {wait} quarters of a second");
     }
 }
+
+/// More timers than fire in one turn.
+const HERD: usize = 5_000;
+
+/// So many runs of `b` sleep for a second.
+fn herd(world: &mut World) {
+    world.is_audited = false;
+    world.connect(10_000);
+    world.send((0..HERD).map(|_| event("b")).collect());
+    for work in world.work() {
+        let sleep = sleeps("s", Until::For(SECOND));
+        world.report(&work, 0, vec![sleep], Some(0));
+    }
+}
+
+/// What is too late is behind a herd of timers that were due before it.
+#[test]
+fn a_run_whose_deadline_passed_while_nobody_looked_is_not_called_again() {
+    let mut spec = function("f", "a");
+    spec.policies.timeouts = Some(Timeouts { start_ms: None, finish_ms: Some(2_000) });
+    let mut world = World::new(vec![spec, function("g", "b")]);
+    world.send(vec![event("a")]);
+    let late = world.only_work();
+    world.report(&late, 0, vec![sleeps("s", Until::For(SECOND / 2))], Some(0));
+    herd(&mut world);
+    world.advance(60 * SECOND);
+    (0..4).for_each(|_| world.advance(SECOND));
+    let called: Vec<_> = world.work().into_iter().map(|work| work.run).collect();
+    assert_eq!(called.len(), HERD, "the others go on");
+    assert!(!called.contains(&late.run), "it goes on though it is too late");
+    assert_eq!(world.ended(), [late.run]);
+}
+
+/// An event that comes after a burst was due begins another.
+#[test]
+fn a_debounce_that_was_due_takes_no_more_events() {
+    let mut world = World::new(vec![debounced(), function("g", "b")]);
+    let first = world.send(vec![event("a")]);
+    herd(&mut world);
+    world.now = world.now.plus(60 * SECOND);
+    let second = world.send(vec![event("a")]);
+    let runs: Vec<_> = world.work().into_iter().filter(|work| work.event == first[0]).collect();
+    assert_eq!(runs.len(), 1, "the burst that was due");
+    (0..4).for_each(|_| world.advance(2 * SECOND));
+    let of_second = world.work().into_iter().filter(|work| work.event == second[0]).count();
+    assert_eq!(of_second, 1);
+}
