@@ -75,6 +75,7 @@ class Run:
         error: why it failed.
         due_at: when its code is tried again, where it failed.
         steps: its steps by name, in the order in which they were recorded (empty in lists).
+        created_at: when it was made; of a debounced or batched one when its events had gathered.
         waiting_on: why it does not go on, each thing of it that waits (empty in lists).
     """
 

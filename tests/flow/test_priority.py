@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -31,13 +32,35 @@ async def backlog(
     return gauge.order
 
 
-async def test_p1_high_goes_before_low_and_the_one_that_runs_before_both(
+async def test_p1_high_goes_before_none_and_none_before_low(
     world: Any, gauge: Any
 ) -> None:
     seconds = "event.data.who == 'high' ? 100 : event.data.who == 'low' ? -100 : 0"
     data = [{"who": who} for who in ("none", "low", "high", "none", "high")]
     order = await backlog(world, gauge, seconds, *data)
     assert order == ["high", "high", "none", "none", "low"]
+
+
+async def test_p1_what_executes_is_not_pushed_aside(world: Any, gauge: Any) -> None:
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def work(ctx: durable.Context) -> None:
+        async with gauge.count(ctx.event.data["who"]):
+            begun.set()
+            await goes_on.wait()
+
+    seconds = "event.data.who == 'high' ? 100 : event.data.who == 'low' ? -100 : 0"
+    priority = durable.Priority(seconds)
+    world.function(work, on="test/start", concurrency=1, priority=priority)
+    engine = await world.open()
+    await engine.send(durable.Event("test/start", {"who": "none"}))
+    await begun.wait()
+    await engine.send(
+        *[durable.Event("test/start", {"who": w}) for w in ("low", "high")]
+    )
+    goes_on.set()
+    await world.settle()
+    assert gauge.order == ["none", "high", "low"]
 
 
 async def test_p2_what_is_no_number_counts_as_nothing(world: Any, gauge: Any) -> None:

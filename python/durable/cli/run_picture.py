@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _RESULT_WIDTH = 400
 _SHORT_WAIT_MS = 1
+_SHOWN_EVENTS = 3
 
 
 def picture_of(run: Run, now_ms: int, width: int) -> RenderableType:
@@ -81,7 +82,14 @@ def _times(run: Run, now_ms: int) -> Text:
     lasted = length((now_ms if ended is None else ended) - created)
     so_far = " so far" if ended is None else ""
     line = f"created {moment(run.created_at, with_ms=True)}, lasted {lasted}{so_far}"
-    return Text(f"{line}\nstarted by event {', '.join(run.event_ids)}", style="dim")
+    return Text(f"{line}\nstarted by {_events_of(run)}", style="dim")
+
+
+def _events_of(run: Run) -> str:
+    first, *rest = run.event_ids
+    if len(rest) < _SHOWN_EVENTS:
+        return f"event {', '.join(run.event_ids)}"
+    return f"{len(run.event_ids)} events, the first of them {first}"
 
 
 def _stack_of(run: Run, error: ErrorInfo) -> str:

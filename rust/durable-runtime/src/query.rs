@@ -1,4 +1,5 @@
-//! What is stored, as users ask for it: runs, events, functions. Answers are durable before they are given.
+//! What is stored, as users ask for it: runs, events, functions. Answers are durable before they are given; how
+//! limits are used and what a run waits for is looked up in the scheduler as it stands.
 
 use std::ops::Range;
 use std::sync::mpsc;
