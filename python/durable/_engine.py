@@ -149,9 +149,10 @@ class Engine:
                 core.close()
                 raise
         self._closing = weakref.finalize(self, _close_quietly, core)
-        tell_of_strays(self.stats(), self._functions)
         for app in self.apps:
             app.use_engine(self)
+        if self.apps:  # else it was opened to be read
+            tell_of_strays(self.stats(), self._functions)
         return self
 
     def _open_core(self) -> Core:
@@ -382,14 +383,10 @@ class Engine:
                 raise NotFoundError(text)
             return known.codec.read(json)
         error = read_error(json)
-        kind = RunCancelled if status == "cancelled" else InvokeError
-        what = "failed" if status == "failed" else "was cancelled"
-        why = (
-            error["message"]
-            if kind is RunCancelled
-            else f"{error['name']}: {error['message']}"
-        )
-        text = f"run {run_id} of '{name}' {what}: {why}"
+        kind, what = InvokeError, f"failed: {error['name']}"
+        if status == "cancelled":
+            kind, what = RunCancelled, "was cancelled"
+        text = f"run {run_id} of '{name}' {what}: {error['message']}"
         raise kind(text, run_id=run_id, name=error["name"], message=error["message"])
 
     # --- out

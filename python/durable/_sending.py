@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from ._codec import write_object, write_plain
@@ -83,11 +83,11 @@ def _encode(event: Event[Any]) -> NewEvent:
     return (name, data, event.id, event.ts, event.v, user)
 
 
-def tell_of_strays(stats: Mapping[str, Any], known: Collection[str]) -> None:
+def tell_of_strays(stats: Mapping[str, Any], known: Container[str]) -> None:
     """Runs of functions that no app of an engine has wait for ever: somebody is to know."""
     for name, one in stats["functions"].items():
         count = one["queued"] + one["running"] + sum(one["parked"].values())
-        if count and known and name not in known:
+        if count and name not in known:
             text = (
                 "function '%s' has unfinished runs (%d), and no app of this engine has the function: "
                 "they wait until it is back under this id"
