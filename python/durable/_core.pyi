@@ -198,6 +198,9 @@ class Core:
     def pause(self, function: str, is_paused: bool) -> None:  # as it crosses the border
         """Pause a function or let it go on; durable when it returns. Blocks."""
 
+    def cancel(self, run: str) -> bool:
+        """Call a run off; durable when it returns. False where no such run lives. Blocks."""
+
     def connect(self, functions: Sequence[str]) -> None:
         """Be ready for work on these functions: it begins to come. All that an executor had before is
         offered again."""

@@ -101,6 +101,22 @@ class Runs(_Reader):
             raise NotFoundError(text)
         return read_run(row, self._read_result, waits)
 
+    async def cancel(self, run_id: str) -> bool:
+        """Call a run off: what it holds and waits for goes with it, and what of it executes is cancelled.
+
+        A plain function on a thread runs out, and its result counts for nothing.
+
+        Returns:
+            True once it is cancelled; False where it had ended before, which changes nothing.
+
+        Raises:
+            NotFoundError: there is no such run, or no longer.
+        """
+        if await self._read(lambda core: core.cancel(run_id)):
+            return True
+        await self.get(run_id)
+        return False
+
     async def list(
         self,
         *,

@@ -1,4 +1,4 @@
-"""`durable runs list|show`: what became of events, and one run drawn on an axis of time."""
+"""`durable runs list|show|cancel`: what became of events, and one run drawn on an axis of time."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Final, TypeGuard
@@ -152,6 +152,20 @@ def outcome(run: "Run") -> str:
     if run.due_at is not None:
         return f"goes on at {moment(run.due_at)}"
     return as_text(run.result) if run.status == "completed" else ""
+
+
+@runs.command()
+def cancel(
+    run_id: Annotated[
+        str, typer.Argument(metavar="RUN_ID", help="A run's id.", show_default=False)
+    ],
+    *,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Call a run off: it never goes on."""
+    is_cancelled = read(store, lambda engine: engine.runs.cancel(run_id))
+    said = "is cancelled" if is_cancelled else "had ended before: nothing changed"
+    results().print(f"run {run_id} {said}")
 
 
 def _wait_json(one: "WaitingOn") -> dict[str, object]:

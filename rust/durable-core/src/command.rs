@@ -51,6 +51,13 @@ pub enum Command {
         /// Paused, or not.
         is_paused: bool,
     },
+    /// Call off a run, wherever it stands.
+    CancelRun {
+        /// Who waits for the answer.
+        ticket: Ticket,
+        /// The run.
+        run: RunId,
+    },
     /// An executor is ready for work. All that was with the one before it is lost and queued again.
     ConnectExecutor {
         /// How many pieces of work it takes at a time.

@@ -93,6 +93,8 @@ pub enum Answer {
     Started(RunId, EventId),
     /// The function is paused now, or goes on.
     Paused,
+    /// The run was called off; false where no such run lives.
+    Cancelled(bool),
     /// Nothing was done, for this reason.
     Refused(Refusal),
 }

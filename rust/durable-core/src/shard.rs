@@ -297,6 +297,7 @@ impl Shard {
             Command::PauseFunction { ticket, function, is_paused } => {
                 self.pause(ticket, &function, is_paused, turn);
             }
+            Command::CancelRun { ticket, run } => self.cancel_asked(ticket, run, turn),
             Command::ConnectExecutor { capacity, functions } => self.connect(capacity, &functions),
             Command::DrainExecutor => self.capacity = 0,
             Command::WakeRun { run } => self.wake_by_itself(run),

@@ -113,6 +113,12 @@ impl Core {
         py.detach(|| engine.pause(function, is_paused)).map_err(to_py)
     }
 
+    fn cancel(&self, py: Python<'_>, run: &str) -> PyResult<bool> {
+        let engine = self.engine()?;
+        let Some(run) = RunId::parse(run) else { return Ok(false) };
+        py.detach(|| engine.cancel(run)).map_err(to_py)
+    }
+
     fn connect(&self, functions: Vec<String>) -> PyResult<()> {
         self.engine()?.connect(functions).map_err(to_py)
     }

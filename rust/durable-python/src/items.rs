@@ -58,7 +58,7 @@ fn to_answer(py: Python<'_>, ticket: u64, answer: Answer) -> PyResult<Bound<'_, 
         Answer::Refused(Refusal::TooLarge(text)) => ("too_large", text),
         Answer::Refused(Refusal::UnknownFunction(text)) => ("unknown_function", text),
         Answer::Refused(Refusal::Skipped(text)) => ("skipped", text),
-        Answer::Registered(_) | Answer::Paused => {
+        Answer::Registered(_) | Answer::Paused | Answer::Cancelled(_) => {
             ("broken", "a ticket was answered with the answer to another question".to_owned())
         }
     };

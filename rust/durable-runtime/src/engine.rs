@@ -143,7 +143,20 @@ impl Engine {
         match answer {
             Answer::Registered(ids) => Ok(ids),
             Answer::Refused(why) => Err(why.into()),
-            Answer::Accepted(_) | Answer::Started(..) | Answer::Paused => Err(crossed()),
+            Answer::Accepted(_) | Answer::Started(..) | Answer::Paused | Answer::Cancelled(_) => {
+                Err(crossed())
+            }
+        }
+    }
+
+    /// Calls a run off; durable when it returns. False where no such run lives.
+    pub fn cancel(&self, run: RunId) -> Result<bool> {
+        match self.ask(|ticket| Command::CancelRun { ticket, run })? {
+            Answer::Cancelled(is_cancelled) => Ok(is_cancelled),
+            Answer::Refused(why) => Err(why.into()),
+            Answer::Accepted(_) | Answer::Started(..) | Answer::Registered(_) | Answer::Paused => {
+                Err(crossed())
+            }
         }
     }
 
@@ -153,7 +166,10 @@ impl Engine {
         match self.ask(|ticket| Command::PauseFunction { ticket, function, is_paused })? {
             Answer::Paused => Ok(()),
             Answer::Refused(why) => Err(why.into()),
-            Answer::Accepted(_) | Answer::Started(..) | Answer::Registered(_) => Err(crossed()),
+            Answer::Accepted(_)
+            | Answer::Started(..)
+            | Answer::Registered(_)
+            | Answer::Cancelled(_) => Err(crossed()),
         }
     }
 
@@ -362,7 +378,9 @@ fn accepted(answer: Answer) -> Result<Vec<EventId>> {
         Answer::Accepted(ids) => Ok(ids),
         Answer::Refused(durable_core::Refusal::Invalid(text)) => Err(Error::new(Kind::Event, text)),
         Answer::Refused(why) => Err(why.into()),
-        Answer::Registered(_) | Answer::Started(..) | Answer::Paused => Err(crossed()),
+        Answer::Registered(_) | Answer::Started(..) | Answer::Paused | Answer::Cancelled(_) => {
+            Err(crossed())
+        }
     }
 }
 

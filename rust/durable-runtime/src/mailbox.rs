@@ -82,6 +82,7 @@ impl Message {
             Self::Command(
                 Command::RegisterFunctions { .. }
                 | Command::PauseFunction { .. }
+                | Command::CancelRun { .. }
                 | Command::ConnectExecutor { .. }
                 | Command::DrainExecutor
                 | Command::WakeRun { .. }

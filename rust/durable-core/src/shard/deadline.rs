@@ -3,9 +3,10 @@
 use super::enqueue::{FINISH_BY, START_BY};
 use super::flow::policies_of;
 use super::{Shard, Slot, Turn};
+use crate::effect::{Answer, Effect};
 use crate::flow::timeouts::Deadline;
 use crate::flow::timer_wheel::Timer;
-use crate::id::{FunctionId, RunId};
+use crate::id::{FunctionId, RunId, Ticket};
 use crate::run::{Ending, RunRecord, Stretch};
 use crate::step::Outcome;
 
@@ -67,6 +68,15 @@ impl Shard {
         for id in changed.map(|(id, _)| id).collect::<Vec<_>>() {
             self.set_deadline(id, turn);
         }
+    }
+
+    /// Somebody calls a run off. One that has ended stays as it is.
+    pub(super) fn cancel_asked(&mut self, ticket: Ticket, id: RunId, turn: &mut Turn) {
+        let is_live = self.runs.contains(id);
+        if is_live {
+            self.cancel_run(id, "it was called off", turn);
+        }
+        turn.effects.push(Effect::Answer { ticket, answer: Answer::Cancelled(is_live) });
     }
 
     /// Ends a run that is not to go on, whatever of it executes.

@@ -376,6 +376,7 @@ fn reports(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Report> {
         | Command::WakeRun { .. }
         | Command::RegisterFunctions { .. }
         | Command::PauseFunction { .. }
+        | Command::CancelRun { .. }
         | Command::AcceptEvents { .. }
         | Command::InvokeFunction { .. }
         | Command::ConnectExecutor { .. }

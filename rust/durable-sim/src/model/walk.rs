@@ -31,6 +31,8 @@ type Told<'a> = (Option<Answer>, Vec<&'a Effect>);
 
 /// A run that did not start in time.
 pub(super) const LATE_START: &str = "it did not start within its start timeout";
+/// A run that somebody called off.
+const CALLED_OFF: &str = "it was called off";
 /// A run that did not end in time.
 pub(super) const LATE_FINISH: &str = "it did not end within its finish timeout";
 
@@ -81,7 +83,8 @@ impl Model {
                 Command::RegisterFunctions { .. }
                 | Command::AcceptEvents { .. }
                 | Command::InvokeFunction { .. }
-                | Command::PauseFunction { .. } => {
+                | Command::PauseFunction { .. }
+                | Command::CancelRun { .. } => {
                     let (answer, effects) = told.pop_front().unwrap_or_default();
                     self.end_by_reports(walk, &effects)?;
                     self.obey(walk, command, answer)?;
@@ -114,6 +117,7 @@ impl Model {
             Command::InvokeFunction { function, data, .. } => {
                 self.invoke(walk, function, data, answer.as_ref())
             }
+            Command::CancelRun { run, .. } => self.call_off(walk, *run, answer.as_ref()),
             Command::PauseFunction { function, is_paused, .. } => {
                 self.pause(walk, function, *is_paused, answer)
             }
@@ -124,6 +128,25 @@ impl Model {
             | Command::LoadTimers { .. }
             | Command::Expire { .. } => Ok(()),
         }
+    }
+
+    /// Somebody calls a run off.
+    fn call_off(
+        &mut self,
+        walk: &mut Walk<'_>,
+        run: RunId,
+        answer: Option<&Answer>,
+    ) -> Result<(), String> {
+        let is_live = self.is_live(run);
+        require(answer == Some(&Answer::Cancelled(is_live)), || {
+            format!("calling off run {run} was answered {answer:?}")
+        })?;
+        if is_live {
+            walk.tally.note("run called off");
+            return self.cancel(walk, run, CALLED_OFF);
+        }
+        walk.tally.note("ended run called off");
+        Ok(())
     }
 
     /// What reports came to, before the next command.

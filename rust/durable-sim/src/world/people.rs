@@ -90,6 +90,7 @@ impl World {
         match &mut command {
             Command::RegisterFunctions { ticket, .. }
             | Command::PauseFunction { ticket, .. }
+            | Command::CancelRun { ticket, .. }
             | Command::AcceptEvents { ticket, .. }
             | Command::InvokeFunction { ticket, .. } => *ticket = Ticket(self.next_ticket),
             Command::ConnectExecutor { .. }
@@ -107,7 +108,11 @@ impl World {
     pub(super) fn call(&mut self) {
         self.calls_left = self.calls_left.saturating_sub(1);
         let ticket = Ticket(0);
-        let command = if self.chance.happens(150) {
+        let runs: Vec<RunId> = self.model.runs.ids().collect();
+        let called_off = self.chance.happens(80).then(|| self.chance.pick(&runs).copied());
+        let command = if let Some(Some(run)) = called_off {
+            Command::CancelRun { ticket, run }
+        } else if self.chance.happens(150) {
             let number = self.chance.size(0, self.mix.function_count);
             let data = self.draw_data();
             Command::InvokeFunction { ticket, function: format!("f{number}"), data }

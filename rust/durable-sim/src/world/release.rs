@@ -97,7 +97,10 @@ impl World {
                         self.acknowledged.extend_from_slice(ids);
                     }
                     Answer::Started(run, _) => self.promised_runs.push(*run),
-                    Answer::Registered(_) | Answer::Paused | Answer::Refused(_) => {}
+                    Answer::Registered(_)
+                    | Answer::Paused
+                    | Answer::Cancelled(_)
+                    | Answer::Refused(_) => {}
                 }
             }
             Effect::OfferWork(work) => self.executor.offer(work, memos, outside, now),

@@ -61,6 +61,7 @@ impl World {
             }
             Command::RegisterFunctions { .. }
             | Command::PauseFunction { .. }
+            | Command::CancelRun { .. }
             | Command::AcceptEvents { .. }
             | Command::InvokeFunction { .. }
             | Command::ConnectExecutor { .. }
