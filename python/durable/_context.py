@@ -65,7 +65,7 @@ class _Given(Generic[DataT]):
 
     def __init__(self, run: StepOwner) -> None:
         self._run = run
-        self._events: list[Event[DataT]] = []
+        self._events: tuple[Event[DataT], ...] = ()
         self._logger: _RunLogger | None = None
 
     @property
@@ -76,7 +76,7 @@ class _Given(Generic[DataT]):
             SerializationError: the data does not fit that type.
         """
         if not self._events:
-            self._events = [read_event(self._run, self._run.event_tuples[0])]
+            self._events = (read_event(self._run, self._run.event_tuples[0]),)
         return self._events[0]
 
     @property
@@ -86,9 +86,9 @@ class _Given(Generic[DataT]):
         Raises:
             SerializationError: the data of one does not fit the type that was declared.
         """
-        read, rows = self._events, self._run.event_tuples
-        read += [read_event(self._run, row) for row in rows[len(read) :]]
-        return list(read)
+        rest = self._run.event_tuples[len(self._events) :]
+        self._events += tuple(read_event(self._run, row) for row in rest)
+        return list(self._events)
 
     @property
     def run_id(self) -> str:

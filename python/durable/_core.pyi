@@ -98,7 +98,9 @@ Work: TypeAlias = tuple[
     str | None,  # step to execute; None: the code between steps
     int,  # attempt, from 0
     int,  # memo_count: what is seen once these memos are taken in
-    list[EventTuple],  # none: the run is live here, the memos are those it has not seen
+    tuple[
+        EventTuple, ...
+    ],  # none: the run is live here, the memos are those it has not seen
     list[MemoTuple],
     list[str],  # names of steps that are pending: wait, do not ask again
 ]

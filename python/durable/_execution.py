@@ -63,7 +63,7 @@ class LiveRun:
         worker: Home[LiveRun],
         run_id: str,
         function: Function[Any, Any],
-        events: list[EventTuple],
+        events: tuple[EventTuple, ...],
     ) -> None:
         self.worker = worker
         self.id = run_id

@@ -60,7 +60,7 @@ class StepOwner(Protocol):
 
     id: str
     function: Function[Any, Any]
-    event_tuples: list[EventTuple]
+    event_tuples: tuple[EventTuple, ...]
     attempt: int
     is_dropped: bool
     names: StepNames

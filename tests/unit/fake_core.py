@@ -202,7 +202,7 @@ class FakeCore:
         return self._last
 
     def _work(self, run: Run, step: str | None, epoch: int, attempt: int) -> None:
-        events = [] if run.is_live else [run.event]
+        events = () if run.is_live else (run.event,)
         memos = run.memos[run.given :] if run.is_live else list(run.memos)
         run.is_live, run.given = True, len(run.memos)
         pending = list(run.pending)

@@ -83,7 +83,7 @@ def test_an_event_goes_through_a_step_and_a_sleep_to_its_end(core: bridge.Core) 
 
     core.advance(10, 1)
     work = _until(core, bridge.WORK)
-    assert work[7] == [], "the run is live: only what is new comes"
+    assert work[7] == (), "the run is live: only what is new comes"
     assert work[8] == [("nap", "sleep", False, b"null")]
     core.watch([run])
     core.submit([], [], [(run, work[2], 0, [(bridge.RUN_COMPLETE, b'"ok"')], None)])

@@ -67,7 +67,8 @@ fn to_answer(py: Python<'_>, ticket: u64, answer: Answer) -> PyResult<Bound<'_, 
 
 fn work(py: Python<'_>, offer: Offer) -> PyResult<Bound<'_, PyTuple>> {
     let events = offer.events.into_iter().map(|(id, record)| to_event(py, id, record));
-    let events: Vec<_> = events.collect::<PyResult<_>>()?;
+    // A tuple of plain values is of no interest to the collector of cycles; a list always is.
+    let events = PyTuple::new(py, events.collect::<PyResult<Vec<_>>>()?)?;
     let fields = (
         WORK,
         offer.run.to_string(),
