@@ -45,6 +45,15 @@ impl Chance {
         [(); 64].map(|()| self.below(below))
     }
 
+    /// The same as traffic has it: the n-th key with a weight of about 1/n, as commits have their authors.
+    fn skewed_block(&mut self, below: u32) -> [u32; 64] {
+        [(); 64].map(|()| {
+            let octave = self.below(below.ilog2() + 1);
+            let place = (1 << octave) + self.below(1 << octave);
+            (place - 1).min(below - 1)
+        })
+    }
+
     /// All numbers below `count`, in no order.
     fn order(&mut self, count: u32) -> Vec<u32> {
         let mut order: Vec<u32> = (0..count).collect();
@@ -89,13 +98,26 @@ impl Names {
 /// A rate limit asked for and taken: one look-up by name and one GCRA step. Operations.
 #[divan::bench(args = SIZES, sample_count = 5, sample_size = 1)]
 fn rate_limits_passed(bencher: divan::Bencher<'_, '_>, keys: u32) {
+    pass_rate_limits(bencher, keys, Chance::block);
+}
+
+/// The same by keys as traffic has them.
+#[divan::bench(args = SIZES, sample_count = 5, sample_size = 1)]
+fn rate_limits_passed_by_skewed_keys(bencher: divan::Bencher<'_, '_>, keys: u32) {
+    pass_rate_limits(bencher, keys, Chance::skewed_block);
+}
+
+/// Draws a block of keys.
+type Draw = fn(&mut Chance, u32) -> [u32; 64];
+
+fn pass_rate_limits(bencher: divan::Bencher<'_, '_>, keys: u32, draw: Draw) {
     let (mut flow, mut chance) = (Flow::new(1), Chance(1));
     for key in chance.order(keys) {
         assert!(flow.try_gate(&name::<17>(b'r', key), rate(1, HIGH), start()), "it is open");
     }
     bencher.counter(ItemsCount::new(MEASURED)).bench_local(|| {
         for _ in 0..MEASURED / BLOCK {
-            let names = chance.block(keys).map(|key| name::<17>(b'r', key));
+            let names = draw(&mut chance, keys).map(|key| name::<17>(b'r', key));
             for name in &divan::black_box(names) {
                 divan::black_box(flow.try_gate(name, rate(1, HIGH), start()));
             }
@@ -131,6 +153,16 @@ fn rate_limits_made_and_forgotten(bencher: divan::Bencher<'_, '_>, keys: u32) {
 /// takes the slot, and another is queued. Operations: three in each turn (release and wake, acquire, queue).
 #[divan::bench(args = SIZES, sample_count = 5, sample_size = 1)]
 fn slots_handed_on(bencher: divan::Bencher<'_, '_>, keys: u32) {
+    hand_slots_on(bencher, keys, Chance::block);
+}
+
+/// The same by keys as traffic has them.
+#[divan::bench(args = SIZES, sample_count = 5, sample_size = 1)]
+fn slots_handed_on_by_skewed_keys(bencher: divan::Bencher<'_, '_>, keys: u32) {
+    hand_slots_on(bencher, keys, Chance::skewed_block);
+}
+
+fn hand_slots_on(bencher: divan::Bencher<'_, '_>, keys: u32, draw: Draw) {
     let mut flow = Flow::new(1);
     let mut chance = Chance(1);
     let mut score = 0;
@@ -148,7 +180,7 @@ fn slots_handed_on(bencher: divan::Bencher<'_, '_>, keys: u32) {
     }
     bencher.counter(ItemsCount::new(MEASURED * 3)).bench_local(|| {
         for _ in 0..MEASURED / BLOCK {
-            let keys = chance.block(keys);
+            let keys = draw(&mut chance, keys);
             let names = divan::black_box(keys.map(|key| name::<31>(b'q', key)));
             for (key, queue) in keys.iter().zip(&names) {
                 score += 1;
