@@ -12,6 +12,7 @@ from ._duration import Duration, to_seconds
 from ._errors import ConfigError, InvokeTimeoutError, NonDeterminismError, NotFoundError
 from ._limits import Limit, read_limits
 from ._views import (
+    ENDED,
     FunctionInfo,
     Page,
     ReceivedEvent,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import builtins
     from collections.abc import Callable, Sequence
 
+    from ._bridge import RunTuple
     from ._function import Function
     from ._worker import Worker
 
@@ -93,9 +95,7 @@ class Runs(_Reader):
         Raises:
             NotFoundError: there is no such run, or no longer.
         """
-        row, waits = await self._read(
-            lambda core: (core.run(run_id), core.waiting_on(run_id))
-        )
+        row, waits = await self._read(lambda core: _look(core, run_id))
         if row is None:
             text = f"there is no run {run_id} in this store"
             raise NotFoundError(text)
@@ -258,6 +258,13 @@ class Functions(_Reader):
     ) -> None:
         name = _name_of(function)
         await self._read(lambda core: core.pause(name, is_paused))
+
+
+def _look(core: Core, run_id: str) -> tuple[RunTuple | None, bytes | None]:
+    """A run, and where it lives what it waits for, which only the scheduler knows."""
+    row = core.run(run_id)
+    is_live = row is not None and row[3] not in ENDED
+    return row, core.waiting_on(run_id) if is_live else None
 
 
 def _name_of(function: object) -> str:

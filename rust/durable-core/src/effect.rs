@@ -112,6 +112,15 @@ pub enum Refusal {
     Skipped(String),
 }
 
+impl Refusal {
+    /// There is no function of this name.
+    pub(crate) fn no_function(name: &str) -> Self {
+        Self::UnknownFunction(format!(
+            "there is no function '{name}' in this store: is its application registered?"
+        ))
+    }
+}
+
 /// A piece of work: a stretch of a run's code, or one step of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {

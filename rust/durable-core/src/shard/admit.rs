@@ -153,9 +153,7 @@ impl Shard {
         let id = self.names.get(function).copied();
         let id = id.filter(|id| !self.function(*id).record.is_archived);
         let answer = match (id, event.refusal_of_shape()) {
-            (None, _) => Answer::Refused(Refusal::UnknownFunction(format!(
-                "there is no function '{function}' in this store: is its application registered?"
-            ))),
+            (None, _) => Answer::Refused(Refusal::no_function(function)),
             (Some(_), Some(why)) => Answer::Refused(too_large_or_invalid(&event, why)),
             (Some(function), None) => self.start_invoked(function, event, turn),
         };

@@ -9,7 +9,7 @@ use crate::flow::gcra::Rate;
 use crate::flow::policy::{Keys, LimitKey, RateLimit, SingletonMode};
 use crate::id::{EventId, FunctionId, RunId};
 
-use super::flow::{checksum, passed};
+use super::flow::{checksum, passed, policy_name};
 
 /// An event on its way to a function.
 #[derive(Clone, Copy, Debug)]
@@ -78,20 +78,19 @@ impl Shard {
         let Function { program, record, .. } = self.function(id);
         let policies = &record.spec.policies;
         let limited = policies.rate_limit.as_ref().map(|limit| {
-            let name = LimitName { kind: b'r', function: id, expression: limit.key.as_deref() };
-            (name, program.rate_key(given), rate_of(limit), Skip::RateLimit)
+            let expression = limit.key.as_deref().map_or(0, checksum);
+            (b'r', expression, program.rate_key(given), rate_of(limit), Skip::RateLimit)
         });
         let once = policies.idempotency.as_ref().map(|key| {
-            let name = LimitName { kind: b'i', function: id, expression: Some(key) };
-            (name, program.idempotency_key(given), idempotency_rate(), Skip::Idempotency)
+            let value = program.idempotency_key(given);
+            (b'i', checksum(key), value, idempotency_rate(), Skip::Idempotency)
         });
-        let asked = limited.into_iter().chain(once);
-        let asked = asked.map(|(name, key, rate, skip)| (key.map(|key| name.of(&key)), rate, skip));
-        for (name, rate, skip) in asked.collect::<Vec<_>>() {
-            let Some(name) = name else {
+        for (kind, expression, value, rate, skip) in limited.into_iter().chain(once) {
+            let Some(value) = value else {
                 self.note_missing_keys(id, 1);
                 continue;
             };
+            let name = policy_name(kind, id, expression, &value);
             match self.queues.try_gate(&name, rate, now) {
                 Some(arrival) => turn.writes.push(passed(&name, arrival)),
                 None => return Err(skip),
@@ -153,23 +152,7 @@ pub(super) fn idempotency_rate() -> Rate {
     Rate::new(1, IDEMPOTENCY_WINDOW, 0)
 }
 
-/// A rate limit or idempotency of a function, by its key's expression: another has values of its own.
-struct LimitName<'a> {
-    kind: u8,
-    function: FunctionId,
-    expression: Option<&'a str>,
-}
-
-impl LimitName<'_> {
-    fn of(&self, value: &str) -> Box<[u8]> {
-        let expression = self.expression.map_or(0, checksum).to_be_bytes();
-        let function = self.function.0.to_be_bytes();
-        [&[self.kind][..], &function, &expression, value.as_bytes()].concat().into_boxed_slice()
-    }
-}
-
 /// A singleton, for one key value.
 pub(super) fn singleton_name(function: FunctionId, key: &LimitKey) -> Box<[u8]> {
-    let (function, expression) = (function.0.to_be_bytes(), key.expression.to_be_bytes());
-    [&function[..], &expression, key.value.as_bytes()].concat().into_boxed_slice()
+    policy_name(b's', function, key.expression, &key.value)
 }

@@ -169,24 +169,27 @@ struct KeyInName<'a> {
     value: &'a str,
 }
 
+fn read_name(queue: &[u8]) -> (&[u8], Packed<'_>) {
+    let (function, packed) = queue.split_at_checked(4).unwrap_or((queue, &[]));
+    (function, postcard::from_bytes(packed).unwrap_or_default())
+}
+
 /// What the work of a queue needs, by the policies as they are now.
 pub(super) fn needs(policies: &Policies, queue: &[u8]) -> Needs {
-    let (function, packed) = queue.split_at_checked(4).unwrap_or((queue, &[]));
-    let keys: Packed<'_> = postcard::from_bytes(packed).unwrap_or_default();
-    let (frozen, throttle_key, run_key) = keys;
+    let (function, (frozen, throttle_key, run_key)) = read_name(queue);
     let one = |limit: &Concurrency| (group_of(limit, function, &frozen), limit.limit);
     let mut limits = policies.concurrency.iter().map(one);
     let slots = one_for_each_group([(); MAX_LIMITS].map(|()| limits.next()));
     let gate = policies.throttle.as_ref().map(|throttle| {
         let key = throttle_key.filter(|_| throttle.key.is_some());
-        let name = gate_name(b't', function, key.unwrap_or_default());
+        let name = throttle_name(function, key.unwrap_or_default());
         (name, throttle_rate(throttle))
     });
     let run_slot = policies
         .run_concurrency
         .as_ref()
         .map(|limit| (of_whole_runs(&group_of(limit, function, run_key.as_slice())), limit.limit));
-    Needs { slots, run_slot, gate, is_lasting: packed.is_empty() }
+    Needs { slots, run_slot, gate, is_lasting: function == queue }
 }
 
 /// Two limits on the same slots are the lower of both; others stand by their names, whatever their order.
@@ -218,9 +221,7 @@ pub(super) fn groups_of<'a>(
     policies: &'a Policies,
     queue: &[u8],
 ) -> impl Iterator<Item = (&'a Concurrency, Box<[u8]>)> {
-    let (function, packed) = queue.split_at_checked(4).unwrap_or((queue, &[]));
-    let keys: Packed<'_> = postcard::from_bytes(packed).unwrap_or_default();
-    let (frozen, _, run_key) = keys;
+    let (function, (frozen, _, run_key)) = read_name(queue);
     let steps = policies.concurrency.iter().map(|one| (one, group_of(one, function, &frozen)));
     let run = policies.run_concurrency.as_ref();
     let run = run.map(|one| (one, of_whole_runs(&group_of(one, function, run_key.as_slice()))));
@@ -253,8 +254,24 @@ fn group_name(scope: Scope, function: &[u8], expression: u64, value: &str) -> Bo
 }
 
 /// A throttle of a function, for one key value.
-fn gate_name(kind: u8, function: &[u8], key: &str) -> Box<[u8]> {
-    [&[kind], function, key.as_bytes()].concat().into_boxed_slice()
+fn throttle_name(function: &[u8], value: &str) -> Box<[u8]> {
+    [b"t", function, value.as_bytes()].concat().into_boxed_slice()
+}
+
+/// Another policy of a function, for one value of its key's expression: another key has values of its own.
+pub(super) fn policy_name(
+    kind: u8,
+    function: FunctionId,
+    expression: u64,
+    value: &str,
+) -> Box<[u8]> {
+    let (function, expression) = (function.0.to_be_bytes(), expression.to_be_bytes());
+    [&[kind][..], &function, &expression, value.as_bytes()].concat().into_boxed_slice()
+}
+
+/// Whether a throttle's or another policy's name is of this function.
+pub(super) fn is_name_of(function: FunctionId, name: &[u8]) -> bool {
+    name.get(1..5) == Some(&function.0.to_be_bytes()[..])
 }
 
 /// FNV-1a (Fowler, Noll, Vo): an expression's number, the same in each process.

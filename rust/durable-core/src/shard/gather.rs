@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::arrive::Arriving;
 use super::enqueue::GATHERED;
+use super::flow::{is_name_of, policy_name};
 use super::{Function, Shard, Slot, Turn};
 use crate::flow::policy::{Keys, Policies};
 use crate::flow::timer_wheel::Timer;
@@ -37,7 +38,7 @@ impl Shard {
         };
         let (expression, value, is_missing) = program.gathering_key(arriving.given);
         self.note_missing_keys(function, is_missing.into());
-        let name = gathering_name(kind, function, expression, &value);
+        let name = policy_name(kind, function, expression, &value);
         if let Some(run) = self.gatherings.holder(&name) {
             self.gather_on(run, turn); // it may be due: nothing more joins it then
         }
@@ -170,8 +171,7 @@ impl Shard {
 
     /// A deploy changed how a function gathers events: what is gathered is looked at at once.
     pub(super) fn gather_anew(&mut self, function: FunctionId, turn: &mut Turn) {
-        let number = function.0.to_be_bytes();
-        let own = self.gatherings.those(|name| name.get(1..5) == Some(&number[..]));
+        let own = self.gatherings.those(|name| is_name_of(function, name));
         for (_, run) in own {
             self.gather_on(run, turn);
         }
@@ -198,9 +198,4 @@ pub(super) fn due(policies: &Policies, run: &RunRecord) -> Option<Timestamp> {
 
 fn timer_of(id: RunId, due: Timestamp) -> Timer {
     Timer { due, id: *id.as_bytes(), number: GATHERED }
-}
-
-fn gathering_name(kind: u8, function: FunctionId, expression: u64, value: &str) -> Box<[u8]> {
-    let (function, expression) = (function.0.to_be_bytes(), expression.to_be_bytes());
-    [&[kind][..], &function, &expression, value.as_bytes()].concat().into_boxed_slice()
 }

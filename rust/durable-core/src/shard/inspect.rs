@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::arrive::rate_of;
 use super::enqueue::STRETCH;
-use super::flow::{groups_of, is_start, item, policies_of, queue_name};
+use super::flow::{groups_of, is_name_of, is_start, item, policies_of, queue_name};
 use super::program::{MISSING, SHORTENED};
 use super::{Shard, Slot};
 use crate::flow::gcra::Rate;
@@ -240,9 +240,8 @@ impl Shard {
                 *count = count.saturating_add(queue.start_count);
             }
         }
-        let number = id.0.to_be_bytes();
-        let is_own = |name: &[u8]| name.get(1..5) == Some(&number[..]);
-        let arrivals: BTreeMap<Box<[u8]>, Timestamp> = self.queues.arrivals_of(is_own).collect();
+        let own = self.queues.arrivals_of(|name| is_name_of(id, name));
+        let arrivals: BTreeMap<Box<[u8]>, Timestamp> = own.collect();
         let known = arrivals.keys().chain(waiting.keys());
         let names: BTreeSet<&[u8]> = known.map(AsRef::as_ref).collect();
         let view = |name: &[u8]| {
@@ -267,9 +266,7 @@ impl Shard {
 
     fn gathering_limits(&self, id: FunctionId) -> Vec<LimitView> {
         let policies = policies_of(&self.functions, id);
-        let number = id.0.to_be_bytes();
-        let own = self.gatherings.those(|name| name.get(1..5) == Some(&number[..]));
-        let own = own.into_iter();
+        let own = self.gatherings.those(|name| is_name_of(id, name)).into_iter();
         let view = |(name, id): (Box<[u8]>, RunId)| {
             let run = self.runs.get(id).map(Slot::unpack)?;
             let (policy, key) = gathering_policy(policies, &name);
@@ -292,13 +289,12 @@ impl Shard {
     fn singleton_limits(&self, id: FunctionId) -> Vec<LimitView> {
         let policies = policies_of(&self.functions, id);
         let Some(singleton) = &policies.singleton else { return Vec::new() };
-        let number = id.0.to_be_bytes();
-        let own = self.singletons.those(|name| name.get(..4) == Some(&number[..]));
+        let own = self.singletons.those(|name| is_name_of(id, name));
         own.into_iter()
             .map(|(name, run)| LimitView {
                 policy: "singleton",
                 key: singleton.key.clone(),
-                value: singleton.key.as_ref().and_then(|_| value_in(name.get(12..))),
+                value: singleton.key.as_ref().and_then(|_| value_in(name.get(13..))),
                 limit: Some(1),
                 taken: Some(1),
                 run: Some(run.to_string()),

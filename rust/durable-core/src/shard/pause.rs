@@ -8,19 +8,16 @@ use crate::step::{Pending, PendingState};
 
 impl Shard {
     pub(super) fn pause(&mut self, ticket: Ticket, name: &str, is_paused: bool, turn: &mut Turn) {
-        let answer = match self.names.get(name).copied() {
-            Some(id) => {
-                self.function_mut(id).record.is_paused = is_paused;
-                self.turn.functions.insert(id);
-                self.serve(id);
-                Answer::Paused
-            }
-            None => Answer::Refused(Refusal::UnknownFunction(format!(
-                "there is no function '{name}' in this store: is its application registered?"
-            ))),
+        let Some(id) = self.names.get(name).copied() else {
+            let answer = Answer::Refused(Refusal::no_function(name));
+            turn.effects.push(Effect::Answer { ticket, answer });
+            return;
         };
-        turn.effects.push(Effect::Answer { ticket, answer });
-        if let Some(id) = self.names.get(name).copied().filter(|_| !is_paused) {
+        self.function_mut(id).record.is_paused = is_paused;
+        self.turn.functions.insert(id);
+        self.serve(id);
+        turn.effects.push(Effect::Answer { ticket, answer: Answer::Paused });
+        if !is_paused {
             self.confirm_withheld(id, turn);
         }
     }
