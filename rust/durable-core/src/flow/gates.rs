@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::gcra::Rate;
-use super::names::Named;
+use super::names::{Named, Number};
 use super::ready_queue::Item;
 use super::slots::QueueNumber;
 use super::sorted::Sorted;
@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 
 /// A gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct GateId(u32);
+pub(crate) struct GateId(Number);
 
 #[derive(Clone, Debug, Default)]
 struct Gate {
@@ -40,9 +40,9 @@ struct Line {
 pub(crate) struct Gates {
     named: Named<Gate>,
     /// When which of those that are waited for may open.
-    alarms: BTreeSet<(Timestamp, u32)>,
+    alarms: BTreeSet<(Timestamp, Number)>,
     /// When which of those that were passed may be forgotten.
-    bundles: BTreeMap<Timestamp, Vec<u32>>,
+    bundles: BTreeMap<Timestamp, Vec<Number>>,
 }
 
 /// Gates are forgotten in bundles: nothing waits for it.
@@ -80,9 +80,10 @@ impl Gates {
         rate: Rate,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let id = GateId(self.named.find_or_add(name, Gate::default));
-        let arrival = self.ask(id, rate, now).ok()?;
-        self.pass(id, arrival);
+        let (number, gate) = self.named.entry(name, Gate::default)?;
+        let arrival = rate.ask(gate.arrival, now).ok()?;
+        let before = std::mem::replace(&mut gate.arrival, arrival);
+        self.bundle(number, before, arrival);
         Some(arrival)
     }
 
@@ -107,8 +108,13 @@ impl Gates {
     pub(crate) fn pass(&mut self, id: GateId, arrival: Timestamp) {
         let Some(gate) = self.named.get_mut(id.0) else { return };
         let before = std::mem::replace(&mut gate.arrival, arrival);
+        self.bundle(id.0, before, arrival);
+    }
+
+    /// A gate that was as new will be forgotten with others that were passed about now.
+    fn bundle(&mut self, number: Number, before: Timestamp, arrival: Timestamp) {
         if before == Timestamp::default() {
-            self.bundles.entry(in_bundle(arrival)).or_default().push(id.0);
+            self.bundles.entry(in_bundle(arrival)).or_default().push(number);
         }
     }
 
@@ -243,7 +249,7 @@ impl Gates {
         }
     }
 
-    fn remove_if_new(&mut self, number: u32) {
+    fn remove_if_new(&mut self, number: Number) {
         let gate = self.named.get(number);
         let is_new = |gate: &Gate| gate.holder_count == 0 && gate.arrival == Timestamp::default();
         if gate.is_some_and(is_new) {

@@ -10,6 +10,7 @@ mod calls;
 mod inspect;
 mod needs;
 mod queue;
+mod work;
 
 use std::collections::VecDeque;
 
@@ -92,14 +93,10 @@ impl ReadyQueues {
     ) {
         let number = self.find_or_add(function, name, needs);
         let Some(queue) = self.queues.get_mut(number) else { return };
-        if is_start {
-            let before = queue.waits_before();
-            queue.starts.insert(item);
-            if let Some((gate, first)) = before.filter(|(_, first)| item < *first) {
-                self.gates.move_up(gate, number, first, item);
-            }
-        } else {
-            queue.items.insert(item);
+        let before = if is_start { queue.waits_before() } else { None };
+        queue.work.insert(item, is_start);
+        if let Some((gate, first)) = before.filter(|(_, first)| item < *first) {
+            self.gates.move_up(gate, number, first, item);
         }
         self.enter_round_if_able(number);
     }
@@ -108,9 +105,8 @@ impl ReadyQueues {
         let Some(number) = self.queues.number(name) else { return };
         let Some(queue) = self.queues.get_mut(number) else { return };
         let before = queue.waits_before();
-        queue.items.remove(item);
-        let was_start = queue.starts.remove(item);
-        let gate = queue.gate.filter(|_| queue.starts.is_empty() && queue.starts_wait.is_none());
+        let was_start = queue.work.remove(item) == Some(true);
+        let gate = queue.gate.filter(|_| !queue.has_starts() && queue.starts_wait.is_none());
         match before {
             Some((gate, first)) if first == item => {
                 queue.starts_wait = None;
@@ -255,8 +251,8 @@ impl ReadyQueues {
     /// called for and has not shut, which may be open for the next.
     fn try_queue(&mut self, number: QueueNumber, now: Timestamp) -> (Try, Option<GateId>) {
         let Some(queue) = self.queues.get(number) else { return (Try::HasNothing, None) };
-        let start = queue.starts.first().filter(|_| queue.starts_wait.is_none());
-        let item = queue.items.first();
+        let start = queue.work.first_start().filter(|_| queue.starts_wait.is_none());
+        let item = queue.work.first_item();
         let gate = queue.gate;
         let (mut passed, mut goes) = (None, item.map(|item| (item, false)));
         let mut open = gate.map(|(gate, _)| gate); // unless it turns out to be shut
@@ -280,8 +276,8 @@ impl ReadyQueues {
         }
         self.take(number, is_start);
         if let Some(queue) = self.queues.get_mut(number) {
-            let from = if is_start { &mut queue.starts } else { &mut queue.items };
-            from.pop_first();
+            queue.work.remove_first_of(is_start);
+            (queue.passed_over_count, queue.ticket) = (0, None);
         }
         if let Some((gate, arrival)) = passed {
             self.gates.pass(gate, arrival);
@@ -307,8 +303,8 @@ impl ReadyQueues {
         let has_room = self.has_room(queue, (group, limit));
         if !has_room && let Some(queue) = self.queues.get_mut(number) {
             let ticket = *queue.ticket.get_or_insert_with(|| self.slots.next_ticket());
-            let line = self.slots.wait((group, limit), number, ticket);
-            queue.starts_wait = Some(Wait::RunSlot(line));
+            self.slots.wait((group, limit), number, ticket);
+            queue.starts_wait = Some(Wait::RunSlot(ticket));
         }
         !has_room
     }
@@ -317,7 +313,6 @@ impl ReadyQueues {
     fn take(&mut self, number: QueueNumber, is_start: bool) {
         let Some(queue) = self.queues.get_mut(number) else { return };
         queue.executing_count = queue.executing_count.saturating_add(1);
-        (queue.passed_over_count, queue.ticket) = (0, None);
         let run_slot = queue.run_slot.filter(|_| is_start);
         queue.run_count = queue.run_count.saturating_add(u32::from(run_slot.is_some()));
         let mut reserved = queue.reserved.take();
@@ -359,7 +354,7 @@ impl ReadyQueues {
     /// An empty queue goes, with what it held.
     fn forget_if_idle(&mut self, number: QueueNumber) {
         let Some(queue) = self.queues.get_mut(number) else { return };
-        if queue.has_work() {
+        if !queue.work.is_empty() {
             return;
         }
         if let Some(group) = queue.reserved.take() {

@@ -4,19 +4,21 @@
 //! number of their own to it. A queue that finds no room waits here, in one group's line, and leaves it only
 //! to be tried again.
 
-use super::names::Named;
+use std::num::NonZeroU64;
+
+use super::names::{Named, Number};
 use super::sorted::Sorted;
 
 /// A slot group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct GroupId(u32);
+pub(crate) struct GroupId(Number);
 
 /// Since when a queue waits, kept until it goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ticket(u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(NonZeroU64);
 
 /// A ready queue, by its number.
-pub(crate) type QueueNumber = u32;
+pub(crate) type QueueNumber = Number;
 
 #[derive(Clone, Debug, Default)]
 struct Group {
@@ -34,24 +36,23 @@ struct Waiting {
     queue: QueueNumber,
 }
 
-/// Where a queue waits: the group, and what its line goes by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct InLine {
-    pub(crate) group: GroupId,
-    limit: u32,
-    ticket: Ticket,
+impl Waiting {
+    /// Nobody comes before it who applies this number.
+    fn first_under(limit: u32) -> Self {
+        Self { limit, ticket: Ticket(NonZeroU64::MIN), queue: Number::MIN }
+    }
 }
 
 /// All slot groups.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
-    groups: Named<Group>,
+    groups: Named<Group, 30>, // a group fits in one cache line then
     last_ticket: Ticket,
 }
 
 impl Slots {
     pub(crate) fn new(secret: u64) -> Self {
-        Self { groups: Named::new(secret), last_ticket: Ticket::default() }
+        Self { groups: Named::new(secret), last_ticket: Ticket(NonZeroU64::MIN) }
     }
 
     /// The group of this name, held by one more queue.
@@ -100,11 +101,10 @@ impl Slots {
         (group, limit): (GroupId, u32),
         queue: QueueNumber,
         ticket: Ticket,
-    ) -> InLine {
+    ) {
         if let Some(group) = self.groups.get_mut(group.0) {
             group.line.insert(Waiting { limit, ticket, queue });
         }
-        InLine { group, limit, ticket }
     }
 
     /// The queue that has waited longest among those for which there is room now. It stands in no line then.
@@ -113,8 +113,7 @@ impl Slots {
         let mut next: Option<Waiting> = None;
         let mut more_than = group.taken;
         while let Some(limit) = more_than.checked_add(1)
-            && let Some(one) =
-                group.line.first_from(Waiting { limit, ticket: Ticket::default(), queue: 0 })
+            && let Some(one) = group.line.first_from(Waiting::first_under(limit))
         {
             if next.is_none_or(|next| one.ticket < next.ticket) {
                 next = Some(one);
@@ -127,7 +126,12 @@ impl Slots {
     }
 
     /// Takes a queue out of a line: only where its limits change.
-    pub(crate) fn leave(&mut self, InLine { group, limit, ticket }: InLine, queue: QueueNumber) {
+    pub(crate) fn leave(
+        &mut self,
+        (group, limit): (GroupId, u32),
+        queue: QueueNumber,
+        ticket: Ticket,
+    ) {
         if let Some(group) = self.groups.get_mut(group.0) {
             group.line.remove(Waiting { limit, ticket, queue });
         }

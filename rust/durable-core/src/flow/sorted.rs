@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 pub(crate) struct Sorted<T> {
     /// Before all of the rest; there is none without it.
     first: Option<T>,
-    rest: BTreeSet<T>,
+    #[expect(clippy::box_collection, reason = "most have none: it shall cost one word")]
+    rest: Option<Box<BTreeSet<T>>>,
 }
 
 impl<T> Default for Sorted<T> {
     fn default() -> Self {
-        Self { first: None, rest: BTreeSet::new() }
+        Self { first: None, rest: None }
     }
 }
 
@@ -22,15 +23,10 @@ impl<T: Ord + Copy> Sorted<T> {
         self.first.is_none()
     }
 
-    pub(crate) fn first(&self) -> Option<T> {
-        self.first
-    }
-
     /// The first that is not before `bound`.
     pub(crate) fn first_from(&self, bound: T) -> Option<T> {
-        self.first.filter(|first| *first >= bound).or_else(|| {
-            if self.rest.is_empty() { None } else { self.rest.range(bound..).next().copied() }
-        })
+        let in_rest = || self.rest.as_ref()?.range(bound..).next().copied();
+        self.first.filter(|first| *first >= bound).or_else(in_rest)
     }
 
     /// True where it was not there.
@@ -43,40 +39,30 @@ impl<T: Ord + Copy> Sorted<T> {
             Some(first) if one == first => false,
             Some(first) if one < first => {
                 self.first = Some(one);
-                self.rest.insert(first)
+                self.rest.get_or_insert_default().insert(first)
             }
-            Some(_) => self.rest.insert(one),
+            Some(_) => self.rest.get_or_insert_default().insert(one),
         }
     }
 
     /// True where it was there.
     pub(crate) fn remove(&mut self, one: T) -> bool {
         if self.first == Some(one) {
-            self.first = self.rest.pop_first();
+            self.pop_first();
             return true;
         }
-        !self.rest.is_empty() && self.rest.remove(&one)
+        self.rest.as_mut().is_some_and(|rest| rest.remove(&one))
     }
 
     pub(crate) fn pop_first(&mut self) -> Option<T> {
         let first = self.first?;
-        self.first = self.rest.pop_first();
+        self.first = self.rest.as_mut().and_then(|rest| rest.pop_first());
         Some(first)
     }
 
-    /// How many there are before `bound`: for whoever asks, not for turns.
-    pub(crate) fn count_before(&self, bound: T) -> usize {
-        self.iter().take_while(|one| *one < bound).count()
-    }
-
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.rest.len().saturating_add(self.first.is_some().into())
-    }
-
-    /// All of it, in order: for audits, not for turns.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = T> {
-        self.first.iter().chain(&self.rest).copied()
+    #[cfg(test)]
+    fn iter(&self) -> impl Iterator<Item = T> {
+        self.first.into_iter().chain(self.rest.iter().flat_map(|rest| rest.iter().copied()))
     }
 }
 
@@ -101,9 +87,6 @@ mod tests {
                         prop_assert_eq!(sorted.first_from(one), from);
                     }
                 }
-                prop_assert_eq!(sorted.count_before(one), set.range(..one).count());
-                prop_assert_eq!(sorted.len(), set.len());
-                prop_assert_eq!(sorted.first(), set.first().copied());
                 prop_assert_eq!(sorted.is_empty(), set.is_empty());
                 prop_assert!(sorted.iter().eq(set.iter().copied()));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::slots::GroupId;
+use super::super::slots::{GroupId, QueueNumber};
 use super::{Item, Place, Queue, ReadyQueues, Wait};
 
 /// What a queue holds.
@@ -38,7 +38,7 @@ impl ReadyQueues {
                 let count = taken.entry(group).or_default();
                 *count = count.saturating_add(held).saturating_add(kept);
             }
-            if queue.has_work() && self.waits_for_nothing(queue, &called) {
+            if !queue.work.is_empty() && self.waits_for_nothing(queue, &called) {
                 return Err(format!("queue {name:?} waits for a slot that is free"));
             }
             if queue.place == Place::Idle && queue.may_go() {
@@ -76,17 +76,16 @@ impl ReadyQueues {
     fn waits_for_nothing(&self, queue: &Queue, called: &BTreeSet<GroupId>) -> bool {
         let has_room = |(group, limit): (GroupId, u32)| {
             let is_free = self.slots.taken(group) < limit && !called.contains(&group);
-            let stands = matches!(queue.place, Place::Line(line) if line.group == group);
-            let waits_for_run = matches!(
-                queue.starts_wait,
-                Some(Wait::RunSlot(line)) if line.group == group && !queue.starts.is_empty()
-            );
+            let stands = queue.place == Place::Line(group);
+            let is_run_slot = queue.run_slot.is_some_and(|slot| slot.0 == group);
+            let is_awaited = matches!(queue.starts_wait, Some(Wait::RunSlot(_)));
+            let waits_for_run = is_awaited && is_run_slot && queue.has_starts();
             (stands && queue.may_go() || waits_for_run) && is_free
         };
         queue.limits().chain(queue.run_slot).any(has_room)
     }
 
-    fn stands_in_round(&self, number: u32, queue: &Queue) -> bool {
+    fn stands_in_round(&self, number: QueueNumber, queue: &Queue) -> bool {
         let round = self.rounds.get(queue.function.index());
         round.is_some_and(|round| round.queues.iter().filter(|one| **one == number).count() == 1)
     }
@@ -94,11 +93,11 @@ impl ReadyQueues {
 
 impl Queue {
     fn is_unused(&self) -> bool {
-        !self.has_work() && self.executing_count == 0 && self.run_count == 0
+        self.work.is_empty() && self.executing_count == 0 && self.run_count == 0
     }
 
     fn held(&self) -> Held {
-        let (items, starts) = (self.items.iter().collect(), self.starts.iter().collect());
+        let (items, starts) = (self.work.all(false).collect(), self.work.all(true).collect());
         let (executing_count, run_count) = (self.executing_count, self.run_count);
         Held { items, starts, executing_count, run_count }
     }

@@ -7,7 +7,7 @@ use crate::id::FunctionId;
 use crate::time::Timestamp;
 
 /// So often a queue that needs two limits gives way to others before a slot is kept for it.
-const PATIENCE: u32 = 16;
+const PATIENCE: u8 = 16;
 
 impl ReadyQueues {
     /// A queue lacks a slot of `group`: it waits there. What others of its limits have free goes to the
@@ -16,7 +16,8 @@ impl ReadyQueues {
         let Some(queue) = self.queues.get_mut(number) else { return };
         let limit = queue.limits().find(|(group, _)| *group == lacked).map_or(1, |slot| slot.1);
         let ticket = *queue.ticket.get_or_insert_with(|| self.slots.next_ticket());
-        queue.place = Place::Line(self.slots.wait((lacked, limit), number, ticket));
+        queue.place = Place::Line(lacked);
+        self.slots.wait((lacked, limit), number, ticket);
         queue.passed_over_count = queue.passed_over_count.saturating_add(1);
         // Only ever a lower group is kept while a higher one is waited for: no two wait for each other. What a
         // whole run holds counts as lower than all: it is never waited for by what executes.
@@ -51,7 +52,9 @@ impl ReadyQueues {
         while let Some(number) = self.slots.next_waiting(group) {
             let Some(queue) = self.queues.get_mut(number) else { continue };
             match queue.starts_wait {
-                Some(Wait::RunSlot(line)) if line.group == group => queue.starts_wait = None,
+                Some(Wait::RunSlot(_)) if queue.run_slot.is_some_and(|slot| slot.0 == group) => {
+                    queue.starts_wait = None;
+                }
                 Some(Wait::RunSlot(_) | Wait::Gate) | None => queue.place = Place::Idle,
             }
             let (function, place) = (queue.function, queue.place);

@@ -55,20 +55,14 @@ impl ReadyQueues {
     /// How much of the same queue goes before this.
     pub(crate) fn ahead_in_queue(&self, name: &[u8], item: Item) -> usize {
         let queue = self.queues.number(name).and_then(|number| self.queues.get(number));
-        queue.map_or(0, |queue| {
-            let before = queue.items.count_before(item);
-            before.saturating_add(queue.starts.count_before(item))
-        })
+        queue.map_or(0, |queue| queue.count_before(item))
     }
 
     /// How much older work, of whatever queue, waits for the same slots; `None` where that is more than `most`.
     pub(crate) fn ahead_in_group(&self, name: &[u8], item: Item, most: usize) -> Option<usize> {
         let group = self.slots.find(name)?;
         let counts = |queue: &Queue| queue.groups().any(|one| one == group);
-        let before = |queue: &Queue| {
-            queue.items.count_before(item).saturating_add(queue.starts.count_before(item))
-        };
-        self.count_at_most(most, |queue| if counts(queue) { before(queue) } else { 0 })
+        self.count_at_most(most, |queue| if counts(queue) { queue.count_before(item) } else { 0 })
     }
 
     /// How many older starts, of whatever queue, wait before this queue's gate; `None`: more than `most`.
@@ -77,12 +71,7 @@ impl ReadyQueues {
         let queue = self.queues.number(name).and_then(|number| self.queues.get(number))?;
         let gate = gate_of(queue);
         let is_it = |queue: &Queue| gate_of(queue) == gate;
-        self.count_at_most(
-            most,
-            |queue| {
-                if is_it(queue) { queue.starts.count_before(item) } else { 0 }
-            },
-        )
+        self.count_at_most(most, |queue| if is_it(queue) { queue.starts_before(item) } else { 0 })
     }
 
     /// A sum over all queues; `None` where it, or the number of queues, exceeds `most`.
@@ -109,8 +98,19 @@ impl ReadyQueues {
                 let (name, arrival) = self.gates.state(gate);
                 GateUsage { name: name.into(), rate, arrival }
             }),
-            item_count: queue.items.len(),
-            start_count: queue.starts.len(),
+            item_count: queue.work.all(false).count(),
+            start_count: queue.work.all(true).count(),
         }
+    }
+}
+
+impl Queue {
+    fn starts_before(&self, item: Item) -> usize {
+        self.work.all(true).take_while(|one| *one < item).count()
+    }
+
+    fn count_before(&self, item: Item) -> usize {
+        let others = self.work.all(false).take_while(|one| *one < item).count();
+        others.saturating_add(self.starts_before(item))
     }
 }

@@ -24,12 +24,15 @@ impl ReadyQueues {
         if let Some((gate, first)) = queue.waits_before() {
             self.gates.leave(gate, number, first);
         }
-        if let Some(Wait::RunSlot(line)) = queue.starts_wait.take() {
-            self.slots.leave(line, number);
+        if let (Some(Wait::RunSlot(ticket)), Some(slot)) =
+            (queue.starts_wait.take(), queue.run_slot)
+        {
+            self.slots.leave(slot, number, ticket);
         }
-        if let Place::Line(line) = queue.place {
+        if let (Place::Line(group), Some(ticket)) = (queue.place, queue.ticket) {
             queue.place = Place::Idle;
-            self.slots.leave(line, number);
+            let slot = queue.limits().find(|slot| slot.0 == group);
+            self.slots.leave(slot.unwrap_or((group, 0)), number, ticket);
         }
         if let Some((gate, _)) = queue.gate.take() {
             self.gates.let_go(gate);

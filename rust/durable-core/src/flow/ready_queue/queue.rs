@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use super::super::gates::GateId;
 use super::super::gcra::Rate;
-use super::super::slots::{GroupId, InLine, QueueNumber, Ticket};
-use super::super::sorted::Sorted;
+use super::super::slots::{GroupId, QueueNumber, Ticket};
+use super::work::Work;
 use crate::id::{FunctionId, RunId};
 use crate::time::Timestamp;
 
@@ -49,8 +49,8 @@ pub(super) enum Place {
     Idle,
     /// In its function's round.
     Round,
-    /// In a group's line.
-    Line(InLine),
+    /// In the line of this group, which is one of its limits', with the queue's ticket.
+    Line(GroupId),
 }
 
 /// What the starts of a queue wait for.
@@ -58,17 +58,14 @@ pub(super) enum Place {
 pub(super) enum Wait {
     /// The gate, with the first of them.
     Gate,
-    /// A slot for a whole run.
-    RunSlot(InLine),
+    /// A slot for a whole run, with this ticket.
+    RunSlot(Ticket),
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
     pub(super) function: FunctionId,
-    /// Work of runs that have begun.
-    pub(super) items: Sorted<Item>,
-    /// First stretches of runs: these pass the gate.
-    pub(super) starts: Sorted<Item>,
+    pub(super) work: Work,
     pub(super) slots: [Option<(GroupId, u32)>; MAX_LIMITS],
     /// What a run holds from its start to its end.
     pub(super) run_slot: Option<(GroupId, u32)>,
@@ -82,26 +79,29 @@ pub(super) struct Queue {
     /// Its place in lines since something of it went last: who is called in vain does not lose it.
     pub(super) ticket: Option<Ticket>,
     /// How often it was called and lacked something else.
-    pub(super) passed_over_count: u32,
+    pub(super) passed_over_count: u8,
     /// A slot of this group is kept for it until it has the others.
     pub(super) reserved: Option<GroupId>,
     pub(super) is_lasting: bool,
 }
 
 impl Queue {
-    pub(super) fn has_work(&self) -> bool {
-        !self.items.is_empty() || !self.starts.is_empty()
+    pub(super) fn has_starts(&self) -> bool {
+        self.work.first_start().is_some()
     }
 
     /// True where something of it may go that does not wait already.
     pub(super) fn may_go(&self) -> bool {
-        !self.items.is_empty() || !self.starts.is_empty() && self.starts_wait.is_none()
+        if self.starts_wait.is_some() {
+            return self.work.first_item().is_some();
+        }
+        !self.work.is_empty()
     }
 
     /// The gate before which its starts wait, and the first of them.
     pub(super) fn waits_before(&self) -> Option<(GateId, Item)> {
         let (gate, _) = self.gate.filter(|_| self.starts_wait == Some(Wait::Gate))?;
-        Some((gate, self.starts.first()?))
+        Some((gate, self.work.first_start()?))
     }
 
     /// The limits on what executes.
