@@ -69,7 +69,7 @@ fn pass(flow: &mut Flow, key: u32, against: Against<'_>) {
 }
 
 /// Counted where memory is used best and worst: right before and right after something has grown.
-const COUNTS: [u32; 6] = [1_000, 14_337, 100_000, 458_753, 917_505, 1_000_000];
+const COUNTS: [u32; 9] = [1_000, 4_097, 6_000, 8_193, 14_337, 100_000, 458_753, 917_505, 1_000_000];
 
 #[test]
 fn a_rate_limits_key_costs_at_most_100_bytes_until_it_is_forgotten() {

@@ -43,10 +43,12 @@ impl Waiting {
     }
 }
 
+const _: () = assert!(Named::<Group, 30>::PLACE_BYTES == 64, "a group fits in one cache line");
+
 /// All slot groups.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
-    groups: Named<Group, 30>, // a group fits in one cache line then
+    groups: Named<Group, 30>,
     last_ticket: Ticket,
 }
 

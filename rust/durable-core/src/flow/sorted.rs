@@ -1,4 +1,4 @@
-//! A set in order, whose first stands in place: most queues and lines hold no more than one, which costs no
+//! A set in order, whose first stands in place: most lines hold no more than one, which costs no
 //! allocation then.
 
 use std::collections::BTreeSet;

@@ -14,7 +14,7 @@ impl ReadyQueues {
     /// next, or is kept for this queue where it has given way too often.
     pub(super) fn stand_in_line(&mut self, number: QueueNumber, lacked: GroupId, is_start: bool) {
         let Some(queue) = self.queues.get_mut(number) else { return };
-        let limit = queue.limits().find(|(group, _)| *group == lacked).map_or(1, |slot| slot.1);
+        let limit = queue.limit_of(lacked);
         let ticket = *queue.ticket.get_or_insert_with(|| self.slots.next_ticket());
         queue.place = Place::Line(lacked);
         self.slots.wait((lacked, limit), number, ticket);

@@ -98,8 +98,8 @@ impl ReadyQueues {
                 let (name, arrival) = self.gates.state(gate);
                 GateUsage { name: name.into(), rate, arrival }
             }),
-            item_count: queue.work.all(false).count(),
-            start_count: queue.work.all(true).count(),
+            item_count: queue.work.count(false),
+            start_count: queue.work.count(true),
         }
     }
 }

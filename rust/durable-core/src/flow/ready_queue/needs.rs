@@ -31,8 +31,7 @@ impl ReadyQueues {
         }
         if let (Place::Line(group), Some(ticket)) = (queue.place, queue.ticket) {
             queue.place = Place::Idle;
-            let slot = queue.limits().find(|slot| slot.0 == group);
-            self.slots.leave(slot.unwrap_or((group, 0)), number, ticket);
+            self.slots.leave((group, queue.limit_of(group)), number, ticket);
         }
         if let Some((gate, _)) = queue.gate.take() {
             self.gates.let_go(gate);

@@ -109,6 +109,11 @@ impl Queue {
         self.slots.into_iter().flatten()
     }
 
+    /// How many of this group may be taken for it to go on.
+    pub(super) fn limit_of(&self, group: GroupId) -> u32 {
+        self.limits().find(|slot| slot.0 == group).map_or(1, |slot| slot.1)
+    }
+
     /// All groups that its work counts against.
     pub(super) fn groups(&self) -> impl Iterator<Item = GroupId> + use<> {
         self.limits().chain(self.run_slot).map(|(group, _)| group)

@@ -84,12 +84,21 @@ impl Work {
 
     /// Takes out the first start, or the first other work.
     pub(super) fn remove_first_of(&mut self, is_start: bool) {
-        match self.first {
-            Some(first) if first.is_start == is_start => self.remove_first(),
-            Some(_) | None => {
-                let _first = self.rest.as_mut().and_then(|rest| rest.of(is_start).pop_first());
-            }
+        if self.first.is_some_and(|first| first.is_start == is_start) {
+            self.remove_first();
+        } else if let Some(rest) = &mut self.rest {
+            rest.of(is_start).pop_first();
         }
+    }
+
+    /// How many starts there are, or how much other work.
+    pub(super) fn count(&self, is_start: bool) -> usize {
+        let first = self.first.is_some_and(|first| first.is_start == is_start);
+        let rest = self
+            .rest
+            .as_ref()
+            .map_or(0, |rest| if is_start { rest.starts.len() } else { rest.items.len() });
+        rest.saturating_add(first.into())
     }
 
     /// All starts, or all other work, in order: for audits and whoever asks, not for turns.
@@ -155,6 +164,8 @@ mod tests {
                     }
                 }
                 let all = |kind| map.iter().filter(move |one| *one.1 == kind).map(|one| item(*one.0));
+                prop_assert_eq!(work.count(true), all(true).count());
+                prop_assert_eq!(work.count(false), all(false).count());
                 prop_assert!(work.all(true).eq(all(true)) && work.all(false).eq(all(false)));
                 prop_assert_eq!(work.first_start(), all(true).next());
                 prop_assert_eq!(work.first_item(), all(false).next());
