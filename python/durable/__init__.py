@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         RetryAfterError as RetryAfterError,
         RunCancelled as RunCancelled,
         SerializationError as SerializationError,
+        SignalNotFound as SignalNotFound,
         StepError as StepError,
         StepNotAwaitedError as StepNotAwaitedError,
         StoreError as StoreError,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     )
     from ._function import Function as Function
     from ._limits import Limit as Limit, WaitingOn as WaitingOn
+    from ._signals import Signal as Signal
     from ._views import (
         ErrorInfo as ErrorInfo,
         FunctionInfo as FunctionInfo,
@@ -96,6 +98,8 @@ _PLACES: Final = {
     "Run": "_views",
     "RunCancelled": "_errors",
     "SerializationError": "_errors",
+    "Signal": "_signals",
+    "SignalNotFound": "_errors",
     "Singleton": "_flow",
     "Step": "_views",
     "StepError": "_errors",

@@ -26,6 +26,7 @@ from ._errors import (
     InvokeError,
     NotFoundError,
     PayloadTooLarge,
+    SignalNotFound,
     StoreError,
     StoreLocked,
 )
@@ -71,6 +72,7 @@ SLEEP: Final = 3
 SLEEP_UNTIL: Final = 4
 RUN_COMPLETE: Final = 5
 RUN_ERROR: Final = 6
+WAIT_FOR_SIGNAL: Final = 7
 
 #: The value of an op's `retry` for an error that is not to be tried again.
 NEVER: Final = -1
@@ -85,6 +87,7 @@ _PUBLIC: Final[dict[str, type[DurableError]]] = {
     "invalid": ConfigError,
     "location": ConfigError,
     "locked": StoreLocked,
+    "no_waiter": SignalNotFound,
     "poisoned": EngineFailed,
     "skipped": InvokeError,
     "too_large": PayloadTooLarge,

@@ -8,7 +8,7 @@ import logging
 import math
 import sys
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, overload
 
 from pydantic import ValidationError
 from typing_extensions import TypeVar, override
@@ -17,7 +17,8 @@ from ._codec import codec_of, read_plain
 from ._duration import ACCEPTED, Duration, DurationError, to_ms
 from ._errors import NestedStepError, SerializationError, UsageError
 from ._events import Event, make_event
-from ._step import CURRENT_STEP, SleepCall, StepCall, StepOwner
+from ._signals import Signal, wrong_signal
+from ._step import CURRENT_STEP, SignalCall, SleepCall, StepCall, StepOwner
 
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _LOGGER: Final = logging.getLogger("durable.run")
 #: Beyond what any sleep may reach, and within what the engine counts in.
 _LAST_MOMENT: Final = 2**53
 _MAX_ID_BYTES: Final = 256
+_ON_CONFLICT: Final = frozenset({"fail", "replace"})
 _AS_IN: Final = "as in ctx.step.run('charge', charge_card, order_id)"
 #: The frame so many calls up: which line asks for a step.
 caller: Final = sys._getframe  # noqa: SLF001  # the quick way, without a whole stack
@@ -202,11 +204,31 @@ class _StepMaker:
             raise UsageError(text)
         return self._run.names.next(step_id)
 
+    def _make_wait(
+        self, step_id: str, wait: tuple[str, Duration, str], frame: FrameType
+    ) -> SignalCall:
+        signal, timeout, on_conflict = wait
+        name = self._name(step_id)
+        if problem := wrong_signal(signal):
+            text = f"step '{step_id}': {problem}"
+            raise UsageError(text)
+        if on_conflict not in _ON_CONFLICT:
+            text = f"step '{step_id}': on_conflict={on_conflict!r}; accepted: 'fail' or 'replace'"
+            raise UsageError(text)
+        timeout_ms = self._ms(step_id, "timeout", timeout)
+        asked = (signal, timeout_ms, on_conflict == "replace")
+        call = SignalCall(self._run, name, frame, asked)
+        self._run.unawaited[name] = call
+        return call
+
     def _length(self, step_id: str, duration: Duration) -> tuple[int, int]:
+        return SleepCall.after(self._ms(step_id, "duration", duration))
+
+    def _ms(self, step_id: str, argument: str, duration: Duration) -> int:
         try:
-            return SleepCall.after(to_ms(duration))
+            return to_ms(duration)
         except DurationError as error:
-            lead = f"step '{step_id}': duration="
+            lead = f"step '{step_id}': {argument}="
             place = ""
             if error.position is not None:
                 place = "\n" + " " * (len(lead) + 1 + error.position) + "^"
@@ -295,6 +317,27 @@ class Steps(_StepMaker):
         """Go on at this moment (a datetime with a time zone, or ms since the epoch)."""
         return self._make_sleep(id, self._moment(id, when), caller(1))
 
+    def wait_for_signal(
+        self,
+        id: str,
+        signal: str,
+        *,
+        timeout: Duration,
+        on_conflict: Literal["fail", "replace"] = "fail",
+    ) -> StepCall[Signal | None]:
+        """Go on once somebody calls `engine.signal(signal, data)`; `None` once `timeout` has passed.
+
+        A signal has one waiter. Where there is one already, `on_conflict="fail"` fails this run, and
+        `"replace"` gives the other `None` at once. Signals that nobody waits for are not kept.
+
+        Args:
+            id: the step's id.
+            signal: its name, 1 to 256 bytes, as in `f"approval/{order_id}"`.
+            timeout: for how long, at most 366 days.
+            on_conflict: what happens where another step waits for it.
+        """
+        return self._make_wait(id, (signal, timeout, on_conflict), caller(1))
+
 
 class SyncSteps(_StepMaker):
     """The steps of a plain `def` handler: each blocks its thread, and gives it back for long waits."""
@@ -341,6 +384,19 @@ class SyncSteps(_StepMaker):
         """Go on at this moment (a datetime with a time zone, or ms since the epoch)."""
         call = self._make_sleep(id, self._moment(id, when), caller(1))
         self._run.driver.wait_for(call)
+
+    def wait_for_signal(
+        self,
+        id: str,
+        signal: str,
+        *,
+        timeout: Duration,
+        on_conflict: Literal["fail", "replace"] = "fail",
+    ) -> Signal | None:
+        """Go on once somebody sends the signal; `None` once `timeout` has passed. See `Steps.wait_for_signal`."""
+        call = self._make_wait(id, (signal, timeout, on_conflict), caller(1))
+        given: Signal | None = self._run.driver.wait_for(call)
+        return given
 
 
 def read_event(run: StepOwner, row: EventTuple) -> Event[Any]:

@@ -37,7 +37,8 @@ class CoreError(Exception):
     """The one error of this module: `args` is `(kind, text)`; the text says what to do.
 
     Kinds: `invalid` (a setting), `event` (an event that is not accepted), `too_large`,
-    `unknown_function`, `skipped` (flow control let an invoked run not be started), `unknown_run`, `closed`,
+    `unknown_function`, `skipped` (flow control let an invoked run not be started), `unknown_run`,
+    `no_waiter` (of a signal), `closed`,
     `forked`, `broken` (a broken invariant stopped the engine), and of the store: `locked`, `location` (it
     cannot be where it is said to be), `corrupt`, `io`, `full`, `newer`, `poisoned` (a write failed: nothing is
     acknowledged until it is opened again).
@@ -69,6 +70,8 @@ Op: TypeAlias = (
     | tuple[Literal[4], str, int]  # SLEEP_UNTIL: name, moment
     | tuple[Literal[5], bytes]  # RUN_COMPLETE: result
     | tuple[Literal[6], bytes, Retry]  # RUN_ERROR: error
+    # WAIT_FOR_SIGNAL: name, signal, time-out, True where it takes another waiter's place
+    | tuple[Literal[7], str, str, int, bool]
 )
 #: run, epoch, number (0, 1, 2.. within the epoch), ops, parked_at (the last `memo_count` seen, when all
 #: of the handler waits and the slot is given back)
@@ -84,7 +87,7 @@ Function: TypeAlias = tuple[str, Sequence[str], int, Sequence[int], int, bytes]
 EventTuple: TypeAlias = tuple[
     str, str, bytes, int, int, str | None, str | None, bytes | None
 ]
-#: name, kind ("run" or "sleep"), True where the JSON is an error, JSON
+#: name, kind ("run", "sleep" or "wait_for_signal"), True where the JSON is an error, JSON
 MemoTuple: TypeAlias = tuple[str, str, bool, bytes]
 
 Accepted: TypeAlias = tuple[Literal[0], int, list[str]]  # ticket, event ids
@@ -143,7 +146,7 @@ Item: TypeAlias = (
 
 # --- what is read ---------------------------------------------------------------------------------
 
-#: name, kind, status ("completed", "failed", "queued", "running", "backing_off", "sleeping"), JSON (result
+#: name, kind, status ("completed", "failed", "queued", "running", "backing_off", "sleeping", "waiting"), JSON (result
 #: or error) once it has ended, attempts started, asked_at, ended_at, the moment it goes on where it waits
 StepTuple: TypeAlias = tuple[
     str, str, str, bytes | None, int, int, int | None, int | None
@@ -202,6 +205,9 @@ class Core:
 
     def cancel(self, run: str) -> bool:
         """Call a run off; durable when it returns. False where no such run lives. Blocks."""
+
+    def signal(self, signal: str, data: bytes) -> str:
+        """Give a signal, with JSON, to the run that waits for it, whose id it returns; durable then. Blocks."""
 
     def connect(self, functions: Sequence[str]) -> None:
         """Be ready for work on these functions: it begins to come. All that an executor had before is

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import weakref
 from typing import (
     TYPE_CHECKING,
@@ -21,7 +20,7 @@ from typing_extensions import override
 
 from ._app import App
 from ._bridge import Core, public_errors
-from ._codec import write_object
+from ._codec import write_object, write_plain
 from ._duration import Duration
 from ._errors import (
     ConfigError,
@@ -39,10 +38,13 @@ from ._function import Function, flow_json
 from ._reading import Events, Functions, Runs
 from ._sending import encode_events, tell_of_strays
 from ._setting import Place
+from ._signals import wrong_signal
+from ._store_setting import read_store, read_sync
 from ._worker import Worker
 
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import AsyncGenerator, Iterable, Mapping
     from types import TracebackType
 
@@ -50,11 +52,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEFAULT_STORE: Final = "./.durable"
 _MAX_CAPACITY: Final = 100_000
 _MAX_HOT_RUNS: Final = 10_000_000
-_MAX_SYNC_MS: Final = 60_000
-_SYNC_FORMS: Final = '"always", or how much may be lost on power failure, as in "50ms"'
 
 
 class Session:
@@ -109,13 +108,13 @@ class Engine:
     ) -> None:
         place = Place("Engine", "store")
         self.apps = apps
-        self.store = _read_store(place, store)
+        self.store = read_store(place, store)
         self._functions = _read_apps(apps)
         self._capacity = place.at("max_in_flight").whole_number(
             max_in_flight, 1, _MAX_CAPACITY
         )
         self._hot_runs = place.at("hot_runs").whole_number(hot_runs, 1, _MAX_HOT_RUNS)
-        self._sync = _read_sync(place.at("sync"), sync)
+        self._sync = read_sync(place.at("sync"), sync)
         self._clock = clock or "system"
         self._grace_s = place.at("grace").duration_ms(grace) / 1000
         self._retention_ms = (
@@ -389,10 +388,36 @@ class Engine:
         text = f"run {run_id} of '{name}' {what}: {error['message']}"
         raise kind(text, run_id=run_id, name=error["name"], message=error["message"])
 
+    async def signal(self, signal: str, data: object = None) -> str:
+        """Resume the run that waits for this signal; on disk when it returns.
+
+        Args:
+            signal: its name, 1 to 256 bytes, as given to `ctx.step.wait_for_signal`.
+            data: what the waiter is given with it: anything that JSON can say, or a pydantic model.
+
+        Returns:
+            The id of the run that was resumed.
+
+        Raises:
+            SignalNotFound: nobody waits for it; it is not kept for later.
+            SerializationError: the data is not JSON.
+            PayloadTooLarge: the data has more than 4 MB.
+        """
+        if problem := wrong_signal(signal):
+            text = f"engine.signal: {problem}"
+            raise ConfigError(text)
+        session, json = self.session, write_plain(data, "data")
+        with public_errors():
+            return await session.loop.run_in_executor(
+                None, session.core.signal, signal, json
+            )
+
     # --- out
 
     async def join(self, timeout: Duration | None = None) -> None:  # the work goes on  # noqa: ASYNC109  # what is waited for goes on
-        """Wait until no run is queued, running, or parked on a timer or a retry; those of paused functions aside.
+        """Wait until no run is queued, running, or parked on a timer or a retry.
+
+        Runs of paused functions, and runs that wait for a signal alone, do not hold it up.
 
         Raises:
             TimeoutError: there still is one after `timeout`.
@@ -418,7 +443,7 @@ class Engine:
         """What runs do, and what commits cost. Costs next to nothing, does not block.
 
         `functions`: for each by its id how many runs are `queued`, `running` and `parked` (by what they wait
-        for: `sleep`, `retry`, more `events`), how much is `executing`, how many ever `completed`, `failed`, were
+        for: `sleep`, `retry`, more `events`, a `signal` alone), how much is `executing`, how many ever `completed`, `failed`, were
         `cancelled`, how many events were ever `skipped`, how often a key had no value (`missing_keys`) or a
         priority no number (`priority_errors`), and whether it is `paused`. `commits`: `count`, `turns`, `bytes`, `size_p50`, `size_p99`, `time_p50_us`, `time_p99_us`.
         And `live`, `executing`, `timers`, `mailbox`, `outbox`, `staged_bytes`, `now_ms`.
@@ -446,30 +471,6 @@ def _describe(function: Function[Any, Any]) -> FunctionTuple:
         retries.backoff.jitter_ms,
         flow_json(function),
     )
-
-
-def _read_store(place: Place, store: str | os.PathLike[str] | None) -> str:
-    given: object = (
-        os.environ.get("DURABLE_STORE", DEFAULT_STORE) if store is None else store
-    )
-    text = os.fspath(cast("str", given)) if _is_path(given) else ""
-    if not text:
-        accepted = "a path, 'sled:PATH', 'redb:PATH' or 'memory:'"
-        raise place.error(given, "names no store", accepted)
-    return text
-
-
-def _is_path(given: object) -> bool:
-    return isinstance(given, str | os.PathLike)
-
-
-def _read_sync(place: Place, sync: Duration) -> str:
-    if sync == "always":
-        return "always"
-    ms = place.duration_ms(sync)
-    if not 1 <= ms <= _MAX_SYNC_MS:
-        raise place.error(sync, "is not between 1 ms and a minute", _SYNC_FORMS)
-    return f"{ms}ms"
 
 
 def _read_apps(apps: tuple[App, ...]) -> dict[str, Function[Any, Any]]:

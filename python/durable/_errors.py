@@ -15,6 +15,7 @@ DurableError
 │   ├── InvokeTimeoutError      it did not end in time; it goes on
 │   └── RunCancelled            it was called off
 ├── NotFoundError               there is no such run, event or function
+│   └── SignalNotFound          nobody waits for this signal
 ├── EventRefused                the engine does not accept this event
 ├── EngineClosed                the engine is not open, or no longer
 ├── ForkedEngineError           an engine opened before a fork was used after it
@@ -174,6 +175,12 @@ class NotFoundError(DurableError, LookupError):
     """There is no such run, event or function in this store (ended runs go after their retention)."""
 
     code = "DUR-0503"
+
+
+class SignalNotFound(NotFoundError):
+    """No run waits for this signal. Signals are not kept: send it again once one does."""
+
+    code = "DUR-0505"
 
 
 class EventRefused(DurableError, ValueError):

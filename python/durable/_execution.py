@@ -319,7 +319,7 @@ class LiveRun:
         if (
             len(ready) == 1
             and self.inline is None
-            and not ready[0].is_sleep
+            and not ready[0].is_wait
             and self.ending is None
         ):
             self.ready = []
@@ -338,7 +338,7 @@ class LiveRun:
             self.drop()
             return
         ops: list[Op] = []
-        steps = [call for call in ready if not call.is_sleep]
+        steps = [call for call in ready if not call.is_wait]
         self.ready = steps if len(steps) == 1 and self.inline is None else []
         for call in ready:
             if call not in self.ready:

@@ -59,12 +59,12 @@ class WaitingOn:
 
     Attributes:
         on: a policy by the decorator's word: `"concurrency"`, `"run_concurrency"`, `"throttle"`, `"debounce"`,
-            `"batch"`; or `"sleep"`, `"retry"`; `"event"`: its event lies in the future; `"paused"`: its
+            `"batch"`; or `"sleep"`, `"signal"`, `"retry"`; `"event"`: its event lies in the future; `"paused"`: its
             function is; `"executor"`: no process executes its function; `"capacity"`: as much executes as
             `max_in_flight` allows; `"turn"`: others of its function, or other functions, go first.
         step: the step that waits; `None` for the code between steps.
         key: the policy's CEL key as it is written.
-        value: the key's value for this run.
+        value: the key's value for this run, or the signal's name.
         scope: who shares its slots.
         limit: its number.
         taken: slots that are taken.

@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from typing_extensions import override
 
-from ._bridge import SLEEP, SLEEP_UNTIL, STEP_ERROR, STEP_PLANNED, STEP_RUN
+from ._bridge import (
+    SLEEP,
+    SLEEP_UNTIL,
+    STEP_ERROR,
+    STEP_PLANNED,
+    STEP_RUN,
+    WAIT_FOR_SIGNAL,
+)
 from ._codec import Codec
 from ._errors import StepNotAwaitedError, UsageError
 from ._failure import misuse_of, read_step_error, retry_of, write_error
+from ._signals import Signal, read_signal
 
 
 if TYPE_CHECKING:
@@ -268,8 +276,8 @@ class StepCall(Coroutine[Any, Any, T]):
         return (STEP_PLANNED, self.name)
 
     @property
-    def is_sleep(self) -> bool:
-        """True where it only waits for a moment."""
+    def is_wait(self) -> bool:
+        """True where it only waits: for a moment, or for a signal."""
         return self.function is None
 
     def wake(self) -> None:
@@ -356,6 +364,33 @@ class SleepCall(StepCall[None]):
     def at(ms: int) -> tuple[int, int]:
         """This moment since the epoch."""
         return SLEEP_UNTIL, ms
+
+
+class SignalCall(StepCall["Signal | None"]):
+    """One use of a step that waits for a signal."""
+
+    __slots__ = ("_wait",)
+
+    def __init__(  # noqa: PLR0917  # each is one thing the caller has at hand
+        self,
+        run: StepOwner,
+        name: str,
+        frame: FrameType,
+        wait: tuple[str, int, bool],
+    ) -> None:
+        super().__init__(run, name, frame)
+        self._wait = wait
+
+    @override
+    def result(self) -> Signal | None:
+        """The signal; nothing once nobody is to wait for it any more."""
+        return read_signal(self.data or b"null")
+
+    @override
+    def plan(self) -> Op:
+        """The op that asks for it."""
+        signal, timeout_ms, replaces = self._wait
+        return (WAIT_FOR_SIGNAL, self.name, signal, timeout_ms, replaces)
 
 
 def error_of_unawaited(

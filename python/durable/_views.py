@@ -23,8 +23,9 @@ T = TypeVar("T")
 
 RunStatus = Literal["queued", "running", "parked", "completed", "failed", "cancelled"]
 StepStatus = Literal[
-    "completed", "failed", "queued", "running", "backing_off", "sleeping"
+    "completed", "failed", "queued", "running", "backing_off", "sleeping", "waiting"
 ]
+StepKind = Literal["run", "sleep", "wait_for_signal"]
 
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
@@ -51,11 +52,11 @@ class Step:
         name: its id, with a counter from the second use on.
         attempts: how often it was started.
         ended_at: when its result was recorded.
-        due_at: when it goes on, where it sleeps or backs off.
+        due_at: when it goes on, where it sleeps or backs off; until when it waits for a signal.
     """
 
     name: str
-    kind: Literal["run", "sleep"]
+    kind: StepKind
     status: StepStatus
     attempts: int = 0
     result: Any = None
@@ -203,7 +204,7 @@ def _read_step(row: StepTuple) -> Step:
     is_failed = status == "failed"
     return Step(
         name=name,
-        kind=cast("Literal['run', 'sleep']", kind),
+        kind=cast("StepKind", kind),
         status=cast("StepStatus", status),
         attempts=attempts,
         result=None if is_failed or json is None else read_plain(json),

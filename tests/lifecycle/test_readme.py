@@ -32,6 +32,29 @@ async def test_the_program_on_the_first_screen_works() -> None:
     assert [step.attempts for step in run.steps.values() if step.kind == "run"] == [1]
 
 
+@pytest.mark.asyncio
+async def test_the_program_that_waits_for_a_signal_works() -> None:
+    found = re.search(
+        r"```python\n(@app.function\(on=\"shop/refund.*?)```",
+        README.read_text(),
+        re.DOTALL,
+    )
+    assert found is not None
+    paid: list[str] = []
+    app = durable.App("readme")
+    names = {"app": app, "durable": durable, "pay_back": paid.append}
+    exec(compile(found[1], str(README), "exec"), names)  # noqa: S102  # our own text
+    async with durable.Engine(app, store="memory:", clock="virtual") as engine:
+        asked = durable.Event("shop/refund.asked", {"order_id": "o1"})
+        await engine.send(asked)
+        await engine.join()
+        run_id = await engine.signal("refund/o1", {"ok": True})
+        run = await engine.runs.wait(run_id)
+        assert (run.status, paid) == ("completed", ["o1"])
+        with pytest.raises(durable.SignalNotFound):
+            await engine.signal("refund/o1", {"ok": True})
+
+
 @pytest.mark.parametrize(
     "name", ["ARCHITECTURE.md", "LICENSE", "bench/README.md", "docs/reliability.md"]
 )

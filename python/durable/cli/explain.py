@@ -95,6 +95,8 @@ REMEDIES = {
     "after their retention.",
     "DUR-0504": "Names that begin with durable/ or inngest/ are the engine's own; a name has 1 to 256 "
     "bytes; data is a JSON object at most 64 deep.",
+    "DUR-0505": "`durable runs list --status parked` shows who waits. Send the signal again once its waiter has "
+    "come to `wait_for_signal`: it is not kept for later; an event is.",
     "DUR-0600": "Use the engine inside `async with durable.Engine(app) as engine:`, on the loop that "
     "opened it.",
     "DUR-0601": "Open the engine after the fork: in gunicorn's post_fork hook, in the worker's start-up, "
@@ -130,8 +132,21 @@ ENGINE_ERRORS = [
     Explanation(
         "",
         "SleepTooLong",
-        "A step wanted to sleep for more than 366 days.",
+        "A step wanted to sleep, or to wait, for more than 366 days.",
         "Sleep in parts, or send an event with a `ts` in the future.",
+    ),
+    Explanation(
+        "",
+        "SignalConflict",
+        "A step wanted to wait for a signal that another run waits for: a signal has one waiter.",
+        'Put what tells the runs apart into the signal\'s name, or say `on_conflict="replace"`: then the other '
+        "is given None at once.",
+    ),
+    Explanation(
+        "",
+        "InvalidSignal",
+        "A signal's name is empty or has more than 256 bytes.",
+        "Give it a short name, as in f'approval/{order_id}'.",
     ),
     Explanation(
         "",

@@ -64,6 +64,7 @@ def _note(step: Step) -> str:
         "failed": clip(str(step.error), 80),
         "backing_off": f"failed; tried again at {due}",
         "sleeping": f"until {due}",
+        "waiting": f"for a signal, until {due}",
         "completed": "",
     }
     return notes.get(step.status, step.status)
@@ -129,6 +130,8 @@ def _reason(wait: WaitingOn) -> str:
     if wait.on in _REASONS:
         return _REASONS[wait.on]
     whose = "" if wait.key is None else f" for {wait.key} = {_shown(wait.value)}"
+    if wait.on == "signal":
+        return f"for the signal {_shown(wait.value)!r}"
     if wait.on == "throttle":
         return f"for its throttle{whose}"
     return f"for {wait.on}{whose}: {wait.taken} of {wait.limit} taken"

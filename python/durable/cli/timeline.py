@@ -22,6 +22,7 @@ _STYLES: Final = {
     "queued": "blue",
     "backing_off": "yellow",
     "sleeping": "magenta",
+    "waiting": "magenta",
     "parked": "magenta",
 }
 _SLEEP_LETTER: Final = "╌"
@@ -40,8 +41,8 @@ class Bar:
 
     Attributes:
         name: the step's name.
-        kind: `run`, `sleep`, or `wait` for the time before the handler was first called.
-        status: `completed`, `failed`, `queued`, `running`, `backing_off` or `sleeping`.
+        kind: `run`, `sleep`, `wait_for_signal`, or `wait` for the time before the handler was first called.
+        status: `completed`, `failed`, `queued`, `running`, `backing_off`, `sleeping` or `waiting`.
         began_at: when it was asked for, ms since the epoch.
         ended_at: when it ended; `None` while it goes on.
         attempts: how often it was started.
@@ -115,7 +116,7 @@ class _Scale:
 
 
 def _letters(bar: Bar, count: int) -> str:
-    if bar.kind == "sleep":
+    if bar.kind in {"sleep", "wait_for_signal"}:
         return _SLEEP_LETTER * count
     if bar.kind == "wait" or bar.status == "queued":
         return _WAIT_LETTER * count

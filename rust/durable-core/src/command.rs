@@ -58,6 +58,15 @@ pub enum Command {
         /// The run.
         run: RunId,
     },
+    /// Resume the run that waits for a signal.
+    SendSignal {
+        /// Who waits for the answer.
+        ticket: Ticket,
+        /// The signal's name.
+        signal: String,
+        /// What its waiter is given, JSON.
+        data: Bytes,
+    },
     /// An executor is ready for work. All that was with the one before it is lost and queued again.
     ConnectExecutor {
         /// How many pieces of work it takes at a time.
@@ -143,6 +152,17 @@ pub enum Op {
         /// Until when.
         until: Until,
     },
+    /// The code waits for a signal.
+    WaitForSignal {
+        /// The step's name.
+        name: String,
+        /// The signal's name.
+        signal: String,
+        /// Until when at the latest.
+        until: Until,
+        /// What happens where another run waits for it.
+        on_conflict: OnConflict,
+    },
     /// The handler returned.
     RunComplete {
         /// Its result, JSON.
@@ -168,7 +188,16 @@ pub enum Retry {
     Never,
 }
 
-/// The end of a sleep.
+/// What happens where a signal has a waiter already: it has one at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConflict {
+    /// The run that asked last fails.
+    Fail,
+    /// The one before it waits no longer: it is given nothing.
+    Replace,
+}
+
+/// The end of a sleep or of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
     /// So long after the shard learns of it.

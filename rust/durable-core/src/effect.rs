@@ -95,6 +95,8 @@ pub enum Answer {
     Paused,
     /// The run was called off; false where no such run lives.
     Cancelled(bool),
+    /// This run was given the signal.
+    Signalled(RunId),
     /// Nothing was done, for this reason.
     Refused(Refusal),
 }
@@ -110,6 +112,8 @@ pub enum Refusal {
     UnknownFunction(String),
     /// Flow control let the run not be started.
     Skipped(String),
+    /// Nobody waits for the signal.
+    NoWaiter(String),
 }
 
 impl Refusal {

@@ -26,7 +26,7 @@ mod map;
 
 mod shard;
 
-pub use command::{Command, Op, Report, Retry, Until};
+pub use command::{Command, OnConflict, Op, Report, Retry, Until};
 pub use effect::{Answer, Effect, Refusal, Work};
 pub use event::{
     DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, MAX_NAME_BYTES, NewEvent, Skip,

@@ -67,13 +67,14 @@ impl RunRecord {
             Stretch::Queued => Standing::Queued,
             Stretch::BackingOff(_) => Standing::Parked(ParkedOn::Retry),
             Stretch::Gathering(_) => Standing::Parked(ParkedOn::Events),
-            Stretch::Parked => Standing::Parked(ParkedOn::Sleep),
+            Stretch::Parked => Standing::Parked(ParkedOn::Signal),
         };
         let steps = self.pending.iter().map(|pending| match pending.state {
             PendingState::Executing(_) => Standing::Running,
             PendingState::Queued => Standing::Queued,
             PendingState::BackingOff(_) => Standing::Parked(ParkedOn::Retry),
             PendingState::Sleeping(_) => Standing::Parked(ParkedOn::Sleep),
+            PendingState::Waiting(_) => Standing::Parked(ParkedOn::Signal),
         });
         steps.fold(stretch, Standing::max)
     }
@@ -90,6 +91,8 @@ pub(crate) enum Standing {
 /// Why nothing of a run is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ParkedOn {
+    /// A signal.
+    Signal,
     /// The end of a sleep.
     Sleep,
     /// The next try of what failed.
@@ -280,17 +283,24 @@ impl RunView {
 
 /// An error the engine itself gives a run, in the shape that handlers' errors have.
 pub(crate) fn engine_error(code: &str, message: &str) -> Bytes {
-    let mut json = String::from("{\"name\":\"");
-    json.push_str(code);
-    json.push_str("\",\"message\":\"");
-    for letter in message.chars() {
+    let (code, message) = (json_text(code), json_text(message));
+    Bytes::from(format!("{{\"name\":{code},\"message\":{message},\"stack\":\"\"}}"))
+}
+
+/// A text as JSON.
+pub(crate) fn json_text(text: &str) -> String {
+    let mut json = String::with_capacity(text.len().saturating_add(2));
+    json.push('"');
+    for letter in text.chars() {
         match letter {
             '"' => json.push_str("\\\""),
             '\\' => json.push_str("\\\\"),
-            control if control.is_control() => json.push(' '),
+            control if u32::from(control) < 0x20 => {
+                json.extend(format!("\\u{:04x}", u32::from(control)).chars());
+            }
             plain => json.push(plain),
         }
     }
-    json.push_str("\",\"stack\":\"\"}");
-    Bytes::from(json)
+    json.push('"');
+    json
 }

@@ -22,6 +22,7 @@ mod register;
 mod report;
 mod retry;
 mod route;
+mod signal;
 mod tick;
 
 use program::Program;
@@ -161,6 +162,8 @@ pub struct FunctionCounts {
 /// How many runs of one function wait for what. One that waits for several things is counted once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ParkedCounts {
+    /// For a signal alone.
+    pub signal: u64,
     /// For the end of a sleep, and nothing of them failed.
     pub sleep: u64,
     /// For the next try of something that failed.
@@ -172,6 +175,11 @@ pub struct ParkedCounts {
 impl ParkedCounts {
     /// All that wait.
     pub fn total(self) -> u64 {
+        self.going_on().saturating_add(self.signal)
+    }
+
+    /// Those that go on by themselves, in time.
+    pub fn going_on(self) -> u64 {
         self.sleep.saturating_add(self.retry).saturating_add(self.events)
     }
 }
@@ -192,6 +200,8 @@ pub struct Shard {
     singletons: Holders,
     /// For each key for which events are gathered the run that does.
     gatherings: Holders,
+    /// For each signal that is waited for who does: the run, and the number of its step.
+    signals: Holders<(RunId, u32)>,
     /// Runs of which something executes: at most as many as the executor has capacity.
     executing: BTreeSet<RunId>,
     capacity: u32,
@@ -243,6 +253,7 @@ impl Standings {
         let counter = match standing {
             Standing::Queued => &mut self.queued,
             Standing::Running => &mut self.running,
+            Standing::Parked(ParkedOn::Signal) => &mut self.parked.signal,
             Standing::Parked(ParkedOn::Sleep) => &mut self.parked.sleep,
             Standing::Parked(ParkedOn::Retry) => &mut self.parked.retry,
             Standing::Parked(ParkedOn::Events) => &mut self.parked.events,
@@ -298,6 +309,9 @@ impl Shard {
                 self.pause(ticket, &function, is_paused, turn);
             }
             Command::CancelRun { ticket, run } => self.cancel_asked(ticket, run, turn),
+            Command::SendSignal { ticket, signal, data } => {
+                self.send_signal(ticket, &signal, &data, turn);
+            }
             Command::ConnectExecutor { capacity, functions } => self.connect(capacity, &functions),
             Command::DrainExecutor => self.capacity = 0,
             Command::WakeRun { run } => self.wake_by_itself(run),

@@ -15,6 +15,8 @@ pub enum StepKind {
     Run,
     /// A sleep.
     Sleep,
+    /// A wait for a signal.
+    Signal,
 }
 
 /// The remembered result of a step, on disk.
@@ -72,6 +74,8 @@ pub struct Pending {
     pub failure_count: u32,
     /// When it was first asked for.
     pub asked_at: Timestamp,
+    /// The signal that it waits for, where it waits for one.
+    pub signal: Option<String>,
 }
 
 /// Where a pending step stands. Each state has exactly one thing that ends it.
@@ -85,4 +89,6 @@ pub enum PendingState {
     BackingOff(Timestamp),
     /// A sleep that ends at this moment: a timer.
     Sleeping(Timestamp),
+    /// It waits for its signal, until this moment at the latest: a timer.
+    Waiting(Timestamp),
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use durable_core::{
-    Backoff, Epoch, EventId, FunctionSpec, NewEvent, Op, Report, Retry, RunId, Timestamp, Until,
+    Backoff, Epoch, EventId, FunctionSpec, NewEvent, OnConflict, Op, Report, Retry, RunId,
+    Timestamp, Until,
 };
 use durable_runtime::Request;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -116,6 +117,16 @@ fn op(tuple: &Bound<'_, PyTuple>) -> PyResult<Op> {
         }),
         5 => Ok(Op::RunComplete { data: json(tuple, 1)? }),
         6 => Ok(Op::RunError { error: json(tuple, 1)?, retry: retry(tuple, 2)? }),
+        7 => Ok(Op::WaitForSignal {
+            name: text(tuple, 1)?,
+            signal: text(tuple, 2)?,
+            until: Until::For(Duration::from_millis(millis(tuple, 3)?)),
+            on_conflict: if tuple.get_item(4)?.extract()? {
+                OnConflict::Replace
+            } else {
+                OnConflict::Fail
+            },
+        }),
         other => Err(PyValueError::new_err(format!("there is no op with the tag {other}"))),
     }
 }

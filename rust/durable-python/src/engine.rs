@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use durable_core::{Epoch, EventRecord, FunctionId, FunctionRecord, RunId, Timestamp};
 use durable_runtime::{ClockChoice, Config, Engine, EventFilter, RunFilter, Submission, Sync};
 use pyo3::prelude::*;
@@ -117,6 +118,12 @@ impl Core {
         let engine = self.engine()?;
         let Some(run) = RunId::parse(run) else { return Ok(false) };
         py.detach(|| engine.cancel(run)).map_err(to_py)
+    }
+
+    fn signal(&self, py: Python<'_>, signal: &str, data: &[u8]) -> PyResult<String> {
+        let engine = self.engine()?;
+        let data = Bytes::copy_from_slice(data);
+        py.detach(|| engine.signal(signal, data)).map(|run| run.to_string()).map_err(to_py)
     }
 
     fn connect(&self, functions: Vec<String>) -> PyResult<()> {

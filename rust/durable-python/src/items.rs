@@ -58,7 +58,8 @@ fn to_answer(py: Python<'_>, ticket: u64, answer: Answer) -> PyResult<Bound<'_, 
         Answer::Refused(Refusal::TooLarge(text)) => ("too_large", text),
         Answer::Refused(Refusal::UnknownFunction(text)) => ("unknown_function", text),
         Answer::Refused(Refusal::Skipped(text)) => ("skipped", text),
-        Answer::Registered(_) | Answer::Paused | Answer::Cancelled(_) => {
+        Answer::Refused(Refusal::NoWaiter(text)) => ("no_waiter", text),
+        Answer::Registered(_) | Answer::Paused | Answer::Cancelled(_) | Answer::Signalled(_) => {
             ("broken", "a ticket was answered with the answer to another question".to_owned())
         }
     };
@@ -115,6 +116,7 @@ pub(crate) fn kind(kind: StepKind) -> &'static str {
     match kind {
         StepKind::Run => "run",
         StepKind::Sleep => "sleep",
+        StepKind::Signal => "wait_for_signal",
     }
 }
 

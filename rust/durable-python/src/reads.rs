@@ -64,6 +64,7 @@ fn waiting<'py>(py: Python<'py>, step: &Pending) -> PyResult<Bound<'py, PyTuple>
         PendingState::Executing(_) => ("run", "running", None),
         PendingState::BackingOff(until) => ("run", "backing_off", Some(until)),
         PendingState::Sleeping(until) => ("sleep", "sleeping", Some(until)),
+        PendingState::Waiting(until) => ("wait_for_signal", "waiting", Some(until)),
     };
     let fields = (
         &step.name,
@@ -130,6 +131,7 @@ pub(crate) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, 
         counts.set_item("running", function.running)?;
         counts.set_item("executing", function.executing)?;
         let parked = PyDict::new(py);
+        parked.set_item("signal", function.parked.signal)?;
         parked.set_item("sleep", function.parked.sleep)?;
         parked.set_item("retry", function.parked.retry)?;
         parked.set_item("events", function.parked.events)?;

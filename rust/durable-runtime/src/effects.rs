@@ -122,13 +122,13 @@ impl ShardLoop {
     }
 
     /// True where no run is left that goes on by itself. Runs whose function nobody serves, or which is paused,
-    /// do not.
+    /// do not, nor those that wait for a signal.
     fn is_all_done(&self) -> bool {
         let is_served = |name| self.served.as_ref().is_none_or(|served| served.contains(name));
         let counts = self.shard.counts();
         let going = counts.functions.iter().filter(|function| is_served(&function.name));
         going.filter(|function| !function.is_paused || function.running > 0).all(|function| {
-            function.queued == 0 && function.running == 0 && function.parked.total() == 0
+            function.queued == 0 && function.running == 0 && function.parked.going_on() == 0
         })
     }
 

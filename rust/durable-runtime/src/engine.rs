@@ -140,37 +140,31 @@ impl Engine {
     pub fn register(&self, app: &str, functions: Vec<FunctionSpec>) -> Result<Vec<FunctionId>> {
         let app = app.to_owned();
         let answer = self.ask(|ticket| Command::RegisterFunctions { ticket, app, functions })?;
-        match answer {
-            Answer::Registered(ids) => Ok(ids),
-            Answer::Refused(why) => Err(why.into()),
-            Answer::Accepted(_) | Answer::Started(..) | Answer::Paused | Answer::Cancelled(_) => {
-                Err(crossed())
-            }
-        }
+        let Answer::Registered(ids) = answer else { return Err(unexpected(&answer)) };
+        Ok(ids)
     }
 
     /// Calls a run off; durable when it returns. False where no such run lives.
     pub fn cancel(&self, run: RunId) -> Result<bool> {
-        match self.ask(|ticket| Command::CancelRun { ticket, run })? {
-            Answer::Cancelled(is_cancelled) => Ok(is_cancelled),
-            Answer::Refused(why) => Err(why.into()),
-            Answer::Accepted(_) | Answer::Started(..) | Answer::Registered(_) | Answer::Paused => {
-                Err(crossed())
-            }
-        }
+        let answer = self.ask(|ticket| Command::CancelRun { ticket, run })?;
+        let Answer::Cancelled(is_cancelled) = answer else { return Err(unexpected(&answer)) };
+        Ok(is_cancelled)
+    }
+
+    /// Gives a signal, with JSON, to the run that waits for it; durable when it returns.
+    pub fn signal(&self, signal: &str, data: Bytes) -> Result<RunId> {
+        let signal = signal.to_owned();
+        let answer = self.ask(|ticket| Command::SendSignal { ticket, signal, data })?;
+        let Answer::Signalled(run) = answer else { return Err(unexpected(&answer)) };
+        Ok(run)
     }
 
     /// Pauses a function or lets it go on; durable when it returns.
     pub fn pause(&self, function: &str, is_paused: bool) -> Result<()> {
         let function = function.to_owned();
-        match self.ask(|ticket| Command::PauseFunction { ticket, function, is_paused })? {
-            Answer::Paused => Ok(()),
-            Answer::Refused(why) => Err(why.into()),
-            Answer::Accepted(_)
-            | Answer::Started(..)
-            | Answer::Registered(_)
-            | Answer::Cancelled(_) => Err(crossed()),
-        }
+        let answer = self.ask(|ticket| Command::PauseFunction { ticket, function, is_paused })?;
+        let Answer::Paused = answer else { return Err(unexpected(&answer)) };
+        Ok(())
     }
 
     /// Accepts events, all or none. Returns their ids once they are durable.
@@ -377,15 +371,29 @@ fn accepted(answer: Answer) -> Result<Vec<EventId>> {
     match answer {
         Answer::Accepted(ids) => Ok(ids),
         Answer::Refused(durable_core::Refusal::Invalid(text)) => Err(Error::new(Kind::Event, text)),
-        Answer::Refused(why) => Err(why.into()),
-        Answer::Registered(_) | Answer::Started(..) | Answer::Paused | Answer::Cancelled(_) => {
-            Err(crossed())
-        }
+        Answer::Refused(_)
+        | Answer::Registered(_)
+        | Answer::Started(..)
+        | Answer::Paused
+        | Answer::Cancelled(_)
+        | Answer::Signalled(_) => Err(unexpected(&answer)),
     }
 }
 
-fn crossed() -> Error {
-    Error::new(Kind::Broken, "a ticket was answered with the answer to another question")
+/// An answer that is not what was asked for: a refusal, or a mistake of ours.
+fn unexpected(answer: &Answer) -> Error {
+    match answer {
+        Answer::Refused(why) => why.clone().into(),
+        Answer::Accepted(_)
+        | Answer::Registered(_)
+        | Answer::Started(..)
+        | Answer::Paused
+        | Answer::Cancelled(_)
+        | Answer::Signalled(_) => {
+            let text = "a ticket was answered with the answer to another question";
+            Error::new(Kind::Broken, text)
+        }
+    }
 }
 
 /// How to open the store that a text names, and what others are told who try meanwhile.

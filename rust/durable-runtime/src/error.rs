@@ -17,6 +17,8 @@ pub enum Kind {
     Skipped,
     /// There is no such run.
     UnknownRun,
+    /// Nobody waits for this signal.
+    NoWaiter,
     /// The engine is not open.
     Closed,
     /// A broken invariant stopped the engine.
@@ -47,6 +49,7 @@ impl Kind {
             Self::UnknownFunction => "unknown_function",
             Self::Skipped => "skipped",
             Self::UnknownRun => "unknown_run",
+            Self::NoWaiter => "no_waiter",
             Self::Closed => "closed",
             Self::Broken => "broken",
             Self::Locked => "locked",
@@ -105,6 +108,7 @@ impl From<durable_core::Refusal> for Error {
             Refusal::TooLarge(text) => Self::new(Kind::TooLarge, text),
             Refusal::UnknownFunction(text) => Self::new(Kind::UnknownFunction, text),
             Refusal::Skipped(text) => Self::new(Kind::Skipped, text),
+            Refusal::NoWaiter(text) => Self::new(Kind::NoWaiter, text),
         }
     }
 }

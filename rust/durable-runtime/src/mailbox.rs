@@ -77,7 +77,9 @@ impl Message {
             Self::Command(Command::AcceptEvents { events, .. }) => {
                 (events.len().max(1), events.iter().map(|(event, _)| size(event)).sum())
             }
-            Self::Command(Command::InvokeFunction { data, .. }) => (1, data.len()),
+            Self::Command(
+                Command::InvokeFunction { data, .. } | Command::SendSignal { data, .. },
+            ) => (1, data.len()),
             Self::Command(Command::Report(report)) => (1, size_of_report(report)),
             Self::Command(
                 Command::RegisterFunctions { .. }
@@ -113,6 +115,7 @@ fn size_of_report(report: &Report) -> usize {
             name.len().saturating_add(body.len())
         }
         Op::StepPlanned { name } | Op::Sleep { name, .. } => name.len(),
+        Op::WaitForSignal { name, signal, .. } => name.len().saturating_add(signal.len()),
         Op::RunComplete { data: body } | Op::RunError { error: body, .. } => body.len(),
     };
     report.ops.iter().map(size).sum()

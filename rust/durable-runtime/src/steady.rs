@@ -71,7 +71,9 @@ pub(crate) fn in_engine_time(mut message: Message, now: Timestamp, ahead: Durati
     }
     if let Message::Command(Command::Report(report)) = &mut message {
         for op in &mut report.ops {
-            if let Op::Sleep { until: Until::At(moment), .. } = op {
+            if let Op::Sleep { until: Until::At(moment), .. }
+            | Op::WaitForSignal { until: Until::At(moment), .. } = op
+            {
                 *moment = moment.plus(ahead);
             }
         }

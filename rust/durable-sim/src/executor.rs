@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use durable_core::{Epoch, Memo, Op, Outcome, Report, Retry, RunId, Timestamp, Until, Work};
+use durable_core::{
+    Epoch, Memo, OnConflict, Op, Outcome, Report, Retry, RunId, Timestamp, Until, Work,
+};
 
 use crate::chance::Chance;
 use crate::outside::Outside;
-use crate::program::{Asked, Sleep, Standing};
+use crate::program::{Asked, Sleep, Standing, Wait};
 
 /// What an executor does to the world.
 #[derive(Clone, Debug)]
@@ -241,6 +243,7 @@ impl Executor {
             | Op::StepError { .. }
             | Op::StepPlanned { .. }
             | Op::Sleep { .. }
+            | Op::WaitForSignal { .. }
             | Op::RunComplete { .. }
             | Op::RunError { .. } => {
                 let is_error = matches!(op, Op::StepError { .. });
@@ -321,6 +324,12 @@ impl Executor {
             live.asked.insert(asked.name().to_owned());
             live.unsent.push(match asked {
                 Asked::Step(step) => Op::StepPlanned { name: step.name },
+                Asked::Wait(Wait { name, signal, length, replaces }) => Op::WaitForSignal {
+                    name,
+                    signal,
+                    until: Until::For(length),
+                    on_conflict: if replaces { OnConflict::Replace } else { OnConflict::Fail },
+                },
                 Asked::Sleep(Sleep { name, length, is_moment: false }) => {
                     Op::Sleep { name, until: Until::For(length) }
                 }

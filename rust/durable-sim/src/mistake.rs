@@ -50,6 +50,8 @@ pub enum Mistake {
     ForgetsRunKeys,
     /// After a start runs have no head start.
     ForgetsPriorities,
+    /// After a start nobody waits for a signal.
+    ForgetsSignals,
     /// After a start a batch has its first event only.
     ForgetsBatches,
     /// After a start a debounce has only just begun.
@@ -62,7 +64,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::AnswersEarly,
         Self::OffersEarly,
         Self::SkipsSync,
@@ -85,6 +87,7 @@ impl Mistake {
         Self::ForgetsLimitKeys,
         Self::ForgetsRunKeys,
         Self::ForgetsPriorities,
+        Self::ForgetsSignals,
         Self::ForgetsBatches,
         Self::ForgetsBursts,
         Self::DropsGatherings,
@@ -96,7 +99,7 @@ impl Mistake {
         self != Self::TearsTurns
     }
 
-    /// It is about flow control, and only the model is to find it: a shard is not compared with one that is
+    /// It is about what is held or waited for, and only the model is to find it: a shard is not compared with one that is
     /// loaded, which would show each at once.
     pub fn is_for_the_model(self) -> bool {
         match self {
@@ -122,6 +125,7 @@ impl Mistake {
             | Self::ForgetsLimitKeys
             | Self::ForgetsRunKeys
             | Self::ForgetsPriorities
+            | Self::ForgetsSignals
             | Self::ForgetsBatches
             | Self::ForgetsBursts
             | Self::DropsGatherings
@@ -180,6 +184,8 @@ impl Mistake {
             keys.run_limit = None;
         } else if self == Self::ForgetsPriorities {
             keys.head_start = 0;
+        } else if self == Self::ForgetsSignals {
+            run.pending.iter_mut().for_each(|step| step.signal = None);
         } else if self == Self::ForgetsBatches {
             run.rest.clear();
         } else if let Some(gathering) = &mut run.gathering

@@ -13,6 +13,7 @@ mod lives;
 mod progress;
 mod room;
 pub mod says;
+mod signals;
 mod standing;
 mod walk;
 
@@ -118,6 +119,7 @@ pub struct Model {
     paused: BTreeSet<FunctionId>,
     counts: BTreeMap<FunctionId, Counted>,
     passed: gcra::Passed,
+    given: signals::Given,
     /// Of the executor that is connected.
     capacity: u32,
     served: BTreeSet<FunctionId>,
@@ -139,6 +141,7 @@ impl Model {
             paused: BTreeSet::new(),
             counts: BTreeMap::new(),
             passed: gcra::Passed::default(),
+            given: signals::Given::default(),
             capacity: 0,
             served: BTreeSet::new(),
         }
@@ -182,12 +185,14 @@ impl Model {
         tally: &mut Tally,
     ) -> Result<(), String> {
         check_ends(turn)?;
+        self.look_at_waiters()?;
         self.go_through(&mut Walk::new(turn, tally)?)?;
         for change in &turn.changes {
             self.take_change(turn, change, outside, tally)?;
         }
         self.check_offers(turn, tally)?;
         self.check_room(turn, tally)?;
+        self.check_signals(turn, tally)?;
         if self.is_following {
             return Ok(());
         }

@@ -15,6 +15,8 @@ pub enum Node {
     Step(Step),
     /// A sleep.
     Sleep(Sleep),
+    /// A wait for a signal.
+    Wait(Wait),
     /// Code between steps that may raise.
     Code(Code),
     /// One after the other.
@@ -51,6 +53,19 @@ pub struct Sleep {
     pub is_moment: bool,
 }
 
+/// A wait for a signal.
+#[derive(Clone, Debug)]
+pub struct Wait {
+    /// Its id with its counter.
+    pub name: String,
+    /// What it waits for.
+    pub signal: String,
+    /// For so long at most.
+    pub length: Duration,
+    /// It takes the place of one that waits.
+    pub replaces: bool,
+}
+
 /// Code between steps.
 #[derive(Clone, Debug)]
 pub struct Code {
@@ -69,6 +84,8 @@ pub enum Asked {
     Step(Step),
     /// A sleep.
     Sleep(Sleep),
+    /// A wait.
+    Wait(Wait),
 }
 
 impl Asked {
@@ -77,6 +94,7 @@ impl Asked {
         match self {
             Self::Step(step) => &step.name,
             Self::Sleep(sleep) => &sleep.name,
+            Self::Wait(wait) => &wait.name,
         }
     }
 }
@@ -126,6 +144,7 @@ impl Program {
         match node {
             Node::Step(step) => drop(self.steps.insert(step.name.clone(), step.clone())),
             Node::Sleep(sleep) => drop(self.sleeps.insert(sleep.name.clone(), sleep.clone())),
+            Node::Wait(_) => {}
             Node::Code(code) => drop(self.places.insert(code.place, code.clone())),
             Node::Sequence(nodes) | Node::Parallel(nodes) | Node::Race(nodes) => {
                 for node in nodes {
@@ -167,6 +186,11 @@ fn go(
             asked.push(Asked::Sleep(sleep.clone()));
             Standing::Waiting
         }
+        Node::Wait(wait) if memos.contains_key(&wait.name) => Standing::Done,
+        Node::Wait(wait) => {
+            asked.push(Asked::Wait(wait.clone()));
+            Standing::Waiting
+        }
         Node::Code(code) if passed.contains(&code.place) => Standing::Done,
         Node::Code(code) => Standing::AtCode(code.place),
         Node::Sequence(nodes) => nodes
@@ -196,6 +220,9 @@ fn go(
     }
 }
 
+/// Few, so that runs are in each other's way.
+pub const SIGNALS: [&str; 4] = ["one", "two", "three", "four"];
+
 struct Writer<'a> {
     chance: &'a mut Chance,
     mix: &'a Mix,
@@ -207,6 +234,7 @@ impl Writer<'_> {
     fn node(&mut self, depth: u32) -> Node {
         let shape = self.chance.below(if depth > 2 { 6 } else { 12 });
         match shape {
+            3 | 4 if self.chance.happens(500) => self.wait(),
             0..=3 => Node::Step(self.one_step()),
             4 => self.sleep(),
             5 => self.code(),
@@ -272,6 +300,15 @@ impl Writer<'_> {
             name: self.name(),
             length: self.chance.length(most),
             is_moment: self.chance.happens(300),
+        })
+    }
+
+    fn wait(&mut self) -> Node {
+        Node::Wait(Wait {
+            name: self.name(),
+            signal: self.chance.pick(&SIGNALS).copied().unwrap_or_default().to_owned(),
+            length: self.chance.length(self.mix.sleep),
+            replaces: self.chance.happens(600),
         })
     }
 

@@ -11,7 +11,7 @@ use crate::flow::timer_wheel::Timer;
 use crate::function::FunctionRecord;
 use crate::id::RunId;
 use crate::run::{RunRecord, Standing, Stretch};
-use crate::step::PendingState;
+use crate::step::{Pending, PendingState};
 use crate::time::Timestamp;
 use crate::write::Record;
 
@@ -96,7 +96,7 @@ impl Shard {
         run.started_at.is_some() && needs(policies, &queue_name(run)).run_slot.is_some()
     }
 
-    /// Whether singletons and gatherings are held by the runs that say so.
+    /// Whether singletons, gatherings and signals are held by those that say so.
     fn audit_holders(&self) -> Result<(), String> {
         let (mut singletons, mut gatherings) = (Vec::new(), Vec::new());
         for (id, run) in self.records() {
@@ -115,6 +115,30 @@ impl Shard {
         if gatherings != self.gatherings.all() {
             let kept = self.gatherings.all();
             return Err(format!("gatherings are {kept:?}, the runs say {gatherings:?}"));
+        }
+        self.audit_signals()
+    }
+
+    /// Whether each signal that is waited for is held by the step that does.
+    fn audit_signals(&self) -> Result<(), String> {
+        let records = self.records();
+        let steps =
+            || records.iter().flat_map(|(id, run)| run.pending.iter().map(move |s| (id, s)));
+        let is_wrong = |step: &Pending| {
+            matches!(step.state, PendingState::Waiting(_)) != step.signal.is_some()
+        };
+        if let Some((id, step)) = steps().find(|(_, step)| is_wrong(step)) {
+            return Err(format!("run {id}: {step:?} waits for a signal, or does not"));
+        }
+        let waiters = steps().filter_map(|(id, step)| {
+            let name: Box<[u8]> = step.signal.as_ref()?.as_bytes().into();
+            Some((name, (*id, step.number)))
+        });
+        let mut waiters: Vec<_> = waiters.collect();
+        waiters.sort_unstable();
+        let kept = self.signals.all();
+        if waiters != kept {
+            return Err(format!("signals are {kept:?}, the runs say {waiters:?}"));
         }
         Ok(())
     }
@@ -161,9 +185,9 @@ fn timers_of(id: RunId, run: &RunRecord) -> Vec<Timer> {
         Stretch::Queued | Stretch::Executing(_) | Stretch::Parked => None,
     };
     let steps = run.pending.iter().filter_map(|step| match step.state {
-        PendingState::BackingOff(due) | PendingState::Sleeping(due) => {
-            Some(timer(due, step.number))
-        }
+        PendingState::BackingOff(due)
+        | PendingState::Sleeping(due)
+        | PendingState::Waiting(due) => Some(timer(due, step.number)),
         PendingState::Queued | PendingState::Executing(_) => None,
     });
     stretch.into_iter().chain(deadline).chain(steps).collect()

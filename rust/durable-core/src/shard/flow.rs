@@ -120,7 +120,7 @@ pub(super) fn work_of(run: &RunRecord) -> (Vec<u32>, u32) {
         match step.state {
             PendingState::Queued => queued.push(step.number),
             PendingState::Executing(_) => executing_count = executing_count.saturating_add(1),
-            PendingState::BackingOff(_) | PendingState::Sleeping(_) => {}
+            PendingState::BackingOff(_) | PendingState::Sleeping(_) | PendingState::Waiting(_) => {}
         }
     }
     (queued, executing_count)

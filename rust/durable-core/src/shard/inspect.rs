@@ -45,13 +45,13 @@ pub struct LimitView {
 /// One thing that a run waits for. What does not apply is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WaitView {
-    /// A policy by the decorator's word, or `sleep`, `retry`, `event`, `executor`, `paused`, `capacity`, `turn`.
+    /// A policy by the decorator's word, or `sleep`, `signal`, `retry`, `event`, `executor`, `paused`, `capacity`, `turn`.
     pub on: &'static str,
     /// The step that waits; absent for the code between steps.
     pub step: Option<String>,
     /// The policy's key, as it is written.
     pub key: Option<String>,
-    /// The key's value for this run.
+    /// The key's value for this run, or the signal's name.
     pub value: Option<String>,
     /// Who shares it.
     pub scope: Option<Scope>,
@@ -127,6 +127,10 @@ impl Shard {
                 }
                 PendingState::BackingOff(due) => waits.push(at("retry", name, due)),
                 PendingState::Sleeping(due) => waits.push(at("sleep", name, due)),
+                PendingState::Waiting(due) => {
+                    let value = step.signal.clone();
+                    waits.push(WaitView { value, ..at("signal", name, due) });
+                }
                 PendingState::Executing(_) => {}
             }
         }

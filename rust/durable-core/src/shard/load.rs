@@ -37,6 +37,7 @@ impl Shard {
             queues: ReadyQueues::new(settings.secret),
             singletons: Holders::new(settings.secret),
             gatherings: Holders::new(settings.secret),
+            signals: Holders::new(settings.secret),
             settings,
             meta: Meta::default(),
             functions: Vec::new(),
@@ -118,6 +119,11 @@ impl Shard {
             (Some(gathering), _) => self.gatherings.take(&gathering.name, id),
             (None, Some(key)) => self.singletons.take(&singleton_name(function, key), id),
             (None, None) => {}
+        }
+        for step in &run.pending {
+            if let Some(signal) = &step.signal {
+                self.signals.take(signal.as_bytes(), (id, step.number));
+            }
         }
         let standing = run.standing();
         self.count(function, standing, 1);

@@ -12,6 +12,7 @@ use crate::flow::timer_wheel::Timer;
 use crate::id::{Epoch, RunId};
 use crate::run::{Ending, Stretch};
 use crate::step::{MAX_STEP_NAME_BYTES, Memo, Outcome, Pending, PendingState, StepKind};
+use crate::time::Timestamp;
 use crate::write::{Write, encode, memo_key};
 
 /// Whose work a report is of.
@@ -102,6 +103,9 @@ impl Shard {
                 }
             }
             Op::Sleep { name, until } => self.sleep(id, name, until, turn),
+            Op::WaitForSignal { name, signal, until, on_conflict } => {
+                self.wait_for_signal(id, (name, until), (signal, on_conflict), turn);
+            }
             Op::RunComplete { data } => self.complete(id, data, turn),
             Op::RunError { error, retry } => self.fail_stretch(id, error, retry, turn),
         }
@@ -142,7 +146,13 @@ impl Shard {
                 self.fail_step(id, step, (error, retry), turn);
                 self.stop_withheld(id, turn);
             }
-            Some(Op::StepPlanned { .. } | Op::Sleep { .. } | Op::RunComplete { .. }) | None => {
+            Some(
+                Op::StepPlanned { .. }
+                | Op::Sleep { .. }
+                | Op::WaitForSignal { .. }
+                | Op::RunComplete { .. },
+            )
+            | None => {
                 let why = format!("the code, called again, did not come to step '{}'", step.name);
                 self.fail_run(id, "NonDeterminismError", &why, turn);
             }
@@ -157,7 +167,7 @@ impl Shard {
         if let Some(place) = run.pending.iter().position(|step| step.name == name) {
             let step = run.pending.remove(place);
             self.forget(id, &step, turn);
-            return step;
+            return Pending { state: PendingState::Queued, signal: None, ..step };
         }
         let number = run.next_pending;
         run.next_pending = number.saturating_add(1);
@@ -168,10 +178,23 @@ impl Shard {
             start_count,
             failure_count: 0,
             asked_at: active_at,
+            signal: None,
         }
     }
 
     fn sleep(&mut self, id: RunId, name: String, until: Until, turn: &mut Turn) {
+        let Some(due) = self.due(id, &name, until, turn) else { return };
+        self.add_timed(id, name, PendingState::Sleeping(due), turn);
+    }
+
+    /// When a step ends that waits for a moment. `None`: that is too far ahead, which fails its run.
+    pub(super) fn due(
+        &mut self,
+        id: RunId,
+        name: &str,
+        until: Until,
+        turn: &mut Turn,
+    ) -> Option<Timestamp> {
         let now = self.now();
         let longest = self.settings.limits.sleep;
         let due = match until {
@@ -180,13 +203,25 @@ impl Shard {
         };
         if due.since(now) > longest {
             let days = longest.as_secs() / Duration::from_hours(24).as_secs();
-            let why = format!("step '{name}' would sleep for more than {days} days");
+            let why = format!("step '{name}' would sleep or wait for more than {days} days");
             self.fail_run(id, "SleepTooLong", &why, turn);
-            return;
+            return None;
         }
-        if let Some(number) = self.add_pending(id, name, PendingState::Sleeping(due), turn) {
-            self.start_timer(Timer { due, id: *id.as_bytes(), number }, turn);
-        }
+        Some(due)
+    }
+
+    /// A step that ends at a moment at the latest. `None` as for [`Self::add_pending`].
+    pub(super) fn add_timed(
+        &mut self,
+        id: RunId,
+        name: String,
+        state: PendingState,
+        turn: &mut Turn,
+    ) -> Option<u32> {
+        let (PendingState::Sleeping(due) | PendingState::Waiting(due)) = state else { return None };
+        let number = self.add_pending(id, name, state, turn)?;
+        self.start_timer(Timer { due, id: *id.as_bytes(), number }, turn);
+        Some(number)
     }
 
     /// A step that is to wait. `None` where there is one of its name already, or no room.
@@ -204,7 +239,15 @@ impl Shard {
         }
         let number = run.next_pending;
         run.next_pending = number.saturating_add(1);
-        let step = Pending { name, number, state, start_count: 0, failure_count: 0, asked_at: now };
+        let step = Pending {
+            name,
+            number,
+            state,
+            start_count: 0,
+            failure_count: 0,
+            asked_at: now,
+            signal: None,
+        };
         if let Some((code, why)) = self.refusal_of_step(id, &step) {
             self.fail_run(id, code, &why, turn);
             return None;
@@ -270,6 +313,7 @@ impl Shard {
         run.state_bytes = state_bytes;
         let kind = match step.state {
             PendingState::Sleeping(_) => StepKind::Sleep,
+            PendingState::Waiting(_) => StepKind::Signal,
             PendingState::Queued | PendingState::Executing(_) | PendingState::BackingOff(_) => {
                 StepKind::Run
             }
@@ -361,8 +405,11 @@ impl Shard {
                 self.release_slots(id);
                 turn.effects.push(Effect::AbandonWork { run: id, epoch });
             }
-            PendingState::BackingOff(due) | PendingState::Sleeping(due) => {
+            PendingState::BackingOff(due)
+            | PendingState::Sleeping(due)
+            | PendingState::Waiting(due) => {
                 debug_assert!(number != STRETCH, "a stretch is no step");
+                self.forget_signal(id, step);
                 Self::stop_timer(Timer { due, id: *id.as_bytes(), number }, turn);
             }
         }

@@ -10,7 +10,7 @@ use crate::effect::Effect;
 use crate::flow::timer_wheel::Timer;
 use crate::id::RunId;
 use crate::run::Stretch;
-use crate::step::{Outcome, PendingState};
+use crate::step::PendingState;
 use crate::time::Timestamp;
 use crate::write::{Record, TIMER, timer_key};
 
@@ -117,18 +117,15 @@ impl Shard {
                 Self::stop_timer(timer, turn);
                 self.enqueue_step(id, timer.number);
             }
-            Some(PendingState::Sleeping(due)) if due == timer.due => {
-                let step = run.pending.remove(place);
-                Self::stop_timer(timer, turn);
-                if self.remember(id, step, Outcome::Data(Bytes::from_static(b"null")), turn) {
-                    self.wake(id, turn);
-                }
+            Some(PendingState::Sleeping(due) | PendingState::Waiting(due)) if due == timer.due => {
+                self.end_wait(id, timer.number, Bytes::from_static(b"null"), turn);
             }
             Some(
                 PendingState::Queued
                 | PendingState::Executing(_)
                 | PendingState::BackingOff(_)
-                | PendingState::Sleeping(_),
+                | PendingState::Sleeping(_)
+                | PendingState::Waiting(_),
             )
             | None => {}
         }

@@ -80,7 +80,13 @@ impl Model {
                 let retries = self.specs.get(life.function.index()).map_or(0, |(s, _)| s.retries);
                 check_origin(turn, id, (life, &memo, u32::from(retries)), outside)?;
             }
-            StepKind::Sleep | StepKind::Run => {}
+            StepKind::Signal if is_honest => {
+                let (record, due) =
+                    (life.record.clone(), due_of(turn, id, life.record.as_ref(), &name));
+                life.memos.push(memo.clone());
+                return self.take_signal(turn, (id, record.as_ref(), due), &memo);
+            }
+            StepKind::Signal | StepKind::Sleep | StepKind::Run => {}
         }
         life.memos.push(memo);
         Ok(())
@@ -120,6 +126,7 @@ impl Model {
             }
             (Ending::Failed, Outcome::Error(error)) => {
                 if note_engine_error(error, tally) {
+                    self.check_conflict(turn, id, error)?;
                     let message = String::from_utf8_lossy(error);
                     let is_wrong = message.contains("NonDeterminism");
                     return require(!is_wrong || !is_honest, || format!("run {id}: {message}"));
@@ -200,7 +207,10 @@ fn released(before: &RunRecord, after: &RunRecord) -> u64 {
         };
         let steps = record.pending.iter().filter_map(|step| match step.state {
             PendingState::Executing(epoch) => Some(epoch),
-            PendingState::Queued | PendingState::BackingOff(_) | PendingState::Sleeping(_) => None,
+            PendingState::Queued
+            | PendingState::BackingOff(_)
+            | PendingState::Sleeping(_)
+            | PendingState::Waiting(_) => None,
         });
         stretch.into_iter().chain(steps).collect::<Vec<Epoch>>()
     };
@@ -272,6 +282,7 @@ fn check_waits(
             | Op::StepRun { .. }
             | Op::StepPlanned { .. }
             | Op::Sleep { .. }
+            | Op::WaitForSignal { .. }
             | Op::RunComplete { .. }
             | Op::RunError { .. } => None,
         });
@@ -331,7 +342,10 @@ fn says(command: &Command, id: RunId, bytes: &Bytes) -> bool {
         && report.ops.iter().any(|op| match op {
             Op::StepRun { data, .. } => data == bytes,
             Op::StepError { error, .. } | Op::RunError { error, .. } => error == bytes,
-            Op::StepPlanned { .. } | Op::Sleep { .. } | Op::RunComplete { .. } => false,
+            Op::StepPlanned { .. }
+            | Op::Sleep { .. }
+            | Op::WaitForSignal { .. }
+            | Op::RunComplete { .. } => false,
         })
 }
 
@@ -343,22 +357,27 @@ pub(crate) fn holds(record: Option<&RunRecord>, epoch: Epoch) -> bool {
     })
 }
 
-/// When a sleep is due: as recorded, or as asked for in this very turn.
+/// When a sleep or a wait is due: as recorded, or as asked for in this very turn.
 fn due_of(turn: &Sealed, id: RunId, record: Option<&RunRecord>, name: &str) -> Option<Timestamp> {
     let recorded = record.and_then(|record| {
         let step = record.pending.iter().find(|step| step.name == name)?;
         match step.state {
-            PendingState::Sleeping(due) => Some(due),
+            PendingState::Sleeping(due) | PendingState::Waiting(due) => Some(due),
             PendingState::Queued | PendingState::Executing(_) | PendingState::BackingOff(_) => None,
         }
     });
     recorded.or_else(|| {
         ops(turn, id).find_map(|op| match op {
-            Op::Sleep { name: asked, until } if asked == name => Some(match until {
-                Until::For(length) => turn.now.plus(*length),
-                Until::At(moment) => *moment,
-            }),
+            Op::Sleep { name: asked, until } | Op::WaitForSignal { name: asked, until, .. }
+                if asked == name =>
+            {
+                Some(match until {
+                    Until::For(length) => turn.now.plus(*length),
+                    Until::At(moment) => *moment,
+                })
+            }
             Op::Sleep { .. }
+            | Op::WaitForSignal { .. }
             | Op::StepRun { .. }
             | Op::StepError { .. }
             | Op::StepPlanned { .. }
@@ -377,6 +396,7 @@ fn reports(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Report> {
         | Command::RegisterFunctions { .. }
         | Command::PauseFunction { .. }
         | Command::CancelRun { .. }
+        | Command::SendSignal { .. }
         | Command::AcceptEvents { .. }
         | Command::InvokeFunction { .. }
         | Command::ConnectExecutor { .. }
@@ -386,7 +406,7 @@ fn reports(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Report> {
     })
 }
 
-fn ops(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Op> {
+pub(super) fn ops(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Op> {
     reports(turn, id).flat_map(|report| &report.ops)
 }
 
@@ -400,6 +420,7 @@ fn note_engine_error(error: &Bytes, tally: &mut Tally) -> bool {
         ("SleepTooLong", "ended: sleep too long"),
         ("NonDeterminismError", "ended: not deterministic"),
         ("InvalidStepId", "ended: a step's name too long"),
+        ("SignalConflict", "ended: another waits for the signal"),
     ];
     let kind = kinds.iter().find(|(code, _)| text.starts_with(&format!("{{\"name\":\"{code}\"")));
     if let Some((_, what)) = kind {

@@ -88,7 +88,9 @@ impl Model {
                 Stretch::Queued | Stretch::Executing(_) | Stretch::Parked => None,
             };
             let steps = record.pending.iter().filter_map(|step| match step.state {
-                PendingState::BackingOff(at) | PendingState::Sleeping(at) => Some(at),
+                PendingState::BackingOff(at)
+                | PendingState::Sleeping(at)
+                | PendingState::Waiting(at) => Some(at),
                 PendingState::Queued | PendingState::Executing(_) => None,
             });
             let deadline = self.deadline(life).map(Deadline::at);

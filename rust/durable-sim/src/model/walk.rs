@@ -84,7 +84,8 @@ impl Model {
                 | Command::AcceptEvents { .. }
                 | Command::InvokeFunction { .. }
                 | Command::PauseFunction { .. }
-                | Command::CancelRun { .. } => {
+                | Command::CancelRun { .. }
+                | Command::SendSignal { .. } => {
                     let (answer, effects) = told.pop_front().unwrap_or_default();
                     self.end_by_reports(walk, &effects)?;
                     self.obey(walk, command, answer)?;
@@ -123,6 +124,7 @@ impl Model {
             }
             Command::ConnectExecutor { .. }
             | Command::DrainExecutor
+            | Command::SendSignal { .. } // see `check_signals`
             | Command::Report(_)
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }
@@ -268,7 +270,7 @@ fn slept_until(walk: &Walk<'_>, run: RunId, life: &Life) -> Option<Timestamp> {
     let is_of = |command: &Command| matches!(command, Command::Report(r) if r.run == run);
     let sleeps = life.record.iter().flat_map(|record| &record.pending);
     let due = sleeps.filter_map(|step| match step.state {
-        PendingState::Sleeping(due) => Some(due),
+        PendingState::Sleeping(due) | PendingState::Waiting(due) => Some(due),
         PendingState::Queued | PendingState::Executing(_) | PendingState::BackingOff(_) => None,
     });
     due.filter(|due| *due <= walk.turn.now && !walk.turn.commands.iter().any(is_of)).min()

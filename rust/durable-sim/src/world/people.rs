@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use durable_core::{
-    Backoff, Command, Epoch, FunctionSpec, NewEvent, Op, Report, Retry, RunId, Ticket, Timestamp,
-    Until,
+    Backoff, Command, Epoch, FunctionSpec, NewEvent, OnConflict, Op, Report, Retry, RunId, Ticket,
+    Timestamp, Until,
 };
 
 use super::{Happening, World};
+use crate::program::SIGNALS;
 
 const TRIGGERS: [&str; 6] = ["app/a", "app/b.c", "app/b.*", "app/*", "x", "y.*"];
 const EVENTS: [&str; 6] = ["app/a", "app/b.c", "app/b.d", "x", "y.z.w", "nobody/listens"];
@@ -91,6 +92,7 @@ impl World {
             Command::RegisterFunctions { ticket, .. }
             | Command::PauseFunction { ticket, .. }
             | Command::CancelRun { ticket, .. }
+            | Command::SendSignal { ticket, .. }
             | Command::AcceptEvents { ticket, .. }
             | Command::InvokeFunction { ticket, .. } => *ticket = Ticket(self.next_ticket),
             Command::ConnectExecutor { .. }
@@ -112,6 +114,9 @@ impl World {
         let called_off = self.chance.happens(80).then(|| self.chance.pick(&runs).copied());
         let command = if let Some(Some(run)) = called_off {
             Command::CancelRun { ticket, run }
+        } else if self.chance.happens(120) {
+            let signal = self.chance.pick(&SIGNALS).copied().unwrap_or_default().to_owned();
+            Command::SendSignal { ticket, signal, data: self.draw_data() }
         } else if self.chance.happens(150) {
             let number = self.chance.size(0, self.mix.function_count);
             let data = self.draw_data();
@@ -123,6 +128,19 @@ impl World {
             Command::AcceptEvents { ticket, events, source }
         };
         self.ask(Duration::ZERO, command);
+    }
+
+    /// Somebody sends what a run has begun to wait for: at once, in time, or too late.
+    pub(super) fn answer_signals(&mut self, report: &Report) {
+        for op in &report.ops {
+            let Op::WaitForSignal { signal, until: Until::For(length), .. } = op else { continue };
+            let most = if self.chance.happens(300) { Duration::ZERO } else { *length * 5 / 4 };
+            let (wait, data) = (self.chance.length(most), self.draw_data());
+            if self.chance.happens(500) {
+                let (ticket, signal) = (Ticket(0), signal.clone());
+                self.ask(wait, Command::SendSignal { ticket, signal, data });
+            }
+        }
     }
 
     fn draw_event(&mut self) -> NewEvent {
@@ -231,12 +249,18 @@ impl World {
             1 => Retry::Backoff,
             _ => Retry::After(self.chance.length(Duration::from_hours(48))),
         };
-        match self.chance.below(7) {
+        match self.chance.below(8) {
             0 | 1 => Op::StepRun { name, data: bytes },
             2 => Op::StepError { name, error: bytes, retry },
             3 => Op::StepPlanned { name },
             4 => Op::Sleep { name, until: Until::For(self.chance.length(Duration::from_mins(9))) },
-            5 => Op::RunError { error: bytes, retry },
+            5 => Op::WaitForSignal {
+                name,
+                signal: self.chance.pick(&SIGNALS).copied().unwrap_or_default().to_owned(),
+                until: Until::For(self.chance.length(Duration::from_mins(9))),
+                on_conflict: if is_long { OnConflict::Replace } else { OnConflict::Fail },
+            },
+            6 => Op::RunError { error: bytes, retry },
             _ => Op::RunComplete { data: bytes },
         }
     }

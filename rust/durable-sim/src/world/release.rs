@@ -100,6 +100,7 @@ impl World {
                     Answer::Registered(_)
                     | Answer::Paused
                     | Answer::Cancelled(_)
+                    | Answer::Signalled(_)
                     | Answer::Refused(_) => {}
                 }
             }

@@ -46,7 +46,10 @@ impl World {
 
     fn note_command(&mut self, command: &Command) {
         match command {
-            Command::Report(report) => self.note_report(report),
+            Command::Report(report) => {
+                self.answer_signals(report);
+                self.note_report(report);
+            }
             Command::LoadTimers { is_complete: false, .. } => {
                 self.tally.note("timers read in parts");
             }
@@ -62,6 +65,7 @@ impl World {
             Command::RegisterFunctions { .. }
             | Command::PauseFunction { .. }
             | Command::CancelRun { .. }
+            | Command::SendSignal { .. }
             | Command::AcceptEvents { .. }
             | Command::InvokeFunction { .. }
             | Command::ConnectExecutor { .. }
@@ -116,6 +120,7 @@ impl World {
                 Op::StepRun { .. }
                 | Op::StepPlanned { .. }
                 | Op::Sleep { .. }
+                | Op::WaitForSignal { .. }
                 | Op::RunComplete { .. } => {}
             }
         }

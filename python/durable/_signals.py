@@ -1,0 +1,40 @@
+"""Signals: what a waiter is given, what a name may be, and how one is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ._codec import read_plain
+
+
+_MAX_NAME_BYTES: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A signal as its waiter is given it: its name, and what was sent with it, as JSON has it."""
+
+    signal: str
+    data: Any = None
+
+
+def read_signal(json: bytes) -> Signal | None:
+    """What a wait came to; `None` where nobody sent the signal."""
+    given = read_plain(json)
+    return None if given is None else Signal(given["signal"], given["data"])
+
+
+def wrong_signal(signal: object) -> str | None:
+    """What is wrong with a signal's name, if anything is."""
+    if not isinstance(signal, str) or not signal:
+        return f"a signal's name is a text that is not empty, not {signal!r}"
+    try:
+        size = len(signal.encode())
+    except UnicodeEncodeError:
+        return (
+            f"signal {signal!r}: a name is valid Unicode; this one has half a character"
+        )
+    if size > _MAX_NAME_BYTES:
+        return f"signal '{signal}': a name has at most {_MAX_NAME_BYTES} bytes"
+    return None

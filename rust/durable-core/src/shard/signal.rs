@@ -1,0 +1,125 @@
+//! Signals: each is waited for by one step at most, and resumes it. Nothing is kept of one that nobody waits for.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{Shard, Turn};
+use crate::command::{OnConflict, Until};
+use crate::effect::{Answer, Effect, Refusal};
+use crate::event::MAX_EVENT_BYTES;
+use crate::flow::timer_wheel::Timer;
+use crate::id::{RunId, Ticket};
+use crate::step::{Outcome, Pending, PendingState};
+
+/// The most bytes a signal's name may have.
+const MAX_SIGNAL_BYTES: usize = 256;
+
+impl Shard {
+    /// A step waits for a signal.
+    pub(super) fn wait_for_signal(
+        &mut self,
+        id: RunId,
+        (name, until): (String, Until),
+        (signal, on_conflict): (String, OnConflict),
+        turn: &mut Turn,
+    ) {
+        if let Some(why) = wrong_name(&signal) {
+            self.fail_run(id, "InvalidSignal", &format!("step '{name}': {why}"), turn);
+            return;
+        }
+        if self.opened(id).pending.iter().any(|step| step.name == name) {
+            return; // it waits already
+        }
+        let Some(due) = self.due(id, &name, until, turn) else { return };
+        if let Some((other, number)) = self.signals.holder(signal.as_bytes()) {
+            match on_conflict {
+                OnConflict::Fail => {
+                    let why = format!("run {other} waits for the signal '{signal}' already");
+                    self.fail_run(id, "SignalConflict", &why, turn);
+                    return;
+                }
+                OnConflict::Replace => self.end_wait(other, number, Bytes::from_static(NULL), turn),
+            }
+        }
+        let is_live = self.runs.contains(id); // it may have waited itself, and be full of memos now
+        if let Some(number) =
+            is_live.then(|| self.add_timed(id, name, PendingState::Waiting(due), turn)).flatten()
+        {
+            self.signals.take(signal.as_bytes(), (id, number));
+            let steps = &mut self.opened(id).pending;
+            if let Some(step) = steps.iter_mut().find(|step| step.number == number) {
+                step.signal = Some(signal);
+            }
+        }
+    }
+
+    /// Somebody sends a signal: who waits for it goes on.
+    pub(super) fn send_signal(
+        &mut self,
+        ticket: Ticket,
+        signal: &str,
+        data: &[u8],
+        turn: &mut Turn,
+    ) {
+        let json = given(signal, data);
+        let answer = match self.signals.holder(signal.as_bytes()) {
+            _ if let Some(why) = wrong_name(signal) => Answer::Refused(Refusal::Invalid(why)),
+            _ if json.len() > self.settings.limits.output_bytes.min(MAX_EVENT_BYTES) => {
+                let size = data.len();
+                Answer::Refused(Refusal::TooLarge(format!(
+                    "the data of signal '{signal}' has {size} bytes: send a reference to it instead"
+                )))
+            }
+            None => Answer::Refused(Refusal::NoWaiter(format!(
+                "no run waits for the signal '{signal}'; signals are not kept for later"
+            ))),
+            Some((run, number)) => {
+                self.end_wait(run, number, json, turn);
+                Answer::Signalled(run)
+            }
+        };
+        turn.effects.push(Effect::Answer { ticket, answer });
+    }
+
+    /// A sleep is over, or a wait, with what came of it.
+    pub(super) fn end_wait(&mut self, id: RunId, number: u32, json: Bytes, turn: &mut Turn) {
+        let run = self.opened(id);
+        let Some(place) = run.pending.iter().position(|step| step.number == number) else { return };
+        let step = run.pending.remove(place);
+        self.forget_signal(id, &step);
+        if let PendingState::Sleeping(due) | PendingState::Waiting(due) = step.state {
+            Self::stop_timer(Timer { due, id: *id.as_bytes(), number }, turn);
+        }
+        if self.remember(id, step, Outcome::Data(json), turn) {
+            self.wake(id, turn);
+        }
+    }
+
+    pub(super) fn forget_signal(&mut self, id: RunId, step: &Pending) {
+        if let Some(signal) = &step.signal {
+            self.signals.let_go(signal.as_bytes(), (id, step.number));
+        }
+    }
+}
+
+const NULL: &[u8] = b"null";
+
+fn wrong_name(signal: &str) -> Option<String> {
+    if signal.is_empty() {
+        return Some("a signal's name is not empty".to_owned());
+    }
+    (signal.len() > MAX_SIGNAL_BYTES)
+        .then(|| format!("a signal's name has at most {MAX_SIGNAL_BYTES} bytes: '{signal}'"))
+}
+
+/// What a waiter is given: `{"signal": ..., "data": ...}`.
+fn given(signal: &str, data: &[u8]) -> Bytes {
+    let name = crate::run::json_text(signal);
+    let mut json =
+        BytesMut::with_capacity(name.len().saturating_add(data.len()).saturating_add(20));
+    json.put_slice(b"{\"signal\":");
+    json.put_slice(name.as_bytes());
+    json.put_slice(b",\"data\":");
+    json.put_slice(data);
+    json.put_slice(b"}");
+    json.freeze()
+}

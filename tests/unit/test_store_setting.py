@@ -1,0 +1,45 @@
+"""Where an engine's store is, and when its writes are on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import durable
+from durable._setting import Place
+from durable._store_setting import read_store, read_sync
+
+
+PLACE = Place("Engine", "store")
+
+
+def test_a_store_is_as_given_else_the_variable_else_a_folder_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("DURABLE_STORE", raising=False)
+    assert read_store(PLACE, None) == "./.durable"
+    monkeypatch.setenv("DURABLE_STORE", "redb:there")
+    assert read_store(PLACE, None) == "redb:there"
+    assert read_store(PLACE, "sled:here") == "sled:here"
+    assert read_store(PLACE, Path("here")) == "here"
+
+
+@pytest.mark.parametrize("given", ["", 7])
+def test_what_names_no_store_is_refused(given: object) -> None:
+    with pytest.raises(durable.ConfigError, match="names no store"):
+        read_store(PLACE, given)  # type: ignore[arg-type]  # on purpose
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [("always", "always"), ("50ms", "50ms"), (1, "1000ms"), ("1m", "60000ms")],
+)
+def test_sync_is_always_or_a_length(given: str | int, read: str) -> None:
+    assert read_sync(PLACE.at("sync"), given) == read
+
+
+@pytest.mark.parametrize("given", [0, "61s", "never"])
+def test_another_sync_is_refused_and_says_what_would_do(given: str | int) -> None:
+    with pytest.raises(durable.ConfigError, match="accepted"):
+        read_sync(PLACE.at("sync"), given)
