@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, overload
 
@@ -17,12 +18,13 @@ from ._codec import codec_of, read_plain
 from ._duration import ACCEPTED, Duration, DurationError, to_ms
 from ._errors import NestedStepError, SerializationError, UsageError
 from ._events import Event, make_event
+from ._sending import encode_for_step
 from ._signals import Signal, wrong_signal
 from ._step import CURRENT_STEP, SignalCall, SleepCall, StepCall, StepOwner
 
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from types import FrameType
 
     from ._bridge import EventTuple
@@ -175,6 +177,21 @@ class _StepMaker:
         run.unawaited[name] = call
         return call
 
+    def _make_send(
+        self,
+        step_id: str,
+        events: Event[Any] | Iterable[Event[Any]],
+        frame: FrameType,
+    ) -> StepCall[list[str]]:
+        run = self._run
+        given = [*events] if isinstance(events, Iterator) else events  # for each try
+
+        async def send() -> list[str]:
+            return await run.worker.send(encode_for_step(given, run.id, call.name))
+
+        call: StepCall[list[str]] = self.make(step_id, send, ((), {}), frame)
+        return call
+
     def _make_sleep(
         self, step_id: str, moment: tuple[int, int], frame: FrameType
     ) -> SleepCall:
@@ -299,6 +316,19 @@ class Steps(_StepMaker):
         """
         return self.make(id, fn, (args, kwargs), caller(1))
 
+    def send_event(
+        self, id: str, events: Event[Any] | Iterable[Event[Any]]
+    ) -> StepCall[list[str]]:
+        """Send one event or several, all or none, and remember their ids: on disk when this returns.
+
+        They start runs once, however often the step is repeated before it is remembered: an event without
+        an id is given one that belongs to this step of this run.
+
+        Raises, when awaited:
+            StepError: one of them is not accepted; `.name` says which error `engine.send` would raise.
+        """
+        return self._make_send(id, events, caller(1))
+
     def options(self, *, blocking: bool = False) -> Steps:
         """The same steps with other settings: `blocking=True` calls plain functions on a thread."""
         return Steps(self._run, is_blocking=blocking)
@@ -372,6 +402,14 @@ class SyncSteps(_StepMaker):
         """
         call = self.make(id, fn, (args, kwargs), caller(1))
         return self._run.driver.wait_for(call)
+
+    def send_event(
+        self, id: str, events: Event[Any] | Iterable[Event[Any]]
+    ) -> list[str]:
+        """Send one event or several, all or none, and remember their ids. See `Steps.send_event`."""
+        call = self._make_send(id, events, caller(1))
+        ids: list[str] = self._run.driver.wait_for(call)
+        return ids
 
     def sleep(self, id: str, duration: Duration) -> None:  # the word users know
         """Go on after so long, at no cost, whatever happens to the process meanwhile."""

@@ -13,6 +13,7 @@ from ._bridge import NEVER
 from ._errors import (
     ConfigError,
     DurableError,
+    EventRefused,
     NonDeterminismError,
     NonRetriableError,
     PayloadTooLarge,
@@ -33,6 +34,7 @@ MAX_MESSAGE_CHARS: Final = 16_000
 _MAX_FRAMES: Final = 30
 _HOPELESS: Final = (
     ConfigError,
+    EventRefused,
     NonDeterminismError,
     NonRetriableError,
     PayloadTooLarge,

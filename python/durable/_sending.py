@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
@@ -67,6 +68,25 @@ def encode_events(
             text = f"{one!r} is no event: send durable.Event(name, data) or what an EventType gives"
             raise EventRefused(text)
     return encoded
+
+
+def encode_for_step(
+    events: Event[Any] | Iterable[Event[Any]], run_id: str, step: str
+) -> list[NewEvent]:
+    """The events of a step: those without an id get one that is the same for each of its tries.
+
+    So a try that is repeated, since nobody knows how far the last one came, starts nothing twice.
+
+    Raises:
+        EventRefused: something is no event.
+        SerializationError: data is not JSON.
+    """
+    encoded = encode_events([events])
+    own = hashlib.blake2b(f"{run_id}:{step}".encode(), digest_size=16).hexdigest()
+    return [
+        (name, data, sent_id or f"step/{own}/{place}", ts, version, user)
+        for place, (name, data, sent_id, ts, version, user) in enumerate(encoded)
+    ]
 
 
 def _is_batch(given: object) -> TypeGuard[Iterable[Event[Any]]]:

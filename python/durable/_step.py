@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import FrameType
 
-    from ._bridge import EventTuple, Op
+    from ._bridge import EventTuple, NewEvent, Op
     from ._function import Function
 
 T = TypeVar("T")
@@ -118,6 +118,10 @@ class StepHome(Protocol):
         kwargs: dict[str, Any],
     ) -> asyncio.Future[Any]:
         """Call this on a thread."""
+        ...
+
+    def send(self, events: list[NewEvent]) -> asyncio.Future[list[str]]:
+        """Have these events accepted, all or none."""
         ...
 
 
