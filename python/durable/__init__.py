@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         UsageError as UsageError,
     )
     from ._events import Event as Event, EventType as EventType, On as On
+    from ._fetch import FetchResponse as FetchResponse
     from ._flow import (
         Backoff as Backoff,
         Batch as Batch,
@@ -78,6 +79,7 @@ _PLACES: Final = {
     "Event": "_events",
     "EventRefused": "_errors",
     "EventType": "_events",
+    "FetchResponse": "_fetch",
     "ForkedEngineError": "_errors",
     "Function": "_function",
     "FunctionInfo": "_views",

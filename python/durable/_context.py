@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from types import FrameType
 
+    import httpx
+
     from ._bridge import EventTuple
+    from ._fetch import FetchResponse
 
 
 DataT = TypeVar("DataT", default=dict[str, Any])
@@ -192,6 +195,17 @@ class _StepMaker:
         call: StepCall[list[str]] = self.make(step_id, send, ((), {}), frame)
         return call
 
+    def _make_fetch(
+        self,
+        step_id: str,
+        arguments: tuple[tuple[Any, ...], dict[str, Any]],
+        frame: FrameType,
+    ) -> StepCall[FetchResponse]:
+        from ._fetch import fetch  # noqa: PLC0415  # few need what it imports
+
+        call: StepCall[FetchResponse] = self.make(step_id, fetch, arguments, frame)
+        return call
+
     def _make_sleep(
         self, step_id: str, moment: tuple[int, int], frame: FrameType
     ) -> SleepCall:
@@ -329,6 +343,22 @@ class Steps(_StepMaker):
         """
         return self._make_send(id, events, caller(1))
 
+    def fetch(
+        self, id: str, request: httpx.Request | httpx.URL | str, **options: Any
+    ) -> StepCall[FetchResponse]:
+        """Make an HTTP request and remember the answer, whatever its status; needs `durable-engine[fetch]`.
+
+        Args:
+            id: the step's id.
+            request: a URL, or all of a request as httpx has it.
+            options: as `httpx.AsyncClient.request` has them: `method` (GET where absent), `params`, `headers`,
+                `json`, `content`, `auth`, `timeout`, `follow_redirects`.
+
+        Raises, when awaited:
+            StepError: no answer came, for all the step's tries.
+        """
+        return self._make_fetch(id, ((request,), options), caller(1))
+
     def options(self, *, blocking: bool = False) -> Steps:
         """The same steps with other settings: `blocking=True` calls plain functions on a thread."""
         return Steps(self._run, is_blocking=blocking)
@@ -410,6 +440,14 @@ class SyncSteps(_StepMaker):
         call = self._make_send(id, events, caller(1))
         ids: list[str] = self._run.driver.wait_for(call)
         return ids
+
+    def fetch(
+        self, id: str, request: httpx.Request | httpx.URL | str, **options: Any
+    ) -> FetchResponse:
+        """Make an HTTP request and remember the answer, whatever its status. See `Steps.fetch`."""
+        call = self._make_fetch(id, ((request,), options), caller(1))
+        response: FetchResponse = self._run.driver.wait_for(call)
+        return response
 
     def sleep(self, id: str, duration: Duration) -> None:  # the word users know
         """Go on after so long, at no cost, whatever happens to the process meanwhile."""

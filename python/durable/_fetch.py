@@ -1,0 +1,128 @@
+"""HTTP requests as steps: made once, their answers remembered."""
+
+from __future__ import annotations
+
+import base64
+import functools
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+from ._codec import read_plain
+from ._errors import PayloadTooLarge, UsageError
+
+
+if TYPE_CHECKING:
+    import ssl
+
+#: As JSON it has a third more, and a step's output has at most 4 MB.
+_MAX_BODY_BYTES: Final = 3 * 1024 * 1024
+_MISSING: Final = (
+    "ctx.step.fetch needs httpx: pip install 'durable-engine[fetch]', or make the request with a client of "
+    "your own inside ctx.step.run"
+)
+
+
+def _write_body(body: bytes) -> dict[str, str]:
+    try:
+        return {"text": body.decode()}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(body).decode()}
+
+
+def _read_body(given: bytes | dict[str, str]) -> bytes:
+    if isinstance(given, bytes):
+        return given
+    if "text" in given:
+        return given["text"].encode()
+    return base64.b64decode(given["base64"])
+
+
+class FetchResponse(BaseModel):
+    """What a server answered, whatever its status.
+
+    Attributes:
+        url: where the answer came from, behind all redirects.
+        status: the HTTP status, as in 200.
+        headers: by their names in small letters; of several of one name the values, with commas between them.
+        body: as it came, decompressed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    status: int
+    headers: dict[str, str]
+    body: Annotated[bytes, PlainSerializer(_write_body), BeforeValidator(_read_body)]
+
+    @property
+    def is_success(self) -> bool:
+        """True for a status of 200 to 299."""
+        return 200 <= self.status < 300  # noqa: PLR2004  # as HTTP has it
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8; what is none is replaced."""
+        return self.body.decode(errors="replace")
+
+    def data(self) -> Any:
+        """The body's JSON, as plain values.
+
+        Raises:
+            ValueError: it is no JSON.
+        """
+        return read_plain(self.body)
+
+
+async def fetch(request: Any, **options: Any) -> FetchResponse:
+    """Make one request and read its answer whole.
+
+    Args:
+        request: a URL, or a whole `httpx.Request`.
+        options: as `httpx.AsyncClient.request` has them: `method` (GET where absent), `params`, `headers`, `json`,
+            `content`, `auth`, `timeout`, `follow_redirects`.
+
+    Raises:
+        UsageError: there is no such option, or it is no URL.
+        PayloadTooLarge: the answer's body has more than 3 MB.
+        httpx.TransportError: no answer came.
+    """
+    try:
+        import httpx  # noqa: PLC0415  # only whoever fetches needs it
+    except ImportError:
+        raise UsageError(_MISSING) from None
+    send = {
+        name: options.pop(name)
+        for name in ("auth", "follow_redirects")
+        if name in options
+    }
+    async with httpx.AsyncClient(verify=_tls()) as client:
+        try:
+            whole = request
+            if not isinstance(request, httpx.Request):
+                method = options.pop("method", "GET")
+                whole = client.build_request(method, request, **options)
+            elif options:
+                text = f"beside a whole request {sorted(options)} have no place: put them into it"
+                raise UsageError(text)
+            response = await client.send(whole, stream=True, **send)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, TypeError) as error:
+            text = f"{request!r} cannot be fetched: {error}"
+            raise UsageError(text) from error
+        body = bytearray()
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > _MAX_BODY_BYTES:
+                text = f"{response.url} answered with more than {_MAX_BODY_BYTES} bytes: store it elsewhere in a step"
+                raise PayloadTooLarge(text)
+    headers = dict(response.headers)
+    url, status = str(response.url), response.status_code
+    return FetchResponse(url=url, status=status, headers=headers, body=bytes(body))
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Reading all certificates takes longer than most requests: once for a process."""
+    import httpx  # noqa: PLC0415  # as above
+
+    return httpx.create_ssl_context()
