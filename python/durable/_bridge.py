@@ -63,6 +63,7 @@ ROOM: Final = 9
 IDLE: Final = 10
 UNKNOWN: Final = 11
 FINISHED: Final = 12
+SIGNALLED: Final = 13
 
 # What an op's first member says.
 STEP_RUN: Final = 0

@@ -8,7 +8,7 @@ until nothing is left, runs what came, hands everything back with one submit, an
 
     while items := core.drain(1024):
         ...run them, collect reports and sends...
-        core.submit(sends, invokes, reports, dropped, reloads)
+        core.submit(sends, calls, reports, dropped, reloads)
     if not core.park():  # something came meanwhile
         loop.call_soon(wake)
 
@@ -57,8 +57,8 @@ NewEvent: TypeAlias = tuple[
 ]
 #: ticket, events (all or none), (source, position) of a batch that must count only once
 Send: TypeAlias = tuple[int, Sequence[NewEvent], tuple[str, int] | None]
-#: ticket, function, data (a JSON object)
-Invoke: TypeAlias = tuple[int, str, bytes]
+#: ticket, function, data (a JSON object), False: start a run; or ticket, signal, data (JSON), True: send a signal
+Call: TypeAlias = tuple[int, str, bytes, bool]
 
 #: When a failed try is repeated. None: as the back-off says; n: after n ms; negative: not at all.
 Retry: TypeAlias = int | None
@@ -127,6 +127,7 @@ Idle: TypeAlias = tuple[Literal[10], int]  # ticket of `join` or `advance`
 Unknown: TypeAlias = tuple[Literal[11], str]  # a watched run that does not exist
 #: A run that is live here has ended: forget it. Comes for each run that executed here. run
 Finished: TypeAlias = tuple[Literal[12], str]
+Signalled: TypeAlias = tuple[Literal[13], int, str]  # ticket, the run that was given it
 
 Item: TypeAlias = (
     Accepted
@@ -142,6 +143,7 @@ Item: TypeAlias = (
     | Idle
     | Unknown
     | Finished
+    | Signalled
 )
 
 # --- what is read ---------------------------------------------------------------------------------
@@ -206,9 +208,6 @@ class Core:
     def cancel(self, run: str) -> bool:
         """Call a run off; durable when it returns. False where no such run lives. Blocks."""
 
-    def signal(self, signal: str, data: bytes) -> str:
-        """Give a signal, with JSON, to the run that waits for it, whose id it returns; durable then. Blocks."""
-
     def connect(self, functions: Sequence[str]) -> None:
         """Be ready for work on these functions: it begins to come. All that an executor had before is
         offered again."""
@@ -230,14 +229,14 @@ class Core:
     def submit(
         self,
         sends: Sequence[Send],
-        invokes: Sequence[Invoke],
+        calls: Sequence[Call],
         reports: Sequence[Report],
         dropped: Sequence[str] = (),
         reloads: Sequence[tuple[str, int]] = (),
     ) -> int:
         """Hand over a pass's whole output; never blocks.
 
-        Reports are always taken. Returns how many of sends and then invokes were taken, in order; when
+        Reports are always taken. Returns how many of sends and then calls were taken, in order; when
         that is not all of them, the mailbox is full: try the rest again after `Room`.
         `dropped`: live runs that Python has forgotten. `reloads`: (run, epoch) of work that came as a
         difference to what Python has forgotten: it comes again, whole.

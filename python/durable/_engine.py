@@ -358,11 +358,10 @@ class Engine:
         if timeout is not None:
             timeout_s = Place("invoke", "timeout").duration_ms(timeout) / 1000
         worker = self.session.worker
-        run_id, event_id = await worker.invoke(
-            name, write_object({} if data is None else data, "data")
-        )
+        json = write_object({} if data is None else data, "data")
+        run_id, event_id = await worker.ask(name, json, is_signal=False)
         try:
-            status, json, kept = await worker.ending_of(run_id, timeout_s)
+            status, ending, kept = await worker.ending_of(run_id, timeout_s)
         except TimeoutError:
             text = (
                 f"run {run_id} of '{name}' has not ended within {timeout}; it goes on"
@@ -372,7 +371,7 @@ class Engine:
         if kept != event_id and (known is None or "debounce" in known.flow):
             text = f"run {run_id} of '{name}' took the data of a later call: `debounce` keeps the last"
             raise InvokeError(text, run_id=run_id)
-        return self._outcome(name, run_id, status, json)
+        return self._outcome(name, run_id, status, ending)
 
     def _outcome(self, name: str, run_id: str, status: str, json: bytes) -> object:  # noqa: PLR0917  # each is one thing the caller has at hand
         if status == "completed":
@@ -406,11 +405,9 @@ class Engine:
         if problem := wrong_signal(signal):
             text = f"engine.signal: {problem}"
             raise ConfigError(text)
-        session, json = self.session, write_plain(data, "data")
-        with public_errors():
-            return await session.loop.run_in_executor(
-                None, session.core.signal, signal, json
-            )
+        json = write_plain(data, "data")
+        run_id: str = await self.session.worker.ask(signal, json, is_signal=True)
+        return run_id
 
     # --- out
 

@@ -223,9 +223,10 @@ class LiveRun:
             self.unmet.discard(name)
         if name in self.targets:
             self._target(call)
-        elif name not in self.pending:
+            return
+        if name not in self.pending:
             self.ready.append(call)
-            self.mark()
+        self.mark()  # also where it waits: it may have been looked at before it came to a step
 
     def lose(self, call: StepCall[Any]) -> None:
         """Nobody awaits this step. Where the code failed, or the process ends, it is offered again."""
@@ -364,14 +365,9 @@ class LiveRun:
 
     def _is_quiet(self) -> bool:
         """True where all of the handler waits for steps, and none executes in its own slot."""
-        if (
-            self.inline is not None
-            or self.unconfirmed
-            or not self.pending
-            or not self.calls
-        ):
+        if self.inline is not None or self.unconfirmed:
             return False
-        return self._stands_still()
+        return bool(self.pending and self.calls) and self._stands_still()
 
     def _stands_still(self) -> bool:
         """True where all of the handler waits for steps; where it does not, it is looked at again."""

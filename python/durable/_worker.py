@@ -24,6 +24,7 @@ from ._bridge import (
     POISONED,
     REFUSED,
     ROOM,
+    SIGNALLED,
     STARTED,
     UNKNOWN,
     WORK,
@@ -82,7 +83,7 @@ class Worker:
         self._dropped: list[str] = []
         self._reloads: list[tuple[str, int]] = []
         self._waking: dict[str, None] = {}  # parked runs whose code goes on by itself
-        # in the order of their calls: each pair is the sends and then the invokes of one submit
+        # in the order of their calls: each pair is the sends and then the calls of one submit
         self._requests: deque[tuple[list[Any], list[Any]]] = deque()
         self._has_room = True
         self._is_due = False
@@ -111,6 +112,7 @@ class Worker:
             IDLE: self._take_idle,
             UNKNOWN: self._take_unknown,
             FINISHED: self._take_finish,
+            SIGNALLED: self._take_answer,
         }
 
     # --- turns
@@ -209,11 +211,11 @@ class Worker:
         dropped, self._dropped = self._dropped, []
         reloads, self._reloads = self._reloads, []
         while True:
-            sends, invokes = requests[0] if requests else ([], [])
-            taken = self._core.submit(sends, invokes, reports, dropped, reloads)
-            if taken < len(sends) + len(invokes):
+            sends, calls = requests[0] if requests else ([], [])
+            taken = self._core.submit(sends, calls, reports, dropped, reloads)
+            if taken < len(sends) + len(calls):
                 sends_taken = min(taken, len(sends))
-                del sends[:sends_taken], invokes[: taken - sends_taken]
+                del sends[:sends_taken], calls[: taken - sends_taken]
                 self._has_room = False
                 return
             if requests:
@@ -300,12 +302,15 @@ class Worker:
         self._requests[-1][0].append((ticket, events, source))
         return future
 
-    def invoke(self, function: str, data: bytes) -> asyncio.Future[tuple[str, str]]:
-        """Start a run; its id comes, and that of the event that stands for the call."""
+    def ask(self, name: str, data: bytes, *, is_signal: bool) -> asyncio.Future[Any]:
+        """Start a run of a function: its id comes, and that of the event that stands for the call.
+
+        Or give a signal to the run that waits for it, whose id comes.
+        """
         ticket, future = self._ticket()
         if not self._requests:
             self._requests.append(([], []))
-        self._requests[-1][1].append((ticket, function, data))
+        self._requests[-1][1].append((ticket, name, data, is_signal))
         return future
 
     async def idle(

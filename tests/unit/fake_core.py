@@ -90,7 +90,7 @@ class FakeCore:
     def submit(
         self,
         sends: Any,
-        invokes: Any,
+        calls: Any,
         reports: Any,
         dropped: Any = (),
         reloads: Any = (),
@@ -104,13 +104,13 @@ class FakeCore:
             self._reload(self.runs[run_id], epoch)
         for ticket, events, _source in sends:
             self._say(ACCEPTED, ticket, [self._start(0, event) for event in events])
-        for ticket, _function, data in invokes:
+        for ticket, _name, data, _is_signal in calls:
             run = self._start(
                 0, ("durable/function.invoked", data, None, None, None, None)
             )
             self._say(STARTED, ticket, run, self.runs[run].event[0])
         self._offer()
-        return len(sends) + len(invokes)
+        return len(sends) + len(calls)
 
     def watch(self, runs: list[str]) -> None:
         self._watched.update(runs)

@@ -93,7 +93,7 @@ def test_an_event_goes_through_a_step_and_a_sleep_to_its_end(core: bridge.Core) 
 
 def test_errors_of_a_step_and_of_a_run_keep_their_json(core: bridge.Core) -> None:
     core.connect(["f"])
-    core.submit([], [(1, "f", b"{}")], [])
+    core.submit([], [(1, "f", b"{}", False)], [])
     run = _until(core, bridge.STARTED)[2]
     core.watch([run])
     work = _until(core, bridge.WORK)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import durable
+from durable._execution import LiveRun
 
 
 pytestmark = pytest.mark.asyncio
@@ -155,3 +156,27 @@ async def test_the_current_task_stays_one_and_the_same(live: Any) -> None:
     assert live.result(run) is True
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()
+
+
+async def test_code_that_was_looked_at_before_its_tasks_began_is_looked_at_again(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn that was due already may come between a handler's call and the first step of its tasks."""
+    start = LiveRun.start
+
+    def start_and_look(run: LiveRun) -> None:
+        start(run)
+        bench.worker._decide()
+
+    monkeypatch.setattr(LiveRun, "start", start_and_look)
+
+    async def handler(ctx: durable.Context) -> str:
+        sleeps = (ctx.step.sleep("a", 1), ctx.step.sleep("b", 1))
+        await asyncio.gather(*sleeps, ctx.step.run("c", lambda: 1))
+        return "ok"
+
+    run = await bench.start(handler)
+    assert bench.core.runs[run].stretch == "parked"
+    await bench.restart()
+    await bench.advance(1000)
+    assert bench.result(run) == "ok"

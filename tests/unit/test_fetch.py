@@ -38,5 +38,7 @@ async def test_where_httpx_is_missing_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "httpx", None)
-    with pytest.raises(durable.UsageError, match=r"pip install 'durable-engine.fetch.'"):
+    with pytest.raises(
+        durable.UsageError, match=r"pip install 'durable-engine.fetch.'"
+    ):
         await fetch("http://x")

@@ -110,7 +110,7 @@ async def test_sends_and_invokes_keep_the_order_they_were_called_in(live: Any) -
 
     live.core.submit = submit
     send = lambda: live.worker.send([("a", b"{}", None, None, None, None)])  # noqa: E731
-    invoke = lambda: live.worker.invoke("one", b"{}")  # noqa: E731
+    invoke = lambda: live.worker.ask("one", b"{}", is_signal=False)  # noqa: E731
     waiting = [send(), send(), invoke(), send(), invoke(), invoke(), send()]
     await live.settle(3)
     assert taken[:3] == [[1, 2, 3], [4, 5, 6], [7]]
@@ -129,8 +129,8 @@ async def test_what_finds_no_room_keeps_its_order_too(live: Any) -> None:
         return 1
 
     live.core.submit = submit
-    waiting = [live.worker.invoke("one", b"{}")]
-    waiting += [live.worker.send([]), live.worker.invoke("one", b"{}")]
+    waiting = [live.worker.ask("one", b"{}", is_signal=False)]
+    waiting += [live.worker.send([]), live.worker.ask("one", b"{}", is_signal=False)]
     await asyncio.gather(*waiting)
     assert taken == [1, 2, 3]
 

@@ -21,7 +21,7 @@ pub(crate) type EventTuple<'py> = (
     Option<Bound<'py, PyBytes>>,
 );
 pub(crate) type SendTuple<'py> = (u64, Vec<EventTuple<'py>>, Option<(String, u64)>);
-pub(crate) type InvokeTuple<'py> = (u64, String, Bound<'py, PyBytes>);
+pub(crate) type CallTuple<'py> = (u64, String, Bound<'py, PyBytes>, bool);
 pub(crate) type ReportTuple<'py> = (String, u32, u32, Vec<Bound<'py, PyTuple>>, Option<u32>);
 pub(crate) type FunctionTuple = (String, Vec<String>, u8, Vec<u64>, u64, Vec<u8>);
 
@@ -71,8 +71,13 @@ pub(crate) fn send((ticket, tuples, source): SendTuple<'_>) -> Request {
     Request::Send { ticket, events: events(tuples), source }
 }
 
-pub(crate) fn invoke((ticket, function, data): InvokeTuple<'_>) -> Request {
-    Request::Invoke { ticket, function, data: bytes(&data) }
+pub(crate) fn call((ticket, name, data, is_signal): CallTuple<'_>) -> Request {
+    let data = bytes(&data);
+    if is_signal {
+        Request::Signal { ticket, signal: name, data }
+    } else {
+        Request::Invoke { ticket, function: name, data }
+    }
 }
 
 pub(crate) fn function(app: &str, tuple: FunctionTuple) -> PyResult<FunctionSpec> {

@@ -5,13 +5,12 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use durable_core::{Epoch, EventRecord, FunctionId, FunctionRecord, RunId, Timestamp};
 use durable_runtime::{ClockChoice, Config, Engine, EventFilter, RunFilter, Submission, Sync};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
-use crate::convert::{self, EventTuples, FunctionTuple, InvokeTuple, ReportTuple, SendTuple};
+use crate::convert::{self, CallTuple, EventTuples, FunctionTuple, ReportTuple, SendTuple};
 use crate::error::{raise, to_py};
 use crate::{items, reads};
 
@@ -120,12 +119,6 @@ impl Core {
         py.detach(|| engine.cancel(run)).map_err(to_py)
     }
 
-    fn signal(&self, py: Python<'_>, signal: &str, data: &[u8]) -> PyResult<String> {
-        let engine = self.engine()?;
-        let data = Bytes::copy_from_slice(data);
-        py.detach(|| engine.signal(signal, data)).map(|run| run.to_string()).map_err(to_py)
-    }
-
     fn connect(&self, functions: Vec<String>) -> PyResult<()> {
         self.engine()?.connect(functions).map_err(to_py)
     }
@@ -154,13 +147,13 @@ impl Core {
     }
 
     #[pyo3(
-        signature = (sends, invokes, reports, dropped=vec![], reloads=vec![]),
-        text_signature = "($self, sends, invokes, reports, dropped=(), reloads=())"
+        signature = (sends, calls, reports, dropped=vec![], reloads=vec![]),
+        text_signature = "($self, sends, calls, reports, dropped=(), reloads=())"
     )]
     fn submit(
         &self,
         sends: Vec<SendTuple<'_>>,
-        invokes: Vec<InvokeTuple<'_>>,
+        calls: Vec<CallTuple<'_>>,
         reports: Vec<ReportTuple<'_>>,
         dropped: Vec<String>,
         reloads: Vec<(String, u32)>,
@@ -174,7 +167,7 @@ impl Core {
             reports: reports?,
             dropped: convert::run_ids(&dropped)?,
             reloads: reloads?,
-            requests: sends.chain(invokes.into_iter().map(convert::invoke)).collect(),
+            requests: sends.chain(calls.into_iter().map(convert::call)).collect(),
         };
         engine.submit(submission).map_err(to_py)
     }

@@ -20,6 +20,7 @@ const ROOM: u8 = 9;
 const IDLE: u8 = 10;
 const UNKNOWN: u8 = 11;
 const FINISHED: u8 = 12;
+const SIGNALLED: u8 = 13;
 
 pub(crate) fn item(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
     match item {
@@ -54,12 +55,15 @@ fn to_answer(py: Python<'_>, ticket: u64, answer: Answer) -> PyResult<Bound<'_, 
         Answer::Started(run, event) => {
             return (STARTED, ticket, run.to_string(), event.to_string()).into_pyobject(py);
         }
+        Answer::Signalled(run) => {
+            return (SIGNALLED, ticket, run.to_string()).into_pyobject(py);
+        }
         Answer::Refused(Refusal::Invalid(text)) => ("event", text),
         Answer::Refused(Refusal::TooLarge(text)) => ("too_large", text),
         Answer::Refused(Refusal::UnknownFunction(text)) => ("unknown_function", text),
         Answer::Refused(Refusal::Skipped(text)) => ("skipped", text),
         Answer::Refused(Refusal::NoWaiter(text)) => ("no_waiter", text),
-        Answer::Registered(_) | Answer::Paused | Answer::Cancelled(_) | Answer::Signalled(_) => {
+        Answer::Registered(_) | Answer::Paused | Answer::Cancelled(_) => {
             ("broken", "a ticket was answered with the answer to another question".to_owned())
         }
     };

@@ -53,6 +53,15 @@ pub enum Request {
         /// A JSON object.
         data: Bytes,
     },
+    /// Give a signal to the run that waits for it.
+    Signal {
+        /// The caller's number for it, below 2^63.
+        ticket: u64,
+        /// The signal's name.
+        signal: String,
+        /// JSON.
+        data: Bytes,
+    },
 }
 
 /// What an executor's loop hands over at once.
@@ -149,14 +158,6 @@ impl Engine {
         let answer = self.ask(|ticket| Command::CancelRun { ticket, run })?;
         let Answer::Cancelled(is_cancelled) = answer else { return Err(unexpected(&answer)) };
         Ok(is_cancelled)
-    }
-
-    /// Gives a signal, with JSON, to the run that waits for it; durable when it returns.
-    pub fn signal(&self, signal: &str, data: Bytes) -> Result<RunId> {
-        let signal = signal.to_owned();
-        let answer = self.ask(|ticket| Command::SendSignal { ticket, signal, data })?;
-        let Answer::Signalled(run) = answer else { return Err(unexpected(&answer)) };
-        Ok(run)
     }
 
     /// Pauses a function or lets it go on; durable when it returns.
@@ -363,6 +364,9 @@ fn message(request: Request) -> Message {
         Request::Send { ticket, events, source } => accept(ticket, events, source),
         Request::Invoke { ticket, function, data } => {
             Message::Command(Command::InvokeFunction { ticket: Ticket(ticket), function, data })
+        }
+        Request::Signal { ticket, signal, data } => {
+            Message::Command(Command::SendSignal { ticket: Ticket(ticket), signal, data })
         }
     }
 }
