@@ -387,8 +387,8 @@ class Steps(_StepMaker):
     ) -> StepCall[Signal | None]:
         """Go on once somebody calls `engine.signal(signal, data)`; `None` once `timeout` has passed.
 
-        A signal has one waiter. Where there is one already, `on_conflict="fail"` fails this run, and
-        `"replace"` gives the other `None` at once. Signals that nobody waits for are not kept.
+        A signal has one waiter. Where there is one already, `on_conflict="fail"` fails this run at once, which
+        it cannot catch, and `"replace"` gives the other `None`. Signals that nobody waits for are not kept.
 
         Args:
             id: the step's id.

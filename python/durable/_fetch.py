@@ -15,6 +15,7 @@ from ._errors import PayloadTooLarge, UsageError
 if TYPE_CHECKING:
     import ssl
 
+_OF_SENDING: Final = frozenset({"auth", "follow_redirects"})
 #: As JSON it has a third more, and a step's output has at most 4 MB.
 _MAX_BODY_BYTES: Final = 3 * 1024 * 1024
 _MISSING: Final = (
@@ -87,42 +88,57 @@ async def fetch(request: Any, **options: Any) -> FetchResponse:
         PayloadTooLarge: the answer's body has more than 3 MB.
         httpx.TransportError: no answer came.
     """
-    try:
-        import httpx  # noqa: PLC0415  # only whoever fetches needs it
-    except ImportError:
-        raise UsageError(_MISSING) from None
-    send = {
-        name: options.pop(name)
-        for name in ("auth", "follow_redirects")
-        if name in options
-    }
+    httpx = _httpx()
+    send = {name: options.pop(name) for name in _OF_SENDING & {*options}}
     async with httpx.AsyncClient(verify=_tls()) as client:
         try:
-            whole = request
-            if not isinstance(request, httpx.Request):
-                method = options.pop("method", "GET")
-                whole = client.build_request(method, request, **options)
-            elif options:
-                text = f"beside a whole request {sorted(options)} have no place: put them into it"
-                raise UsageError(text)
+            whole = _whole(client, request, options)
             response = await client.send(whole, stream=True, **send)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, TypeError) as error:
             text = f"{request!r} cannot be fetched: {error}"
             raise UsageError(text) from error
-        body = bytearray()
-        async for part in response.aiter_bytes():
-            body += part
-            if len(body) > _MAX_BODY_BYTES:
-                text = f"{response.url} answered with more than {_MAX_BODY_BYTES} bytes: store it elsewhere in a step"
-                raise PayloadTooLarge(text)
+        except httpx.TransportError as error:
+            text = f"{error.request.url}: {error or 'no answer came'}"
+            raise type(error)(text, request=error.request) from error
+        body = await _read(response)
     headers = dict(response.headers)
     url, status = str(response.url), response.status_code
-    return FetchResponse(url=url, status=status, headers=headers, body=bytes(body))
+    return FetchResponse(url=url, status=status, headers=headers, body=body)
+
+
+def _whole(client: Any, request: Any, options: dict[str, Any]) -> Any:
+    """All of a request: as given, or made of its URL and options."""
+    if not isinstance(request, _httpx().Request):
+        return client.build_request(options.pop("method", "GET"), request, **options)
+    if options:
+        text = (
+            f"beside a whole request {sorted(options)} have no place: put them into it"
+        )
+        raise UsageError(text)
+    return request
+
+
+async def _read(response: Any) -> bytes:
+    body = bytearray()
+    async for part in response.aiter_bytes():
+        body += part
+        if len(body) > _MAX_BODY_BYTES:
+            text = f"{response.url} answered with more than {_MAX_BODY_BYTES} bytes: store it elsewhere in a step"
+            raise PayloadTooLarge(text)
+    return bytes(body)
+
+
+def _httpx() -> Any:
+    """Only whoever fetches needs it."""
+    try:
+        import httpx  # noqa: PLC0415  # see above
+    except ImportError:
+        raise UsageError(_MISSING) from None
+    return httpx
 
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
     """Reading all certificates takes longer than most requests: once for a process."""
-    import httpx  # noqa: PLC0415  # as above
-
-    return httpx.create_ssl_context()
+    context: ssl.SSLContext = _httpx().create_ssl_context()
+    return context

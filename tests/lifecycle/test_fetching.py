@@ -147,7 +147,7 @@ async def test_when_the_tries_are_used_up_the_step_fails(
 ) -> None:
     server.hang_ups = 9
     fetching(world, server.url)
-    assert (await outcome_of(world)).startswith("RemoteProtocolError: ")
+    assert (await outcome_of(world)).startswith(f"RemoteProtocolError: {server.url}: ")
     assert len(server.asked) == 3
 
 

@@ -59,6 +59,11 @@ def explanations() -> list[Explanation]:
     return [*ours, *ENGINE_ERRORS]
 
 
+def engine_error(name: str) -> str | None:
+    """The name itself, where the engine gives runs errors of this name."""
+    return name if any(one.name == name for one in ENGINE_ERRORS) else None
+
+
 def _of(error: type[DurableError]) -> Explanation:
     meaning = inspect.cleandoc(error.__doc__ or "").split("\nAttributes:")[0].strip()
     return Explanation(
@@ -71,7 +76,8 @@ REMEDIES = {
     "all of them.",
     "DUR-0100": "The message names the function, the argument and what it accepts. Settings are checked "
     "when the decorator runs, so the traceback ends at the line to change.",
-    "DUR-0200": "Change the handler so that each step is made by the handler itself and awaited there.",
+    "DUR-0200": "The message says what is accepted in place of a wrong id, name or length. Otherwise: change the "
+    "handler so that each step is made by the handler itself and awaited there.",
     "DUR-0201": "Call the inner function directly (it is then a part of the outer step), or move the "
     "inner step out of the outer one's function.",
     "DUR-0202": "Write `await` before the step that the message names, or hand it to asyncio.gather.",
@@ -145,7 +151,7 @@ ENGINE_ERRORS = [
     Explanation(
         "",
         "InvalidSignal",
-        "A signal's name is empty or has more than 256 bytes.",
+        "A signal's name is empty or has more than 256 bytes: the engine's own word. In Python a UsageError says so first.",
         "Give it a short name, as in f'approval/{order_id}'.",
     ),
     Explanation(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
+from .explain import engine_error
 from .output import as_text, clip, length, moment, to_ms
 from .timeline import Bar, draw, style_of
 
@@ -147,8 +148,9 @@ def _outcome(run: Run) -> Text:
         stack = _stack_of(run, run.error)
         if stack:
             text.append(f"\n{stack.rstrip()}", style="dim")
-        if run.error.code:
-            text.append(f"\nmore: durable explain {run.error.code}", style="dim")
+        code = run.error.code or engine_error(run.error.name)
+        if code:
+            text.append(f"\nmore: durable explain {code}", style="dim")
         return text
     if run.due_at is not None:
         return Text(f"its code is tried again at {moment(run.due_at)}", style="yellow")
