@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: Names of functions that wait for tasks, and where in their frames these are.
 _TASKS_OF: Final[dict[str, Callable[[dict[str, Any]], Iterable[Any]]]] = {
-    "TaskGroup.__aexit__": lambda frame: frame["self"]._tasks,  # noqa: SLF001
-    "TaskGroup._aexit": lambda frame: frame["self"]._tasks,  # noqa: SLF001
+    "TaskGroup.__aexit__": lambda frame: frame["self"]._tasks,  # noqa: SLF001  # shown nowhere else
+    "TaskGroup._aexit": lambda frame: frame["self"]._tasks,  # noqa: SLF001  # shown nowhere else
     "_wait": lambda frame: frame["fs"],
     "wait_for": lambda frame: [frame["fut"]],
 }

@@ -19,6 +19,7 @@ from ._duration import ACCEPTED, Duration, DurationError, to_ms
 from ._errors import NestedStepError, SerializationError, UsageError
 from ._events import Event, make_event
 from ._sending import encode_for_step
+from ._setting import wrong_id
 from ._signals import Signal, wrong_signal
 from ._step import CURRENT_STEP, SignalCall, SleepCall, StepCall, StepOwner
 
@@ -40,7 +41,6 @@ P = ParamSpec("P")
 _LOGGER: Final = logging.getLogger("durable.run")
 #: Beyond what any sleep may reach, and within what the engine counts in.
 _LAST_MOMENT: Final = 2**53
-_MAX_ID_BYTES: Final = 256
 _ON_CONFLICT: Final = frozenset({"fail", "replace"})
 _AS_IN: Final = "as in ctx.step.run('charge', charge_card, order_id)"
 #: The frame so many calls up: which line asks for a step.
@@ -225,14 +225,8 @@ class _StepMaker:
         if not step_id or not _is_text(step_id):
             text = f"a step's id is a text that is not empty, not {step_id!r}: give it first, {_AS_IN}"
             raise UsageError(text)
-        try:
-            size = len(step_id.encode())
-        except UnicodeEncodeError:
-            text = f"step {step_id!r}: an id is valid Unicode; this one has half a character"
-            raise UsageError(text) from None
-        if size > _MAX_ID_BYTES:
-            text = f"step '{step_id}': an id has at most {_MAX_ID_BYTES} bytes"
-            raise UsageError(text)
+        if problem := wrong_id("step", "an id", step_id):
+            raise UsageError(problem)
         return self._run.names.next(step_id)
 
     def _make_wait(
@@ -247,7 +241,7 @@ class _StepMaker:
             text = f"step '{step_id}': on_conflict={on_conflict!r}; accepted: 'fail' or 'replace'"
             raise UsageError(text)
         timeout_ms = self._ms(step_id, "timeout", timeout)
-        asked = (signal, timeout_ms, on_conflict == "replace")
+        asked = SignalCall.of(signal, timeout_ms, replaces=on_conflict == "replace")
         call = SignalCall(self._run, name, frame, asked)
         self._run.unawaited[name] = call
         return call

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ._duration import ACCEPTED, Duration, DurationError, to_ms
 from ._errors import ConfigError
 
 
 T = TypeVar("T")
+
+
+_MAX_ID_BYTES: Final = 256
+
+
+def wrong_id(what: str, noun: str, text: str) -> str | None:
+    """What is wrong with the name of `what`, as a step's id, if anything is; `noun` is what it is called."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return (
+            f"{what} {text!r}: {noun} is valid Unicode; this one has half a character"
+        )
+    if size > _MAX_ID_BYTES:
+        return f"{what} '{text}': {noun} has at most {_MAX_ID_BYTES} bytes"
+    return None
 
 
 class Place:

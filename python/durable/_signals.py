@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from ._codec import read_plain
-
-
-_MAX_NAME_BYTES: Final = 256
+from ._setting import wrong_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +27,4 @@ def wrong_signal(signal: object) -> str | None:
     """What is wrong with a signal's name, if anything is."""
     if not isinstance(signal, str) or not signal:
         return f"a signal's name is a text that is not empty, not {signal!r}"
-    try:
-        size = len(signal.encode())
-    except UnicodeEncodeError:
-        return (
-            f"signal {signal!r}: a name is valid Unicode; this one has half a character"
-        )
-    if size > _MAX_NAME_BYTES:
-        return f"signal '{signal}': a name has at most {_MAX_NAME_BYTES} bytes"
-    return None
+    return wrong_id("signal", "a name", signal)

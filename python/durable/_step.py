@@ -334,30 +334,36 @@ class StepCall(Coroutine[Any, Any, T]):
 types.coroutine(cast("Any", StepCall)._call)  # noqa: SLF001  # it is ours
 
 
-class SleepCall(StepCall[None]):
-    """One use of a step that waits for a moment."""
+class WaitCall(StepCall[T]):
+    """One use of a step that calls nothing: what it asks for is its op without its name."""
 
-    __slots__ = ("_moment",)
+    __slots__ = ("_asked",)
 
     def __init__(  # noqa: PLR0917  # each is one thing the caller has at hand
         self,
         run: StepOwner,
         name: str,
         frame: FrameType,
-        moment: tuple[int, int],
+        asked: tuple[Any, ...],
     ) -> None:
         super().__init__(run, name, frame)
-        self._moment = moment
+        self._asked = asked
+
+    @override
+    def plan(self) -> Op:
+        """The op that asks for it."""
+        kind, *what = self._asked
+        return cast("Op", (kind, self.name, *what))
+
+
+class SleepCall(WaitCall[None]):
+    """One use of a step that waits for a moment."""
+
+    __slots__ = ()
 
     @override
     def result(self) -> None:
         """Nothing."""
-
-    @override
-    def plan(self) -> Op:
-        """The op that asks for the wake-up."""
-        kind, ms = self._moment
-        return cast("Op", (kind, self.name, ms))
 
     @staticmethod
     def after(ms: int) -> tuple[int, int]:
@@ -370,31 +376,22 @@ class SleepCall(StepCall[None]):
         return SLEEP_UNTIL, ms
 
 
-class SignalCall(StepCall["Signal | None"]):
+class SignalCall(WaitCall["Signal | None"]):
     """One use of a step that waits for a signal."""
 
-    __slots__ = ("_wait",)
-
-    def __init__(  # noqa: PLR0917  # each is one thing the caller has at hand
-        self,
-        run: StepOwner,
-        name: str,
-        frame: FrameType,
-        wait: tuple[str, int, bool],
-    ) -> None:
-        super().__init__(run, name, frame)
-        self._wait = wait
+    __slots__ = ()
 
     @override
     def result(self) -> Signal | None:
         """The signal; nothing once nobody is to wait for it any more."""
         return read_signal(self.data or b"null")
 
-    @override
-    def plan(self) -> Op:
-        """The op that asks for it."""
-        signal, timeout_ms, replaces = self._wait
-        return (WAIT_FOR_SIGNAL, self.name, signal, timeout_ms, replaces)
+    @staticmethod
+    def of(
+        signal: str, timeout_ms: int, *, replaces: bool
+    ) -> tuple[int, str, int, bool]:
+        """This signal, for so long, in the place of another waiter or not."""
+        return WAIT_FOR_SIGNAL, signal, timeout_ms, replaces
 
 
 def error_of_unawaited(

@@ -289,18 +289,6 @@ pub(crate) fn engine_error(code: &str, message: &str) -> Bytes {
 
 /// A text as JSON.
 pub(crate) fn json_text(text: &str) -> String {
-    let mut json = String::with_capacity(text.len().saturating_add(2));
-    json.push('"');
-    for letter in text.chars() {
-        match letter {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            control if u32::from(control) < 0x20 => {
-                json.extend(format!("\\u{:04x}", u32::from(control)).chars());
-            }
-            plain => json.push(plain),
-        }
-    }
-    json.push('"');
-    json
+    #[expect(clippy::expect_used, reason = "every text has its JSON")]
+    serde_json::to_string(text).expect("a text is written into memory")
 }

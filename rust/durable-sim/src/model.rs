@@ -185,7 +185,6 @@ impl Model {
         tally: &mut Tally,
     ) -> Result<(), String> {
         check_ends(turn)?;
-        self.look_at_waiters()?;
         self.go_through(&mut Walk::new(turn, tally)?)?;
         for change in &turn.changes {
             self.take_change(turn, change, outside, tally)?;

@@ -199,8 +199,8 @@ impl Secret {
         Self { seed, shared: SharedSeed::from_u64(seed) }
     }
 
-    /// foldhash, the kind whose bits are all as good, with a whole secret of our own, its public constants replaced too. Nobody is shown a hash or an
-    /// order that follows from one.
+    /// foldhash, the kind whose bits are all as good, with a whole secret of our own, its public constants
+    /// replaced too. Nobody is shown a hash or an order that follows from one.
     fn hash(&self, name: &[u8]) -> u64 {
         let mut hasher = FoldHasher::with_seed(self.seed, &self.shared);
         hasher.write(name);

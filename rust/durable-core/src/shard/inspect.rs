@@ -11,7 +11,7 @@ use super::program::{MISSING, SHORTENED};
 use super::{Shard, Slot};
 use crate::flow::gcra::Rate;
 use crate::flow::policy::{Policies, Scope};
-use crate::flow::ready_queue::{GateUsage, QueueUsage, Usage};
+use crate::flow::ready_queue::{GateUsage, Item, QueueUsage, Usage};
 use crate::id::{FunctionId, RunId};
 use crate::run::{RunRecord, Stretch};
 use crate::step::PendingState;
@@ -45,7 +45,8 @@ pub struct LimitView {
 /// One thing that a run waits for. What does not apply is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WaitView {
-    /// A policy by the decorator's word, or `sleep`, `signal`, `retry`, `event`, `executor`, `paused`, `capacity`, `turn`.
+    /// A policy by the decorator's word, or `sleep`, `signal`, `retry`, `event`, `executor`, `paused`, `capacity`,
+    /// `turn`.
     pub on: &'static str,
     /// The step that waits; absent for the code between steps.
     pub step: Option<String>,
@@ -175,7 +176,7 @@ impl Shard {
         &self,
         policies: &Policies,
         queue: &[u8],
-        (gate, place): (&GateUsage, crate::flow::ready_queue::Item),
+        (gate, place): (&GateUsage, Item),
     ) -> Option<WaitView> {
         let now = self.now();
         let ahead = self.queues.ahead_before_gate(queue, place, MOST_COUNTED);
@@ -199,9 +200,8 @@ impl Shard {
     fn gathering_wait(&self, run: &RunRecord, timer_at: Timestamp) -> WaitView {
         let policies = policies_of(&self.functions, run.function);
         let name = run.gathering.as_ref().map(|it| it.name.clone()).unwrap_or_default();
-        let (on, key) = gathering_policy(policies, &name);
+        let (on, key, value) = read_gathering(policies, &name);
         let due = super::gather::due(policies, run).unwrap_or(timer_at);
-        let value = key.is_some().then(|| value_in(name.get(13..))).flatten();
         WaitView { on, key, value, at_ms: Some(due.as_millis()), ..WaitView::default() }
     }
 
@@ -273,13 +273,13 @@ impl Shard {
         let own = self.gatherings.those(|name| is_name_of(id, name)).into_iter();
         let view = |(name, id): (Box<[u8]>, RunId)| {
             let run = self.runs.get(id).map(Slot::unpack)?;
-            let (policy, key) = gathering_policy(policies, &name);
+            let (policy, key, value) = read_gathering(policies, &name);
             let limit = policies.batch.as_ref().map(|batch| batch.max_size);
             let due = super::gather::due(policies, &run);
             Some(LimitView {
                 policy,
-                value: key.is_some().then(|| value_in(name.get(13..))).flatten(),
                 key,
+                value,
                 limit: limit.filter(|_| policy == "batch"),
                 waiting: run.rest.len().saturating_add(1),
                 next_at_ms: due.map(Timestamp::as_millis),
@@ -357,10 +357,16 @@ fn gate_policy<'a>(
     }
 }
 
-fn gathering_policy(policies: &Policies, name: &[u8]) -> (&'static str, Option<String>) {
-    if name.first() == Some(&b'b') {
+/// What gathers under a name: its policy, its key, and the key's value.
+fn read_gathering(
+    policies: &Policies,
+    name: &[u8],
+) -> (&'static str, Option<String>, Option<String>) {
+    let (policy, key) = if name.first() == Some(&b'b') {
         ("batch", policies.batch.as_ref().and_then(|batch| batch.key.clone()))
     } else {
         ("debounce", policies.debounce.as_ref().and_then(|debounce| debounce.key.clone()))
-    }
+    };
+    let value = key.as_ref().and_then(|_| value_in(name.get(13..)));
+    (policy, key, value)
 }

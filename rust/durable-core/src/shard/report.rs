@@ -98,7 +98,8 @@ impl Shard {
                 self.fail_step(id, step, (error, retry), turn);
             }
             Op::StepPlanned { name } => {
-                if let Some(number) = self.add_pending(id, name, PendingState::Queued, turn) {
+                if let Some(number) = self.add_pending(id, name, (PendingState::Queued, None), turn)
+                {
                     self.enqueue_step(id, number);
                 }
             }
@@ -184,7 +185,7 @@ impl Shard {
 
     fn sleep(&mut self, id: RunId, name: String, until: Until, turn: &mut Turn) {
         let Some(due) = self.due(id, &name, until, turn) else { return };
-        self.add_timed(id, name, PendingState::Sleeping(due), turn);
+        self.add_pending(id, name, (PendingState::Sleeping(due), None), turn);
     }
 
     /// When a step ends that waits for a moment. `None`: that is too far ahead, which fails its run.
@@ -210,26 +211,13 @@ impl Shard {
         Some(due)
     }
 
-    /// A step that ends at a moment at the latest. `None` as for [`Self::add_pending`].
-    pub(super) fn add_timed(
+    /// A step that is to wait: for a slot, for a moment, or for a signal. `None` where there is one of its name
+    /// already, or no room.
+    pub(super) fn add_pending(
         &mut self,
         id: RunId,
         name: String,
-        state: PendingState,
-        turn: &mut Turn,
-    ) -> Option<u32> {
-        let (PendingState::Sleeping(due) | PendingState::Waiting(due)) = state else { return None };
-        let number = self.add_pending(id, name, state, turn)?;
-        self.start_timer(Timer { due, id: *id.as_bytes(), number }, turn);
-        Some(number)
-    }
-
-    /// A step that is to wait. `None` where there is one of its name already, or no room.
-    fn add_pending(
-        &mut self,
-        id: RunId,
-        name: String,
-        state: PendingState,
+        (state, signal): (PendingState, Option<String>),
         turn: &mut Turn,
     ) -> Option<u32> {
         let now = self.now();
@@ -246,13 +234,16 @@ impl Shard {
             start_count: 0,
             failure_count: 0,
             asked_at: now,
-            signal: None,
+            signal,
         };
         if let Some((code, why)) = self.refusal_of_step(id, &step) {
             self.fail_run(id, code, &why, turn);
             return None;
         }
         self.opened(id).pending.push(step);
+        if let PendingState::Sleeping(due) | PendingState::Waiting(due) = state {
+            self.start_timer(Timer { due, id: *id.as_bytes(), number }, turn);
+        }
         Some(number)
     }
 

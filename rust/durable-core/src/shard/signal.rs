@@ -6,7 +6,6 @@ use super::{Shard, Turn};
 use crate::command::{OnConflict, Until};
 use crate::effect::{Answer, Effect, Refusal};
 use crate::event::MAX_EVENT_BYTES;
-use crate::flow::timer_wheel::Timer;
 use crate::id::{RunId, Ticket};
 use crate::step::{Outcome, Pending, PendingState};
 
@@ -37,18 +36,17 @@ impl Shard {
                     self.fail_run(id, "SignalConflict", &why, turn);
                     return;
                 }
-                OnConflict::Replace => self.end_wait(other, number, Bytes::from_static(NULL), turn),
+                OnConflict::Replace => {
+                    self.give((other, number), Bytes::from_static(NULL), turn);
+                }
             }
         }
-        let is_live = self.runs.contains(id); // it may have waited itself, and be full of memos now
-        if let Some(number) =
-            is_live.then(|| self.add_timed(id, name, PendingState::Waiting(due), turn)).flatten()
-        {
+        if !self.runs.contains(id) {
+            return; // it waited itself, and one memo more was too many
+        }
+        let state = (PendingState::Waiting(due), Some(signal.clone()));
+        if let Some(number) = self.add_pending(id, name, state, turn) {
             self.signals.take(signal.as_bytes(), (id, number));
-            let steps = &mut self.opened(id).pending;
-            if let Some(step) = steps.iter_mut().find(|step| step.number == number) {
-                step.signal = Some(signal);
-            }
         }
     }
 
@@ -72,23 +70,26 @@ impl Shard {
             None => Answer::Refused(Refusal::NoWaiter(format!(
                 "no run waits for the signal '{signal}'; signals are not kept for later"
             ))),
-            Some((run, number)) => {
-                self.end_wait(run, number, json, turn);
-                Answer::Signalled(run)
+            Some(waiter) => {
+                self.give(waiter, json, turn);
+                Answer::Signalled(waiter.0)
             }
         };
         turn.effects.push(Effect::Answer { ticket, answer });
     }
 
-    /// A sleep is over, or a wait, with what came of it.
-    pub(super) fn end_wait(&mut self, id: RunId, number: u32, json: Bytes, turn: &mut Turn) {
-        let run = self.opened(id);
-        let Some(place) = run.pending.iter().position(|step| step.number == number) else { return };
-        let step = run.pending.remove(place);
-        self.forget_signal(id, &step);
-        if let PendingState::Sleeping(due) | PendingState::Waiting(due) = step.state {
-            Self::stop_timer(Timer { due, id: *id.as_bytes(), number }, turn);
+    /// The step that waits for a signal waits no longer.
+    fn give(&mut self, (id, number): (RunId, u32), json: Bytes, turn: &mut Turn) {
+        let pending = &mut self.opened(id).pending;
+        if let Some(place) = pending.iter().position(|step| step.number == number) {
+            let step = pending.remove(place);
+            self.end_wait(id, step, json, turn);
         }
+    }
+
+    /// A sleep or a wait is over, with what came of it.
+    pub(super) fn end_wait(&mut self, id: RunId, step: Pending, json: Bytes, turn: &mut Turn) {
+        self.forget(id, &step, turn);
         if self.remember(id, step, Outcome::Data(json), turn) {
             self.wake(id, turn);
         }

@@ -118,7 +118,8 @@ impl Shard {
                 self.enqueue_step(id, timer.number);
             }
             Some(PendingState::Sleeping(due) | PendingState::Waiting(due)) if due == timer.due => {
-                self.end_wait(id, timer.number, Bytes::from_static(b"null"), turn);
+                let step = run.pending.remove(place);
+                self.end_wait(id, step, Bytes::from_static(b"null"), turn);
             }
             Some(
                 PendingState::Queued

@@ -31,12 +31,6 @@ fn value_of(signal: &str, data: &Bytes) -> Bytes {
 }
 
 impl Model {
-    /// Begins a turn.
-    pub(super) fn look_at_waiters(&mut self) -> Result<(), String> {
-        self.given = Given { before: self.waiters()?, memos: Vec::new() };
-        Ok(())
-    }
-
     /// A wait is over: its moment has come, another took its place, or somebody sent the signal.
     pub(super) fn take_signal(
         &mut self,
@@ -62,7 +56,7 @@ impl Model {
     }
 
     /// Each answer is what happened.
-    pub(super) fn check_signals(&self, turn: &Sealed, tally: &mut Tally) -> Result<(), String> {
+    pub(super) fn check_signals(&mut self, turn: &Sealed, tally: &mut Tally) -> Result<(), String> {
         let after = self.waiters()?;
         let answers = turn.effects.iter().filter_map(|(effect, _)| {
             let Effect::Answer { ticket, answer } = effect else { return None };
@@ -91,6 +85,7 @@ impl Model {
             };
             tally.note(what);
         }
+        self.given = Given { before: after, memos: Vec::new() };
         Ok(())
     }
 
