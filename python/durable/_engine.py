@@ -12,7 +12,6 @@ from typing import (
     Literal,
     Self,
     TypeVar,
-    cast,
     overload,
 )
 
@@ -34,9 +33,10 @@ from ._errors import (
 from ._events import Event
 from ._failure import read_error
 from ._fork import forget, watch
-from ._function import Function, flow_json
+from ._function import Function
 from ._reading import Events, Functions, Runs
 from ._sending import encode_events, tell_of_strays
+from ._session import Session, read_apps, register
 from ._setting import Place
 from ._signals import wrong_signal
 from ._store_setting import read_store, read_sync
@@ -48,25 +48,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
     from types import TracebackType
 
-    from ._bridge import Function as FunctionTuple, NewEvent
+    from ._bridge import NewEvent
 
 T = TypeVar("T")
 
 _MAX_CAPACITY: Final = 100_000
 _MAX_HOT_RUNS: Final = 10_000_000
-
-
-class Session:
-    """What an open engine has: its store, its loop, its worker."""
-
-    __slots__ = ("core", "loop", "worker")
-
-    def __init__(
-        self, core: Core, loop: asyncio.AbstractEventLoop, worker: Worker
-    ) -> None:
-        self.core = core
-        self.loop = loop
-        self.worker = worker
 
 
 class Engine:
@@ -109,7 +96,7 @@ class Engine:
         place = Place("Engine", "store")
         self.apps = apps
         self.store = read_store(place, store)
-        self._functions = _read_apps(apps)
+        self._functions = read_apps(apps)
         self._capacity = place.at("max_in_flight").whole_number(
             max_in_flight, 1, _MAX_CAPACITY
         )
@@ -136,13 +123,13 @@ class Engine:
             text = "this engine is open already: make a second Engine, on another store"
             raise UsageError(text)
         self._check_apps()
-        self._functions = _read_apps(self.apps)
+        self._functions = read_apps(self.apps)
         loop = asyncio.get_running_loop()
         watch(self, self.store)
         with public_errors():
             core = await loop.run_in_executor(None, self._open_core)
             try:
-                numbers = await loop.run_in_executor(None, self._register, core)
+                numbers = await loop.run_in_executor(None, register, core, self.apps)
                 self._session = self._connect(core, loop, numbers)
             except BaseException:
                 core.close()
@@ -163,16 +150,6 @@ class Engine:
             retention_ms=self._retention_ms,
             seed=self._seed,
         )
-
-    def _register(self, core: Core) -> dict[int, Function[Any, Any]]:
-        numbers: dict[int, Function[Any, Any]] = {}
-        for app in self.apps:
-            functions = list(app.functions.values())
-            given = core.register(
-                app.name, [_describe(function) for function in functions]
-            )
-            numbers.update(zip(given, functions, strict=True))
-        return numbers
 
     def _connect(
         self,
@@ -456,37 +433,6 @@ class Engine:
     def __repr__(self) -> str:
         state = "closed" if self._session is None else "open"
         return f"<durable engine on {self.store}, {state}>"
-
-
-def _describe(function: Function[Any, Any]) -> FunctionTuple:
-    retries = function.retries
-    return (
-        function.id,
-        list(function.triggers),
-        retries.count,
-        list(retries.backoff.delays_ms),
-        retries.backoff.jitter_ms,
-        flow_json(function),
-    )
-
-
-def _read_apps(apps: tuple[App, ...]) -> dict[str, Function[Any, Any]]:
-    functions: dict[str, Function[Any, Any]] = {}
-    names: set[str] = set()
-    for app in apps:
-        if not isinstance(cast("object", app), App):
-            text = f"Engine: {app!r} is no App: Engine(app, store=...)"
-            raise ConfigError(text)
-        if app.name in names:
-            text = f"Engine: two apps have the name '{app.name}'"
-            raise ConfigError(text)
-        names.add(app.name)
-        for function in app.functions.values():
-            if function.id in functions:
-                text = f"Engine: two apps have a function '{function.id}': choose another id"
-                raise ConfigError(text)
-            functions[function.id] = function
-    return functions
 
 
 def _close_quietly(core: Core) -> None:

@@ -13,6 +13,8 @@ import time
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
+from typing_extensions import override
+
 from ._bridge import (
     ABANDON,
     ACCEPTED,
@@ -31,9 +33,9 @@ from ._bridge import (
     Core,
     CoreError,
     public_error,
-    public_errors,
 )
-from ._errors import DurableError, EngineClosed, NotFoundError
+from ._callers import Callers, settle
+from ._errors import EngineClosed
 from ._execution import LiveRun
 from ._leaving import Leaving
 from ._sending import Unheard
@@ -53,7 +55,7 @@ _BATCH: Final = 1024
 _TURN_S: Final = 0.05
 
 
-class Worker:
+class Worker(Callers):
     """All live runs of one engine, on one loop."""
 
     def __init__(
@@ -66,14 +68,12 @@ class Worker:
         forgets: bool,
         thread_count: int | None,
     ) -> None:
-        self.loop = loop
+        super().__init__(core, loop, Unheard(functions.values()))
         self.forgets = (
             forgets  # every live coroutine is dropped at each step: for tests
         )
         self.context = contextvars.copy_context()  # what every run's code begins with
         self.runs: dict[str, LiveRun] = {}
-        self.unheard = Unheard(functions.values())
-        self._core = core
         self._functions = functions
         self._hot_runs = hot_runs
         self._parked: OrderedDict[str, LiveRun] = OrderedDict()
@@ -83,17 +83,11 @@ class Worker:
         self._dropped: list[str] = []
         self._reloads: list[tuple[str, int]] = []
         self._waking: dict[str, None] = {}  # parked runs whose code goes on by itself
-        # in the order of their calls: each pair is the sends and then the calls of one submit
-        self._requests: deque[tuple[list[Any], list[Any]]] = deque()
         self._has_room = True
         self._is_due = False
         self._is_closed = False
         self._backlog: list[Any] = []
         self._until = 0.0  # a turn takes on nothing more after this
-        self._tickets: dict[int, asyncio.Future[Any]] = {}
-        self._last_ticket = 0
-        self._watched: dict[str, list[asyncio.Future[tuple[str, bytes, str]]]] = {}
-        self._failure: DurableError | None = None
         self.is_draining = False
         self._owner: asyncio.Task[Any] | None = None  # who opened it, and will close it
         self._settled: asyncio.Future[None] | None = None
@@ -143,6 +137,7 @@ class Worker:
         is_called_off = self._owner is not None and self._owner.cancelling() > 0
         return self.is_draining or is_called_off
 
+    @override
     def _schedule(self) -> None:
         if not self._is_due and not self._is_closed:
             self._is_due = True
@@ -181,7 +176,7 @@ class Worker:
             if time.monotonic() > self._until:
                 break
         if self._settled is not None and not self._let_finish():
-            _settle(self._settled, None)
+            settle(self._settled, None)
 
     def _take(self, items: list[Any]) -> None:
         takers = self._takers
@@ -289,94 +284,6 @@ class Worker:
         """Call a plain handler on a thread."""
         return ThreadDriver(run, self._threads, given, context)
 
-    # --- what callers ask
-
-    def send(
-        self, events: list[Any], source: tuple[str, int] | None = None
-    ) -> asyncio.Future[list[str]]:
-        """Have these events accepted, all or none."""
-        ticket, future = self._ticket()
-        self.unheard.look(events)
-        if not self._requests or self._requests[-1][1]:
-            self._requests.append(([], []))
-        self._requests[-1][0].append((ticket, events, source))
-        return future
-
-    def ask(self, name: str, data: bytes, *, is_signal: bool) -> asyncio.Future[Any]:
-        """Start a run of a function: its id comes, and that of the event that stands for the call.
-
-        Or give a signal to the run that waits for it, whose id comes.
-        """
-        ticket, future = self._ticket()
-        if not self._requests:
-            self._requests.append(([], []))
-        self._requests[-1][1].append((ticket, name, data, is_signal))
-        return future
-
-    async def idle(
-        self, ask: Callable[[int], None], timeout_s: float | None = None
-    ) -> None:
-        """Ask for `Idle` with a ticket, and wait for it.
-
-        Raises:
-            TimeoutError: it has not come in time.
-        """
-        ticket, future = self._ticket()
-        try:
-            with public_errors():
-                ask(ticket)
-            await asyncio.wait_for(future, timeout_s)
-        finally:
-            if self._tickets.pop(ticket, None) is not None and self._failure is None:
-                with contextlib.suppress(CoreError):
-                    self._core.unjoin(ticket)
-
-    async def ending_of(
-        self, run_id: str, timeout_s: float | None = None
-    ) -> tuple[str, bytes, str]:
-        """The status and the result or error that a run ends with, and the event that started it.
-
-        Raises:
-            NotFoundError: there is no such run.
-            TimeoutError: it has not ended in time.
-        """
-        future = self._watch(run_id)
-        try:
-            return await asyncio.wait_for(future, timeout_s)
-        finally:
-            if future.cancelled():
-                self._unwatch(run_id, future)
-
-    def _watch(self, run_id: str) -> asyncio.Future[tuple[str, bytes, str]]:
-        future: asyncio.Future[tuple[str, bytes, str]] = self.loop.create_future()
-        self._check()
-        if run_id not in self._watched:
-            with public_errors():
-                self._core.watch([run_id])
-        self._watched.setdefault(run_id, []).append(future)
-        return future
-
-    def _unwatch(self, run_id: str, future: asyncio.Future[Any]) -> None:
-        """Nobody waits for this future any more."""
-        futures = self._watched.get(run_id, [])
-        if future in futures:
-            futures.remove(future)
-            if not futures:
-                del self._watched[run_id]
-                with contextlib.suppress(CoreError):  # it is closing
-                    self._core.unwatch([run_id])
-
-    def _ticket(self) -> tuple[int, asyncio.Future[Any]]:
-        self._check()
-        self._last_ticket += 1
-        future = self._tickets[self._last_ticket] = self.loop.create_future()
-        self._schedule()
-        return self._last_ticket, future
-
-    def _check(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-
     async def settle(self, grace_s: float) -> None:
         """Start nothing more, and let what executes finish, for so long at most."""
         if self._failure is not None:
@@ -444,29 +351,6 @@ class Worker:
             self.forget(run, is_live=False)
             self._leaving.add(run)
 
-    def _take_answer(self, item: Any) -> None:
-        _settle(self._tickets.pop(item[1], None), item[2])
-
-    def _take_start(self, item: Any) -> None:
-        _, ticket, run_id, event_id = item
-        _settle(self._tickets.pop(ticket, None), (run_id, event_id))
-
-    def _take_idle(self, item: Any) -> None:
-        _settle(self._tickets.pop(item[1], None), None)
-
-    def _take_refusal(self, item: Any) -> None:
-        _, ticket, kind, text = item
-        _refuse(self._tickets.pop(ticket, None), public_error(kind, text))
-
-    def _take_end(self, item: Any) -> None:
-        _, run_id, status, data, event_id = item
-        for future in self._watched.pop(run_id, ()):
-            _settle(future, (status, data, event_id))
-
-    def _take_unknown(self, item: Any) -> None:
-        for future in self._watched.pop(item[1], ()):
-            _refuse(future, NotFoundError(f"there is no run {item[1]} in this store"))
-
     def _take_room(self, _: Any) -> None:
         self._has_room = True
 
@@ -478,22 +362,3 @@ class Worker:
             for run in list(self.runs.values()):
                 run.drop()
             self.runs.clear()
-
-    def _fail_callers(self, error: DurableError) -> None:
-        self._failure = self._failure or error
-        waiting = [*self._tickets.values()]
-        waiting += [future for futures in self._watched.values() for future in futures]
-        self._tickets.clear()
-        self._watched.clear()
-        for future in waiting:
-            _refuse(future, error)
-
-
-def _settle(future: asyncio.Future[Any] | None, value: object) -> None:
-    if future is not None and not future.done():
-        future.set_result(value)
-
-
-def _refuse(future: asyncio.Future[Any] | None, error: BaseException) -> None:
-    if future is not None and not future.done():
-        future.set_exception(error)

@@ -14,10 +14,6 @@ import durable
 from durable._bridge import Core
 
 
-def handler(ctx: durable.SyncContext) -> None:
-    del ctx
-
-
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
@@ -52,18 +48,6 @@ def test_a_wrong_sync_is_refused_where_it_is_written(sync: Any) -> None:
 async def test_a_right_sync_opens_a_store(sync: Any) -> None:
     async with durable.Engine(store="memory:", sync=sync) as engine:
         assert engine.is_open()
-
-
-def test_the_apps_are_checked() -> None:
-    with pytest.raises(durable.ConfigError, match="is no App"):
-        durable.Engine("shop")  # type: ignore[arg-type]
-    with pytest.raises(durable.ConfigError, match="two apps have the name"):
-        durable.Engine(durable.App("a"), durable.App("a"))
-    one, two = durable.App("a"), durable.App("b")
-    one.function("f")(handler)
-    two.function("f")(handler)
-    with pytest.raises(durable.ConfigError, match="two apps have a function 'f'"):
-        durable.Engine(one, two)
 
 
 def test_the_store_is_a_path_or_comes_from_the_environment(

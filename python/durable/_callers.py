@@ -1,0 +1,171 @@
+"""What callers ask of an engine, and how each is told: tickets for questions, watches for runs' ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ._bridge import Core, CoreError, public_error, public_errors
+from ._errors import DurableError, NotFoundError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._sending import Unheard
+
+
+class Callers:
+    """All who wait for an answer of one engine, on one loop."""
+
+    def __init__(
+        self, core: Core, loop: asyncio.AbstractEventLoop, unheard: Unheard
+    ) -> None:
+        self.loop = loop
+        self.unheard = unheard
+        self._core = core
+        # in the order of their calls: each pair is the sends and then the calls of one submit
+        self._requests: deque[tuple[list[Any], list[Any]]] = deque()
+        self._tickets: dict[int, asyncio.Future[Any]] = {}
+        self._last_ticket = 0
+        self._watched: dict[str, list[asyncio.Future[tuple[str, bytes, str]]]] = {}
+        self._failure: DurableError | None = None
+
+    def _schedule(self) -> None:
+        """Have what is asked handed over at the end of the pass."""
+        raise NotImplementedError
+
+    # --- what they ask
+
+    def send(
+        self, events: list[Any], source: tuple[str, int] | None = None
+    ) -> asyncio.Future[list[str]]:
+        """Have these events accepted, all or none."""
+        ticket, future = self._ticket()
+        self.unheard.look(events)
+        if not self._requests or self._requests[-1][1]:
+            self._requests.append(([], []))
+        self._requests[-1][0].append((ticket, events, source))
+        return future
+
+    def ask(self, name: str, data: bytes, *, is_signal: bool) -> asyncio.Future[Any]:
+        """Start a run of a function: its id comes, and that of the event that stands for the call.
+
+        Or give a signal to the run that waits for it, whose id comes.
+        """
+        ticket, future = self._ticket()
+        if not self._requests:
+            self._requests.append(([], []))
+        self._requests[-1][1].append((ticket, name, data, is_signal))
+        return future
+
+    async def idle(
+        self, ask: Callable[[int], None], timeout_s: float | None = None
+    ) -> None:
+        """Ask for `Idle` with a ticket, and wait for it.
+
+        Raises:
+            TimeoutError: it has not come in time.
+        """
+        ticket, future = self._ticket()
+        try:
+            with public_errors():
+                ask(ticket)
+            await asyncio.wait_for(future, timeout_s)
+        finally:
+            if self._tickets.pop(ticket, None) is not None and self._failure is None:
+                with contextlib.suppress(CoreError):
+                    self._core.unjoin(ticket)
+
+    async def ending_of(
+        self, run_id: str, timeout_s: float | None = None
+    ) -> tuple[str, bytes, str]:
+        """The status and the result or error that a run ends with, and the event that started it.
+
+        Raises:
+            NotFoundError: there is no such run.
+            TimeoutError: it has not ended in time.
+        """
+        future = self._watch(run_id)
+        try:
+            return await asyncio.wait_for(future, timeout_s)
+        finally:
+            if future.cancelled():
+                self._unwatch(run_id, future)
+
+    def _watch(self, run_id: str) -> asyncio.Future[tuple[str, bytes, str]]:
+        future: asyncio.Future[tuple[str, bytes, str]] = self.loop.create_future()
+        self._check()
+        if run_id not in self._watched:
+            with public_errors():
+                self._core.watch([run_id])
+        self._watched.setdefault(run_id, []).append(future)
+        return future
+
+    def _unwatch(self, run_id: str, future: asyncio.Future[Any]) -> None:
+        """Nobody waits for this future any more."""
+        futures = self._watched.get(run_id, [])
+        if future in futures:
+            futures.remove(future)
+            if not futures:
+                del self._watched[run_id]
+                with contextlib.suppress(CoreError):  # it is closing
+                    self._core.unwatch([run_id])
+
+    def _ticket(self) -> tuple[int, asyncio.Future[Any]]:
+        self._check()
+        self._last_ticket += 1
+        future = self._tickets[self._last_ticket] = self.loop.create_future()
+        self._schedule()
+        return self._last_ticket, future
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    # --- what they are told
+
+    def _take_answer(self, item: Any) -> None:
+        settle(self._tickets.pop(item[1], None), item[2])
+
+    def _take_start(self, item: Any) -> None:
+        _, ticket, run_id, event_id = item
+        settle(self._tickets.pop(ticket, None), (run_id, event_id))
+
+    def _take_idle(self, item: Any) -> None:
+        settle(self._tickets.pop(item[1], None), None)
+
+    def _take_refusal(self, item: Any) -> None:
+        _, ticket, kind, text = item
+        _refuse(self._tickets.pop(ticket, None), public_error(kind, text))
+
+    def _take_end(self, item: Any) -> None:
+        _, run_id, status, data, event_id = item
+        for future in self._watched.pop(run_id, ()):
+            settle(future, (status, data, event_id))
+
+    def _take_unknown(self, item: Any) -> None:
+        for future in self._watched.pop(item[1], ()):
+            _refuse(future, NotFoundError(f"there is no run {item[1]} in this store"))
+
+    def _fail_callers(self, error: DurableError) -> None:
+        self._failure = self._failure or error
+        waiting = [*self._tickets.values()]
+        waiting += [future for futures in self._watched.values() for future in futures]
+        self._tickets.clear()
+        self._watched.clear()
+        for future in waiting:
+            _refuse(future, error)
+
+
+def settle(future: asyncio.Future[Any] | None, value: object) -> None:
+    """Tell whoever waits, if somebody does."""
+    if future is not None and not future.done():
+        future.set_result(value)
+
+
+def _refuse(future: asyncio.Future[Any] | None, error: BaseException) -> None:
+    if future is not None and not future.done():
+        future.set_exception(error)
