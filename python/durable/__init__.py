@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
+    from . import ai as ai
     from ._app import App as App
     from ._bridge import __version__ as __version__
     from ._context import Context as Context, SyncContext as SyncContext
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         NonRetriableError as NonRetriableError,
         NotFoundError as NotFoundError,
         PayloadTooLarge as PayloadTooLarge,
+        ProviderError as ProviderError,
         RetryAfterError as RetryAfterError,
         RunCancelled as RunCancelled,
         SerializationError as SerializationError,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from ._function import Function as Function
     from ._limits import Limit as Limit, WaitingOn as WaitingOn
     from ._signals import Signal as Signal
+    from ._usage import Usage as Usage
     from ._views import (
         ErrorInfo as ErrorInfo,
         FunctionInfo as FunctionInfo,
@@ -93,6 +96,7 @@ _PLACES: Final = {
     "On": "_events",
     "PayloadTooLarge": "_errors",
     "Priority": "_flow",
+    "ProviderError": "_errors",
     "RateLimit": "_flow",
     "ReceivedEvent": "_views",
     "Retries": "_flow",
@@ -111,13 +115,17 @@ _PLACES: Final = {
     "SyncContext": "_context",
     "Throttle": "_flow",
     "Timeouts": "_flow",
+    "Usage": "_usage",
     "UsageError": "_errors",
     "WaitingOn": "_limits",
     "step": "_decorator",
 }
+_MODULES: Final = frozenset({"ai"})
 
 
 def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     place = _PLACES.get(name)
     if place is None:
         text = f"module 'durable' has no attribute {name!r}"
@@ -127,4 +135,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PLACES})
+    return sorted({*globals(), *_PLACES, *_MODULES})

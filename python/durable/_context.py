@@ -4,27 +4,27 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, overload
 
 from pydantic import ValidationError
-from typing_extensions import TypeVar, override
+from typing_extensions import TypeVar
 
 from ._codec import codec_of, read_plain
 from ._duration import ACCEPTED, Duration, DurationError, to_ms
 from ._errors import NestedStepError, SerializationError, UsageError
 from ._events import Event, make_event
+from ._run_logger import RunLogger
 from ._sending import encode_for_step
 from ._setting import wrong_id
 from ._signals import Signal, wrong_signal
-from ._step import CURRENT_STEP, SignalCall, SleepCall, StepCall, StepOwner
+from ._step import CURRENT_STEP, SignalCall, SleepCall, StepCall, StepOwner, caller
 
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from types import FrameType
 
@@ -32,37 +32,18 @@ if TYPE_CHECKING:
 
     from ._bridge import EventTuple
     from ._fetch import FetchResponse
+    from ._inference import AISteps, SyncAISteps
 
 
 DataT = TypeVar("DataT", default=dict[str, Any])
 T = TypeVar("T")
 P = ParamSpec("P")
 
-_LOGGER: Final = logging.getLogger("durable.run")
 #: Beyond what any sleep may reach, and within what the engine counts in.
 _LAST_MOMENT: Final = 2**53
 _ON_CONFLICT: Final = frozenset({"fail", "replace"})
 _AS_IN: Final = "as in ctx.step.run('charge', charge_card, order_id)"
-#: The frame so many calls up: which line asks for a step.
-caller: Final = sys._getframe  # noqa: SLF001  # the quick way, without a whole stack
 INVOKED: Final = "durable/function.invoked"
-
-
-class _RunLogger(logging.LoggerAdapter[logging.Logger]):
-    """Logs with the run's id, and not at all while remembered steps are gone through again.
-
-    Silent until the step that was recorded last has been answered and those that are pending were asked
-    for again, or until the code asks for a step that is new. So a step that is gone from the code silences
-    nothing beyond; only where it was the last one, and no new one comes, what follows stays unsaid.
-    """
-
-    def __init__(self, run: StepOwner) -> None:
-        super().__init__(_LOGGER, {"run_id": run.id, "function_id": run.function.id})
-        self._run = run
-
-    @override
-    def isEnabledFor(self, level: int) -> bool:  # logging's own name
-        return not self._run.unmet and super().isEnabledFor(level)
 
 
 class _Given(Generic[DataT]):
@@ -73,7 +54,7 @@ class _Given(Generic[DataT]):
     def __init__(self, run: StepOwner) -> None:
         self._run = run
         self._events: tuple[Event[DataT], ...] = ()
-        self._logger: _RunLogger | None = None
+        self._logger: RunLogger | None = None
 
     @property
     def event(self) -> Event[DataT]:
@@ -112,7 +93,7 @@ class _Given(Generic[DataT]):
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger that is silent while the code is gone through again after a restart."""
         if self._logger is None:
-            self._logger = _RunLogger(self._run)
+            self._logger = RunLogger(self._run)
         return self._logger
 
 
@@ -353,6 +334,13 @@ class Steps(_StepMaker):
         """
         return self._make_fetch(id, ((request,), options), caller(1))
 
+    @property
+    def ai(self) -> AISteps:
+        """Inferences: `ai.infer(id, model=..., body=...)` and `ai.wrap(id, fn, ...)`."""
+        from ._inference import AISteps  # noqa: PLC0415  # few need what it imports
+
+        return AISteps(self)
+
     def options(self, *, blocking: bool = False) -> Steps:
         """The same steps with other settings: `blocking=True` calls plain functions on a thread."""
         return Steps(self._run, is_blocking=blocking)
@@ -442,6 +430,13 @@ class SyncSteps(_StepMaker):
         call = self._make_fetch(id, ((request,), options), caller(1))
         response: FetchResponse = self._run.driver.wait_for(call)
         return response
+
+    @property
+    def ai(self) -> SyncAISteps:
+        """Inferences. See `Steps.ai`."""
+        from ._inference import SyncAISteps  # noqa: PLC0415  # few need what it imports
+
+        return SyncAISteps(self)
 
     def sleep(self, id: str, duration: Duration) -> None:  # the word users know
         """Go on after so long, at no cost, whatever happens to the process meanwhile."""

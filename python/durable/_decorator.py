@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from ._context import Steps, SyncSteps, caller
-from ._step import CURRENT_RUN
+from ._context import Steps, SyncSteps
+from ._step import CURRENT_RUN, caller
 
 
 if TYPE_CHECKING:

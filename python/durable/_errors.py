@@ -10,6 +10,7 @@ DurableError
 ├── PayloadTooLarge             an event or a result exceeds its limit
 ├── NonRetriableError           raised by users: do not try again
 ├── RetryAfterError             raised by users: try again after so long
+├── ProviderError               a model's provider refused, failed or did not answer
 ├── StepError                   a step has used up its tries
 ├── InvokeError                 an invoked run did not complete
 │   ├── InvokeTimeoutError      it did not end in time; it goes on
@@ -137,6 +138,35 @@ class StepError(DurableError):
         self.name = name
         self.message = message
         self.stack = stack
+
+
+class ProviderError(DurableError):
+    """The provider of a model refused what `ctx.step.ai.infer` asked, failed, or did not answer.
+
+    A handler sees it as the `name` and `message` of a `StepError`, with the provider's own words.
+
+    Attributes:
+        status: the HTTP status, where an answer came.
+        is_final: trying again would not help.
+        retry_after: in how many seconds to try again, where the provider says so (1 s to 24 h).
+    """
+
+    code = "DUR-0403"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        is_final: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.is_final = is_final
+        self.retry_after = retry_after
+        if retry_after is not None:
+            self.retry_after = min(max(retry_after, 1.0), 86_400.0)
 
 
 class InvokeError(DurableError):

@@ -17,6 +17,7 @@ from ._errors import (
     NonDeterminismError,
     NonRetriableError,
     PayloadTooLarge,
+    ProviderError,
     RetryAfterError,
     SerializationError,
     StepError,
@@ -138,10 +139,12 @@ def read_step_error(step: str, json: bytes) -> StepError:
 
 def retry_of(error: BaseException) -> int | None:
     """When to try again: `None` as the back-off says, n after n ms, negative: not at all."""
-    if isinstance(error, RetryAfterError):
-        return round(error.retry_after * 1000)
-    if isinstance(error, _HOPELESS):
+    is_refusal = isinstance(error, ProviderError) and error.is_final
+    if is_refusal or isinstance(error, _HOPELESS):
         return NEVER
+    if isinstance(error, RetryAfterError | ProviderError):
+        after_s = error.retry_after
+        return None if after_s is None else round(after_s * 1000)
     inner = _members(error)
     return NEVER if inner and all(retry_of(one) == NEVER for one in inner) else None
 

@@ -19,7 +19,7 @@ _OF_SENDING: Final = frozenset({"auth", "follow_redirects"})
 #: As JSON it has a third more, and a step's output has at most 4 MB.
 _MAX_BODY_BYTES: Final = 3 * 1024 * 1024
 _MISSING: Final = (
-    "ctx.step.fetch needs httpx: pip install 'durable-engine[fetch]', or make the request with a client of "
+    "ctx.step.%s needs httpx: pip install 'durable-engine[fetch]', or make the request with a client of "
     "your own inside ctx.step.run"
 )
 
@@ -88,9 +88,9 @@ async def fetch(request: Any, **options: Any) -> FetchResponse:
         PayloadTooLarge: the answer's body has more than 3 MB.
         httpx.TransportError: no answer came.
     """
-    httpx = _httpx()
+    httpx = need_httpx("fetch")
     send = {name: options.pop(name) for name in _OF_SENDING & {*options}}
-    async with httpx.AsyncClient(verify=_tls()) as client:
+    async with httpx.AsyncClient(verify=tls()) as client:
         try:
             whole = _whole(client, request, options)
             response = await client.send(whole, stream=True, **send)
@@ -100,7 +100,7 @@ async def fetch(request: Any, **options: Any) -> FetchResponse:
         except httpx.TransportError as error:
             text = f"{error.request.url}: {error or 'no answer came'}"
             raise type(error)(text, request=error.request) from error
-        body = await _read(response)
+        body = await read_whole(response, _MAX_BODY_BYTES)
     headers = dict(response.headers)
     url, status = str(response.url), response.status_code
     return FetchResponse(url=url, status=status, headers=headers, body=body)
@@ -108,7 +108,7 @@ async def fetch(request: Any, **options: Any) -> FetchResponse:
 
 def _whole(client: Any, request: Any, options: dict[str, Any]) -> Any:
     """All of a request: as given, or made of its URL and options."""
-    if not isinstance(request, _httpx().Request):
+    if not isinstance(request, need_httpx("fetch").Request):
         return client.build_request(options.pop("method", "GET"), request, **options)
     if options:
         text = (
@@ -118,27 +118,36 @@ def _whole(client: Any, request: Any, options: dict[str, Any]) -> Any:
     return request
 
 
-async def _read(response: Any) -> bytes:
+async def read_whole(response: Any, most_bytes: int) -> bytes:
+    """The body of a streamed answer.
+
+    Raises:
+        PayloadTooLarge: it has more bytes.
+    """
     body = bytearray()
     async for part in response.aiter_bytes():
         body += part
-        if len(body) > _MAX_BODY_BYTES:
-            text = f"{response.url} answered with more than {_MAX_BODY_BYTES} bytes: store it elsewhere in a step"
+        if len(body) > most_bytes:
+            text = f"{response.url} answered with more than {most_bytes} bytes: store it elsewhere in a step"
             raise PayloadTooLarge(text)
     return bytes(body)
 
 
-def _httpx() -> Any:
-    """Only whoever fetches needs it."""
+def need_httpx(step: str) -> Any:
+    """The module httpx: only whoever makes requests needs it.
+
+    Raises:
+        UsageError: it is not installed; the message names the kind of step that needs it.
+    """
     try:
         import httpx  # noqa: PLC0415  # see above
     except ImportError:
-        raise UsageError(_MISSING) from None
+        raise UsageError(_MISSING % step) from None
     return httpx
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
-    """Reading all certificates takes longer than most requests: once for a process."""
-    context: ssl.SSLContext = _httpx().create_ssl_context()
+def tls() -> ssl.SSLContext:
+    """What requests over TLS trust: reading all certificates takes longer than most requests, so once for a process."""
+    context: ssl.SSLContext = need_httpx("fetch").create_ssl_context()
     return context

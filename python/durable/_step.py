@@ -60,6 +60,9 @@ CURRENT_RUN: contextvars.ContextVar[StepOwner | None] = contextvars.ContextVar(
     "durable_run", default=None
 )
 
+#: The frame so many calls up: which line asks for a step.
+caller: Final = sys._getframe  # noqa: SLF001  # the quick way, without a whole stack
+
 _HAS_EAGER_TASKS: Final = sys.version_info >= (3, 12)
 
 

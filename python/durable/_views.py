@@ -12,6 +12,7 @@ from ._codec import read_plain
 from ._events import Event, make_event
 from ._failure import read_error
 from ._limits import WaitingOn, read_waits
+from ._usage import Usage, read_usage
 
 
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ class Step:
     asked_at: datetime | None = None
     ended_at: datetime | None = None
     due_at: datetime | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens that it took, where its result says so as OpenAI's and Anthropic's answers do."""
+        return read_usage(self.result)
 
 
 @dataclass(frozen=True, slots=True)

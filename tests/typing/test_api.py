@@ -62,6 +62,29 @@ async def fulfil(ctx: durable.Context[Order]) -> str:
     return await decorated(3)
 
 
+@app.function("asks models")
+async def asks(ctx: durable.Context) -> None:
+    gpt = durable.ai.OpenAI("gpt-5-mini", base_url="http://localhost:11434/v1")
+    claude = durable.ai.Anthropic("claude-sonnet-4-5", api_key="k", max_tokens=100)
+    body = {"messages": [{"role": "user", "content": "hi"}]}
+    assert_type(await ctx.step.ai.infer("a", model=gpt, body=body), dict[str, Any])
+    call = ctx.step.ai.infer("b", model=claude, body=body, timeout="1m")
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(call)
+    assert_type(task.result(), dict[str, Any])
+    assert_type(await ctx.step.ai.wrap("c", charge, "o1", cents=3), Charge)
+    assert_type(await ctx.step.ai.wrap("d", count, "o1"), int)
+    ctx.step.ai.wrap("e", charge, 3)  # type: ignore[call-overload]
+
+
+@app.function("asks models, plain")
+def asks_plain(ctx: durable.SyncContext) -> None:
+    gpt = durable.ai.OpenAI("gpt-5-mini")
+    assert_type(ctx.step.ai.infer("a", model=gpt, body={}), dict[str, Any])
+    assert_type(ctx.step.ai.wrap("c", charge, "o1", cents=3), Charge)
+    assert_type(ctx.step.ai.wrap("d", count, "o1"), int)
+
+
 @app.function("plain")
 def plain(ctx: durable.SyncContext) -> int:
     assert_type(ctx.event.data, dict[str, Any])
@@ -97,3 +120,4 @@ async def engines() -> None:
         )
         run = await engine.runs.get("id")
         assert_type(run.steps["charge"].attempts, int)
+        assert_type(run.steps["ask"].usage, durable.Usage | None)

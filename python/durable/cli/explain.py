@@ -94,6 +94,9 @@ REMEDIES = {
     "DUR-0402": "`durable runs show RUN_ID` shows the step's tries and its last error. Catch StepError "
     "at the await to go on without the step; raise `retries` where more tries would help; then start "
     "a new run by sending the event again under another id.",
+    "DUR-0403": "The message has the provider's words. Of a refusal (a status of 400 to 499): change the body, the model "
+    "or the key; an account may be empty. Else raise `retries`, or limit how often models are asked with `throttle` "
+    "or `concurrency`.",
     "DUR-0500": "`durable runs show RUN_ID` shows how the invoked run ended.",
     "DUR-0501": "The run goes on: wait further with `engine.runs.wait(run_id)`, or give a longer timeout.",
     "DUR-0502": "Somebody called the run off. Invoke it again if it is still wanted.",

@@ -66,9 +66,17 @@ def _note(step: Step) -> str:
         "backing_off": f"failed; tried again at {due}",
         "sleeping": f"until {due}",
         "waiting": f"for a signal, until {due}",
-        "completed": "",
+        "completed": _tokens(step),
     }
     return notes.get(step.status, step.status)
+
+
+def _tokens(step: Step) -> str:
+    usage = step.usage
+    if usage is None:
+        return ""
+    model = "" if usage.model is None else f"{usage.model}: "
+    return f"{model}{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
 
 
 def _headline(run: Run) -> Text:

@@ -199,6 +199,7 @@ def run_json(run: "Run") -> dict[str, object]:
                 "due_at_ms": to_ms(step.due_at),
                 "result": step.result,
                 "error": _error_json(step.error),
+                "usage": None if step.usage is None else asdict(step.usage),
             }
             for step in run.steps.values()
         ],

@@ -54,6 +54,16 @@ def test_an_ended_run_shows_its_steps_and_its_result() -> None:
     assert "so far" not in text
 
 
+def test_tokens_stand_beside_the_step_that_took_them() -> None:
+    answer = {
+        "model": "gpt-5",
+        "usage": {"prompt_tokens": 1200, "completion_tokens": 3},
+    }
+    ask = Step("ask", "run", "completed", 1, answer, None, at(3), at(9))
+    text = " ".join(drawn(replace(DONE, steps={"ask": ask}), 140).split())
+    assert "gpt-5: 1,200 tokens in, 3 out" in text
+
+
 def test_a_failed_run_shows_its_error_and_where_it_is_explained() -> None:
     error = ErrorInfo("StepError", "step 'charge' failed", "Traceback ...", "DUR-0402")
     failed = Step(
