@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ._flow import (
         Backoff as Backoff,
         Batch as Batch,
+        CancelOn as CancelOn,
         Concurrency as Concurrency,
         Debounce as Debounce,
         Priority as Priority,
@@ -114,6 +115,7 @@ _PLACES: Final = {
     "StoreLocked": "_errors",
     "SyncContext": "_context",
     "Throttle": "_flow",
+    "CancelOn": "_flow",
     "Timeouts": "_flow",
     "Usage": "_usage",
     "UsageError": "_errors",

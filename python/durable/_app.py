@@ -14,6 +14,7 @@ from ._events import Event, EventType, On
 from ._flow import (
     DEFAULT_RETRIES,
     Batch,
+    CancelOn,
     Concurrency,
     Debounce,
     Priority,
@@ -91,6 +92,7 @@ class App:
         singleton: Singleton | None = None,
         idempotency: str | None = None,
         timeouts: Timeouts | None = None,
+        cancel_on: CancelOn | Sequence[CancelOn] | None = None,
         **unknown: Never,
     ) -> _Decorator:
         """Makes a durable function of an `async def` or a plain `def`.
@@ -110,6 +112,7 @@ class App:
             singleton: one run at a time, and what becomes of an event that comes meanwhile.
             idempotency: CEL over the event: for each of its values one event in 24 hours is taken.
             timeouts: when a run is cancelled.
+            cancel_on: an event that cancels a run, or up to five.
             unknown: nothing; another name is refused, and told what it may have meant.
 
         Raises:
@@ -130,6 +133,7 @@ class App:
             singleton=singleton,
             idempotency=idempotency,
             timeouts=timeouts,
+            cancel_on=cancel_on,
         )
 
         def decorate(handler: Callable[..., Any]) -> Function[Any, Any]:

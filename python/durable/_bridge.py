@@ -74,6 +74,8 @@ SLEEP_UNTIL: Final = 4
 RUN_COMPLETE: Final = 5
 RUN_ERROR: Final = 6
 WAIT_FOR_SIGNAL: Final = 7
+WAIT_FOR_EVENT: Final = 8
+INVOKE: Final = 9
 
 #: The value of an op's `retry` for an error that is not to be tried again.
 NEVER: Final = -1

@@ -72,6 +72,9 @@ Op: TypeAlias = (
     | tuple[Literal[6], bytes, Retry]  # RUN_ERROR: error
     # WAIT_FOR_SIGNAL: name, signal, time-out, True where it takes another waiter's place
     | tuple[Literal[7], str, str, int, bool]
+    # WAIT_FOR_EVENT: name, event's name, CEL, time-out, True where it looks back to the run's start
+    | tuple[Literal[8], str, str, str | None, int, bool]
+    | tuple[Literal[9], str, str, bytes, int]  # INVOKE: name, function, data, time-out
 )
 #: run, epoch, number (0, 1, 2.. within the epoch), ops, parked_at (the last `memo_count` seen, when all
 #: of the handler waits and the slot is given back)
@@ -87,7 +90,7 @@ Function: TypeAlias = tuple[str, Sequence[str], int, Sequence[int], int, bytes]
 EventTuple: TypeAlias = tuple[
     str, str, bytes, int, int, str | None, str | None, bytes | None
 ]
-#: name, kind ("run", "sleep" or "wait_for_signal"), True where the JSON is an error, JSON
+#: name, kind ("run", "sleep", "wait_for_signal", "wait_for_event" or "invoke"), True where the JSON is an error, JSON
 MemoTuple: TypeAlias = tuple[str, str, bool, bytes]
 
 Accepted: TypeAlias = tuple[Literal[0], int, list[str]]  # ticket, event ids

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from ._context import Steps, SyncSteps
 from ._step import CURRENT_RUN, caller
+from ._steps import Steps
+from ._sync_steps import SyncSteps
 
 
 if TYPE_CHECKING:

@@ -176,9 +176,14 @@ class InvokeError(DurableError):
         run_id: the run.
         name: the name of the exception that ended it.
         message: that exception's message.
+        reason: of a step that invokes, in one word: `failed`, `cancelled`, `skipped` by flow control,
+            `debounced` (a later call took its place), `refused` (no such function, or data it cannot be
+            given), or `timeout`.
     """
 
     code = "DUR-0500"
+    #: Set where a step has remembered it: it stays so, however often the code is tried.
+    is_final = False
 
     def __init__(
         self, text: str, *, run_id: str = "", name: str = "", message: str = ""
@@ -187,6 +192,7 @@ class InvokeError(DurableError):
         self.run_id = run_id
         self.name = name
         self.message = message
+        self.reason = ""
 
 
 class InvokeTimeoutError(InvokeError, TimeoutError):

@@ -14,6 +14,8 @@ from ._errors import (
     ConfigError,
     DurableError,
     EventRefused,
+    InvokeError,
+    InvokeTimeoutError,
     NonDeterminismError,
     NonRetriableError,
     PayloadTooLarge,
@@ -137,10 +139,29 @@ def read_step_error(step: str, json: bytes) -> StepError:
     return StepError(step, error["name"], error["message"], error["stack"])
 
 
+def read_invoke_error(step: str, json: bytes) -> InvokeError:
+    """The same of a step that invokes: why the other run gave no result."""
+    error = read_error(json)
+    cause: dict[str, Any] = {"name": "", "message": "", **(error.get("cause") or {})}
+    text = f"step '{step}': {error['message']}"
+    if cause["name"]:
+        text = f"{text}: {cause['name']}: {cause['message']}"
+    kind = InvokeTimeoutError if error["name"] == "InvokeTimeoutError" else InvokeError
+    raised = kind(
+        text,
+        run_id=error.get("run_id", ""),
+        name=cause["name"],
+        message=cause["message"],
+    )
+    raised.reason = error.get("reason", "")
+    raised.is_final = True
+    return raised
+
+
 def retry_of(error: BaseException) -> int | None:
     """When to try again: `None` as the back-off says, n after n ms, negative: not at all."""
-    is_refusal = isinstance(error, ProviderError) and error.is_final
-    if is_refusal or isinstance(error, _HOPELESS):
+    is_final = isinstance(error, ProviderError | InvokeError) and error.is_final
+    if is_final or isinstance(error, _HOPELESS):
         return NEVER
     if isinstance(error, RetryAfterError | ProviderError):
         after_s = error.retry_after

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from ._duration import Duration
 from ._setting import Place
+
+
+if TYPE_CHECKING:
+    from ._events import EventType
 
 
 MAX_RETRIES: Final = 20
@@ -210,6 +214,24 @@ class Singleton:
 
     mode: Literal["skip", "cancel"]
     key: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOn:
+    """An event that cancels a run, also in the middle of a step; from the run's creation on.
+
+    Args:
+        event: its type, or its name. Only events that come later than the run's own count.
+        if_: CEL over `event`, which started the run, and `async`, the one that comes, without macros, as in
+            `"async.data.order_id == event.data.order_id"`.
+        match: a field that both must have with the same value, as in `"data.order_id"`.
+        timeout: for how long after the run's creation; by default until its end.
+    """
+
+    event: EventType[Any] | str
+    if_: str | None = field(default=None, kw_only=True)
+    match: str | None = field(default=None, kw_only=True)
+    timeout: Duration | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

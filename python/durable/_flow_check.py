@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict, TypeGuard, c
 
 from ._duration import Duration
 from ._errors import ConfigError
+from ._events import EventType, check_name
 from ._expression import check as check_expression
 from ._flow import (
     Batch,
+    CancelOn,
     Concurrency,
     Debounce,
     Priority,
@@ -29,6 +31,7 @@ MAX_LIMIT: Final = 2**31 - 1
 #: A run's record names each of its events: it is written again with each that comes.
 MAX_BATCH: Final = 1_000
 MAX_CONCURRENCIES: Final = 2
+MAX_CANCEL_ON: Final = 5
 
 _SHORTEST: Final = "1ms"
 _LONGEST: Final = "366d"
@@ -66,6 +69,7 @@ class Flow:
     singleton: Singleton | None = None
     idempotency: str | None = None
     timeouts: Timeouts | None = None
+    cancel_on: CancelOn | Sequence[CancelOn] | None = None
 
 
 def read_flow(place: Place, flow: Flow) -> FlowFields:
@@ -216,6 +220,42 @@ def _read_timeouts(place: Place, given: object) -> FlowFields:
     }
 
 
+def _read_cancel_on(place: Place, given: object) -> list[FlowFields]:
+    if not _is_list(given):
+        return [_read_cancel(place, given)]
+    if not 1 <= len(given) <= MAX_CANCEL_ON:
+        reason = f"has {len(given)} events"
+        raise place.error(given, reason, f"1 to {MAX_CANCEL_ON} of CancelOn(event)")
+    return [_read_cancel(place.item(index), one) for index, one in enumerate(given)]
+
+
+def _read_cancel(place: Place, given: object) -> FlowFields:
+    forms = (
+        'CancelOn(event), as in CancelOn("shop/order.cancelled", match="data.order_id")'
+    )
+    it = place.instance(given, CancelOn, forms)
+    at = place.within("event")
+    kind = it.event if isinstance(it.event, EventType) else None
+    name: object = it.event if kind is None else kind.name
+    parts: list[str] = []
+    if it.match is not None:
+        match = place.within("match").instance(it.match, str, 'as in "data.order_id"')
+        parts.append(f"event.{match} == async.{match}")
+        _check_async(place.within("match"), parts[0])
+    if it.if_ is not None:
+        parts.append(_check_async(place.within("if_"), it.if_))
+    both = len(parts) > 1
+    return {
+        "event": check_name(at, name, is_trigger=False),
+        "if": " && ".join(f"({part})" if both else part for part in parts) or None,
+        "timeout_ms": _optional_length(place.within("timeout"), it.timeout),
+    }
+
+
+def _check_async(place: Place, given: object) -> str:
+    return check_expression(place, given, scope="async", plain=True)
+
+
 _READERS: Final[Mapping[str, Callable[[Place, Any], object]]] = {
     "concurrency": _read_concurrency,
     "run_concurrency": _read_run_concurrency,
@@ -227,6 +267,7 @@ _READERS: Final[Mapping[str, Callable[[Place, Any], object]]] = {
     "singleton": _read_singleton,
     "idempotency": check_expression,
     "timeouts": _read_timeouts,
+    "cancel_on": _read_cancel_on,
 }
 
 
@@ -294,6 +335,12 @@ _EXCLUSIVE: Final[Sequence[tuple[str, str, str, str]]] = (
         "priority",
         "the events of one batch could differ in priority",
         "leave `priority` out; events for which Batch(if_=...) is not true do not wait for a batch",
+    ),
+    (
+        "batch",
+        "cancel_on",
+        "the events of one batch could be cancelled by different ones",
+        "leave `cancel_on` out; `engine.runs.cancel(run_id)` cancels a batch's run",
     ),
     (
         "idempotency",

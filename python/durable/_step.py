@@ -13,17 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 from typing_extensions import override
 
 from ._bridge import (
-    SLEEP,
-    SLEEP_UNTIL,
     STEP_ERROR,
     STEP_PLANNED,
     STEP_RUN,
-    WAIT_FOR_SIGNAL,
 )
 from ._codec import Codec
 from ._errors import StepNotAwaitedError, UsageError
 from ._failure import misuse_of, read_step_error, retry_of, write_error
-from ._signals import Signal, read_signal
 
 
 if TYPE_CHECKING:
@@ -202,7 +198,7 @@ class StepCall(Coroutine[Any, Any, T]):
                 if state == DONE:
                     return self.result()
                 if state == FAILED:
-                    raise read_step_error(self.name, self.data or b"{}")
+                    raise self.error()
                 if state == GO:
                     self.state = WAITING
                     yield from self._execute()
@@ -278,13 +274,17 @@ class StepCall(Coroutine[Any, Any, T]):
             return cast("T", self.value)
         return self.codec.read(self.data or b"null", f"step '{self.name}'")
 
+    def error(self) -> Exception:
+        """What whoever awaits it is told where it has failed."""
+        return read_step_error(self.name, self.data or b"{}")
+
     def plan(self) -> Op:
         """The op that asks for a slot of its own."""
         return (STEP_PLANNED, self.name)
 
     @property
     def is_wait(self) -> bool:
-        """True where it only waits: for a moment, or for a signal."""
+        """True where it only waits: for a moment, or for something to happen."""
         return self.function is None
 
     def wake(self) -> None:
@@ -335,66 +335,6 @@ class StepCall(Coroutine[Any, Any, T]):
 
 # Lets its `yield from` take a coroutine as it is, without an iterator around it.
 types.coroutine(cast("Any", StepCall)._call)  # noqa: SLF001  # it is ours
-
-
-class WaitCall(StepCall[T]):
-    """One use of a step that calls nothing: what it asks for is its op without its name."""
-
-    __slots__ = ("_asked",)
-
-    def __init__(  # noqa: PLR0917  # each is one thing the caller has at hand
-        self,
-        run: StepOwner,
-        name: str,
-        frame: FrameType,
-        asked: tuple[Any, ...],
-    ) -> None:
-        super().__init__(run, name, frame)
-        self._asked = asked
-
-    @override
-    def plan(self) -> Op:
-        """The op that asks for it."""
-        kind, *what = self._asked
-        return cast("Op", (kind, self.name, *what))
-
-
-class SleepCall(WaitCall[None]):
-    """One use of a step that waits for a moment."""
-
-    __slots__ = ()
-
-    @override
-    def result(self) -> None:
-        """Nothing."""
-
-    @staticmethod
-    def after(ms: int) -> tuple[int, int]:
-        """The moment so long from when the engine learns of it."""
-        return SLEEP, ms
-
-    @staticmethod
-    def at(ms: int) -> tuple[int, int]:
-        """This moment since the epoch."""
-        return SLEEP_UNTIL, ms
-
-
-class SignalCall(WaitCall["Signal | None"]):
-    """One use of a step that waits for a signal."""
-
-    __slots__ = ()
-
-    @override
-    def result(self) -> Signal | None:
-        """The signal; nothing once nobody is to wait for it any more."""
-        return read_signal(self.data or b"null")
-
-    @staticmethod
-    def of(
-        signal: str, timeout_ms: int, *, replaces: bool
-    ) -> tuple[int, str, int, bool]:
-        """This signal, for so long, in the place of another waiter or not."""
-        return WAIT_FOR_SIGNAL, signal, timeout_ms, replaces
 
 
 def error_of_unawaited(

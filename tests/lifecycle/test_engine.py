@@ -145,6 +145,8 @@ async def test_stats_say_what_parked_runs_wait_for(world: Any) -> None:
     await world.send(order_placed(cents=1), order_placed(cents=2))
     assert engine.stats()["functions"]["waits"]["parked"] == {
         "signal": 0,
+        "wait": 0,
+        "invoke": 0,
         "sleep": 2,
         "retry": 1,
         "events": 0,

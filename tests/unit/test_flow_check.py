@@ -376,3 +376,43 @@ def test_all_other_settings_may_be_combined() -> None:
         both = dict(pair)
         if frozenset(both) not in refused:
             assert flow(**both).keys() == both.keys()
+
+
+@pytest.mark.parametrize(
+    ("cancel_on", "says"),
+    [
+        ("test/stop", "CancelOn"),
+        (durable.CancelOn("test/*"), "a '*' cannot stand here"),
+        (durable.CancelOn("test/stop", if_="async.data.x =="), "^"),
+        (durable.CancelOn("test/stop", if_="has(async.data.x)"), "has"),
+        (durable.CancelOn("test/stop", match="data.x ="), "^"),
+        (durable.CancelOn("test/stop", timeout="soon"), "timeout"),
+        ([durable.CancelOn("a")] * 6, "has 6 events"),
+        ([], "has 0 events"),
+    ],
+)
+def test_wrong_settings_are_refused_where_they_are_written(
+    cancel_on: Any, says: str
+) -> None:
+    app = durable.App("a")
+    with pytest.raises(durable.ConfigError) as caught:
+
+        @app.function(on="a", cancel_on=cancel_on)
+        async def handler(ctx: durable.Context) -> None:
+            del ctx
+
+    assert "cancel_on" in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_a_batch_has_none() -> None:
+    app = durable.App("a")
+    with pytest.raises(
+        durable.ConfigError, match="`batch` cannot be combined with `cancel_on`"
+    ):
+
+        @app.function(
+            on="a", batch=durable.Batch(2, "1s"), cancel_on=durable.CancelOn("b")
+        )
+        async def handler(ctx: durable.Context) -> None:
+            del ctx

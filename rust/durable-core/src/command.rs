@@ -91,6 +91,20 @@ pub enum Command {
         /// False where there were more than the limit.
         is_complete: bool,
     },
+    /// The answer to [`crate::Effect::LookBack`]: events that a wait may have missed, in the order in which they
+    /// came.
+    LookBack {
+        /// The run that waits.
+        run: RunId,
+        /// The number of its step.
+        number: u32,
+        /// The key behind the last that was asked for.
+        before: Bytes,
+        /// The events.
+        records: Vec<Record>,
+        /// False where there were more than the limit.
+        is_complete: bool,
+    },
     /// The answer to [`crate::Effect::FindExpired`]: records that may be too old to keep.
     Expire {
         /// The first key of the range that was asked for.
@@ -102,6 +116,17 @@ pub enum Command {
         /// False where there were more than the limit.
         is_complete: bool,
     },
+}
+
+impl Op {
+    /// Where the run's own event is to be put, if this may read it.
+    pub fn own_event(&mut self) -> Option<&mut Option<Record>> {
+        if let Self::WaitForEvent { expression: Some(text), own, .. } = self {
+            text.contains("event").then_some(own)
+        } else {
+            None
+        }
+    }
 }
 
 /// What an executor says of one piece of work.
@@ -163,6 +188,32 @@ pub enum Op {
         /// What happens where another run waits for it.
         on_conflict: OnConflict,
     },
+    /// The code waits for an event.
+    WaitForEvent {
+        /// The step's name.
+        name: String,
+        /// The event's name.
+        event: String,
+        /// What it must meet, CEL over `event` and `async`; nothing: any does.
+        expression: Option<String>,
+        /// The run's own event as the store has it, where the expression may read it.
+        own: Option<Record>,
+        /// Until when at the latest.
+        until: Until,
+        /// From where on events count.
+        since: Since,
+    },
+    /// The code starts a run of a function and waits for its end.
+    InvokeFunction {
+        /// The step's name.
+        name: String,
+        /// The function's name.
+        function: String,
+        /// The data it is given, in an event of the name `durable/function.invoked`.
+        data: Bytes,
+        /// Until when at the latest; the run it started goes on.
+        until: Until,
+    },
     /// The handler returned.
     RunComplete {
         /// Its result, JSON.
@@ -195,6 +246,15 @@ pub enum OnConflict {
     Fail,
     /// The one before it waits no longer: it is given nothing.
     Replace,
+}
+
+/// From where on a wait sees events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// From when the run began to do what it does now: when it started, or last stood still.
+    Stretch,
+    /// From the run's own event on.
+    Run,
 }
 
 /// The end of a sleep or of a wait.

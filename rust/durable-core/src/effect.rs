@@ -71,6 +71,19 @@ pub enum Effect {
         /// At most so many.
         limit: usize,
     },
+    /// Read events that a wait may have missed and answer with [`crate::Command::LookBack`], at leisure.
+    LookBack {
+        /// The run that waits.
+        run: RunId,
+        /// The number of its step.
+        number: u32,
+        /// The first key to read.
+        from: Bytes,
+        /// The key behind the last to read.
+        before: Bytes,
+        /// At most so many.
+        limit: usize,
+    },
     /// Read records that may be too old to keep and answer with [`crate::Command::Expire`], at leisure.
     FindExpired {
         /// The first key to read.

@@ -11,12 +11,14 @@
 //! parsing, which undoes what a cost limit and a mistake's place need, and its evaluator does not know the
 //! reference's rules for missing fields.
 
+mod anchor;
 mod budget;
 mod compare;
 mod encoded;
 mod evaluate;
 mod function;
 mod json;
+mod known;
 mod lex;
 mod literal;
 mod mistake;
@@ -36,6 +38,8 @@ use crate::time::Timestamp;
 use evaluate::Evaluator;
 use program::Program;
 
+pub(crate) use anchor::Anchor;
+pub use known::Known;
 pub use mistake::Mistake;
 pub use program::FieldPath;
 

@@ -7,7 +7,7 @@ pub mod bench;
 mod debounce;
 pub(crate) mod gates;
 pub mod gcra;
-mod names;
+pub(crate) mod names;
 pub mod policy;
 pub(crate) mod ready_queue;
 pub(crate) mod singleton;

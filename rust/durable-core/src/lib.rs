@@ -23,18 +23,20 @@ pub mod write;
 mod expr;
 pub mod flow;
 mod map;
+mod waits;
 
 mod shard;
 
-pub use command::{Command, OnConflict, Op, Report, Retry, Until};
+pub use command::{Command, OnConflict, Op, Report, Retry, Since, Until};
 pub use effect::{Answer, Effect, Refusal, Work};
 pub use event::{
     DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, MAX_NAME_BYTES, NewEvent, Skip,
 };
-pub use expr::{EventView, Expression, FieldPath, Given, Key, Mistake, Scope};
+pub use expr::{EventView, Expression, FieldPath, Given, Key, Known, Mistake, Scope};
 pub use flow::backoff::Backoff;
 pub use flow::policy::{
-    Batch, Concurrency, Debounce, Policies, RateLimit, Singleton, SingletonMode, Throttle, Timeouts,
+    Batch, CancelOn, Concurrency, Debounce, Policies, RateLimit, Singleton, SingletonMode,
+    Throttle, Timeouts,
 };
 pub use flow::timeouts::Deadline;
 pub use function::{FunctionRecord, FunctionSpec};
@@ -44,6 +46,6 @@ pub use shard::{
     Counts, FunctionCounts, LimitView, Limits, ParkedCounts, Portrait, Settings, Shard, Turn,
     WaitView,
 };
-pub use step::{Memo, Outcome, Pending, PendingState, StepKind};
+pub use step::{Awaited, Awaits, Cancel, Memo, Outcome, Pending, PendingState, StepKind};
 pub use time::Timestamp;
 pub use write::{Record, Unreadable, Write};

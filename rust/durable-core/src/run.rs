@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::flow::policy::Keys;
 use crate::flow::timeouts::Deadline;
-use crate::id::{Epoch, EventId, FunctionId};
-use crate::step::{Memo, Outcome, Pending, PendingState};
+use crate::id::{Epoch, EventId, FunctionId, RunId};
+use crate::step::{Awaits, Cancel, Memo, Outcome, Pending, PendingState};
 use crate::time::Timestamp;
 
 /// A live run. One record on disk says all of it but its memos, which have keys of their own.
@@ -22,6 +22,8 @@ pub struct RunRecord {
     pub created_at: Timestamp,
     /// What it counts against, as its event said when it was created.
     pub keys: Keys,
+    /// The events that cancel it, as its own said when it was created.
+    pub cancels: Vec<Cancel>,
     /// What it has gathered, while it does.
     pub gathering: Option<Gathering>,
     /// When it is cancelled unless it gets on: a timer.
@@ -34,6 +36,9 @@ pub struct RunRecord {
     pub stretch: Stretch,
     /// When that code could begin, began, went on, or reported last.
     pub active_at: Timestamp,
+    /// The last event that was accepted before something of it began to execute; `None` while it stands still,
+    /// with nothing to do but to wait. Its waits see what came later.
+    pub busy_since: Option<EventId>,
     /// How often the present stretch of code was started, and how often it failed.
     pub start_count: u32,
     /// See `start_count`.
@@ -46,6 +51,8 @@ pub struct RunRecord {
     pub state_bytes: u64,
     /// The number for its next pending step.
     pub next_pending: u32,
+    /// The steps, of other runs, that wait for its end, by their runs and numbers.
+    pub invokers: Vec<(RunId, u32)>,
     /// Its steps without a memo.
     pub pending: Vec<Pending>,
 }
@@ -74,7 +81,11 @@ impl RunRecord {
             PendingState::Queued => Standing::Queued,
             PendingState::BackingOff(_) => Standing::Parked(ParkedOn::Retry),
             PendingState::Sleeping(_) => Standing::Parked(ParkedOn::Sleep),
-            PendingState::Waiting(_) => Standing::Parked(ParkedOn::Signal),
+            PendingState::Waiting(_) => Standing::Parked(match &pending.awaits {
+                Some(Awaits::Event(_)) => ParkedOn::Wait,
+                Some(Awaits::Run(_)) => ParkedOn::Invoke,
+                Some(Awaits::Signal(_)) | None => ParkedOn::Signal,
+            }),
         });
         steps.fold(stretch, Standing::max)
     }
@@ -93,6 +104,10 @@ pub(crate) enum Standing {
 pub(crate) enum ParkedOn {
     /// A signal.
     Signal,
+    /// An event.
+    Wait,
+    /// The end of a run that it started.
+    Invoke,
     /// The end of a sleep.
     Sleep,
     /// The next try of what failed.

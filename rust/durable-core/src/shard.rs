@@ -6,6 +6,7 @@
 mod admit;
 mod arrive;
 mod check;
+mod counts;
 mod deadline;
 mod dispatch;
 mod end;
@@ -15,6 +16,7 @@ mod expire;
 mod flow;
 mod gather;
 mod inspect;
+mod invoke;
 mod load;
 mod pause;
 mod program;
@@ -24,10 +26,13 @@ mod retry;
 mod route;
 mod signal;
 mod tick;
+mod wait;
 
 use program::Program;
 
 pub use check::Portrait;
+use counts::Standings;
+pub use counts::{Counts, FunctionCounts, ParkedCounts};
 pub use inspect::{LimitView, WaitView};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,9 +50,11 @@ use crate::flow::timer_wheel::TimerWheel;
 use crate::function::FunctionRecord;
 use crate::id::{Epoch, EventId, FunctionId, RunId};
 use crate::map::Map;
-use crate::run::{ParkedOn, RunRecord, Standing};
+use crate::run::{RunRecord, Standing};
 use crate::time::Timestamp;
+use crate::waits::Waits;
 use crate::write::{Write, decode, encode, run_key};
+use wait::Lately;
 
 /// What a turn changed, and what it wants done once that is on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,75 +122,6 @@ impl Default for Limits {
     }
 }
 
-/// How many runs there are of each kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// For each function, in the order of their numbers.
-    pub functions: Vec<FunctionCounts>,
-    /// Runs that have not ended.
-    pub live_count: usize,
-    /// Pieces of work with the executor.
-    pub executing_count: u32,
-    /// Timers held in memory.
-    pub timer_count: usize,
-    /// Reports that counted for nothing, since the shard was loaded.
-    pub stale_report_count: u64,
-}
-
-/// How many runs of one function there are of each kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FunctionCounts {
-    /// The function's name.
-    pub name: String,
-    /// Runs of which something is ready.
-    pub queued: u64,
-    /// Runs of which something executes.
-    pub running: u64,
-    /// Its stretches of code and steps that execute: the slots taken.
-    pub executing: u32,
-    /// Runs that wait, by what for.
-    pub parked: ParkedCounts,
-    /// Runs that ended well, ever.
-    pub completed: u64,
-    /// Runs that failed, ever.
-    pub failed: u64,
-    /// Runs that were cancelled, ever.
-    pub cancelled: u64,
-    /// Events that were not let start a run, ever.
-    pub skipped: u64,
-    /// Keys for which an event had no value, ever.
-    pub missing_keys: u64,
-    /// Priorities that gave no number, ever.
-    pub priority_errors: u64,
-    /// It is paused.
-    pub is_paused: bool,
-}
-
-/// How many runs of one function wait for what. One that waits for several things is counted once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ParkedCounts {
-    /// For a signal alone.
-    pub signal: u64,
-    /// For the end of a sleep, and nothing of them failed.
-    pub sleep: u64,
-    /// For the next try of something that failed.
-    pub retry: u64,
-    /// For more events, before they start.
-    pub events: u64,
-}
-
-impl ParkedCounts {
-    /// All that wait.
-    pub fn total(self) -> u64 {
-        self.going_on().saturating_add(self.signal)
-    }
-
-    /// Those that go on by themselves, in time.
-    pub fn going_on(self) -> u64 {
-        self.sleep.saturating_add(self.retry).saturating_add(self.events)
-    }
-}
-
 /// The scheduler of one namespace. See the crate's first page for how it is used.
 #[derive(Debug)]
 pub struct Shard {
@@ -202,6 +140,12 @@ pub struct Shard {
     gatherings: Holders,
     /// For each signal that is waited for who does: the run, and the number of its step.
     signals: Holders<(RunId, u32)>,
+    /// Who waits for which events.
+    waits: Waits,
+    /// The last event of each name that came lately.
+    lately: Lately,
+    /// Waits for which earlier events are to be looked at.
+    look_backs: BTreeSet<(RunId, u32)>,
     /// Runs of which something executes: at most as many as the executor has capacity.
     executing: BTreeSet<RunId>,
     capacity: u32,
@@ -238,28 +182,6 @@ struct Function {
     standings: Standings,
     /// An executor takes work of it.
     is_served: bool,
-}
-
-/// How many runs of a function stand where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Standings {
-    queued: u64,
-    running: u64,
-    parked: ParkedCounts,
-}
-
-impl Standings {
-    fn count(&mut self, standing: Standing, change: i8) {
-        let counter = match standing {
-            Standing::Queued => &mut self.queued,
-            Standing::Running => &mut self.running,
-            Standing::Parked(ParkedOn::Signal) => &mut self.parked.signal,
-            Standing::Parked(ParkedOn::Sleep) => &mut self.parked.sleep,
-            Standing::Parked(ParkedOn::Retry) => &mut self.parked.retry,
-            Standing::Parked(ParkedOn::Events) => &mut self.parked.events,
-        };
-        *counter = counter.saturating_add_signed(change.into());
-    }
 }
 
 /// A live run in memory: as the bytes of its record while nothing happens to it.
@@ -317,6 +239,9 @@ impl Shard {
             Command::WakeRun { run } => self.wake_by_itself(run),
             Command::Report(report) => self.report(report, turn),
             Command::LoadTimers { timers, is_complete } => self.load_timers(&timers, is_complete),
+            Command::LookBack { run, number, before, records, is_complete } => {
+                self.look_back((run, number), &before, (&records, is_complete), turn);
+            }
             Command::Expire { from, before, records, is_complete } => {
                 self.expire((&from, &before), &records, is_complete, turn);
             }
@@ -352,35 +277,17 @@ impl Shard {
         self.is_behind
     }
 
+    /// The event that started a live run, of a batch the first.
+    pub fn event_of(&self, run: RunId) -> Option<EventId> {
+        self.runs.get(run).map(|slot| match slot {
+            Slot::Packed(_) => slot.unpack().event,
+            Slot::Open(run) => run.event,
+        })
+    }
+
     /// The functions by number, as registered.
     pub fn functions(&self) -> impl Iterator<Item = &FunctionRecord> {
         self.functions.iter().map(|function| &function.record)
-    }
-
-    /// How many runs there are of each kind. Costs nothing that grows with them.
-    pub fn counts(&self) -> Counts {
-        let numbered = (0..).map(FunctionId).zip(&self.functions);
-        let functions = numbered.map(|(id, function)| FunctionCounts {
-            executing: self.queues.executing_count(id),
-            name: function.record.spec.name.clone(),
-            queued: function.standings.queued,
-            running: function.standings.running,
-            parked: function.standings.parked,
-            completed: function.record.completed_count,
-            failed: function.record.failed_count,
-            cancelled: function.record.cancelled_count,
-            skipped: function.record.skipped_count,
-            missing_keys: function.record.missing_key_count,
-            priority_errors: function.record.priority_error_count,
-            is_paused: function.record.is_paused,
-        });
-        Counts {
-            functions: functions.collect(),
-            live_count: self.runs.len(),
-            executing_count: self.queues.taken_count(),
-            timer_count: self.wheel.len(),
-            stale_report_count: self.stale_report_count,
-        }
     }
 
     fn advance_clock(&mut self, now: Timestamp) -> Timestamp {
@@ -436,10 +343,6 @@ impl Shard {
     /// A run that must be there.
     fn opened(&mut self, id: RunId) -> &mut RunRecord {
         self.open(id).unwrap_or_else(|| broken(&format!("run {id} should be live and is not")))
-    }
-
-    fn count(&mut self, function: FunctionId, standing: Standing, change: i8) {
-        self.function_mut(function).standings.count(standing, change);
     }
 
     /// Writes what the turn has changed. Runs in which nothing executes are packed.

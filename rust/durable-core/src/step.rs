@@ -1,8 +1,12 @@
 //! Steps: their names, what is remembered of them, and what still waits.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::expr::Known;
+use crate::id::{EventId, RunId};
 use crate::time::Timestamp;
 
 /// The most bytes a step's name (its id and counter) may have.
@@ -17,6 +21,10 @@ pub enum StepKind {
     Sleep,
     /// A wait for a signal.
     Signal,
+    /// A wait for an event.
+    Event,
+    /// A wait for the end of a run that it started.
+    Invoke,
 }
 
 /// The remembered result of a step, on disk.
@@ -74,8 +82,60 @@ pub struct Pending {
     pub failure_count: u32,
     /// When it was first asked for.
     pub asked_at: Timestamp,
-    /// The signal that it waits for, where it waits for one.
-    pub signal: Option<String>,
+    /// What it waits for, where that is something that may happen.
+    pub awaits: Option<Awaits>,
+}
+
+impl Pending {
+    /// What it is.
+    pub const fn kind(&self) -> StepKind {
+        match (self.state, &self.awaits) {
+            (_, Some(awaits)) => awaits.kind(),
+            (PendingState::Sleeping(_), None) => StepKind::Sleep,
+            (
+                PendingState::Queued
+                | PendingState::Executing(_)
+                | PendingState::BackingOff(_)
+                | PendingState::Waiting(_),
+                None,
+            ) => StepKind::Run,
+        }
+    }
+}
+
+/// What a step may wait for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Awaits {
+    /// A signal, by its name.
+    Signal(String),
+    /// An event.
+    Event(Box<Awaited>),
+    /// The end of this run, which it started.
+    Run(RunId),
+}
+
+impl Awaits {
+    /// What the step is that waits for this.
+    pub(crate) const fn kind(&self) -> StepKind {
+        match self {
+            Self::Signal(_) => StepKind::Signal,
+            Self::Event(_) => StepKind::Event,
+            Self::Run(_) => StepKind::Invoke,
+        }
+    }
+}
+
+/// Which event is waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// Its name.
+    pub event: String,
+    /// What it must meet: CEL over `event`, the run's own, and `async`, the one that comes.
+    pub expression: Option<String>,
+    /// What the expression reads of the run's own event.
+    pub known: Known,
+    /// Events that came after this one, and before the wait, have not all been looked at yet.
+    pub looks_from: Option<EventId>,
 }
 
 /// Where a pending step stands. Each state has exactly one thing that ends it.
@@ -89,6 +149,15 @@ pub enum PendingState {
     BackingOff(Timestamp),
     /// A sleep that ends at this moment: a timer.
     Sleeping(Timestamp),
-    /// It waits for its signal, until this moment at the latest: a timer.
+    /// It waits for something to happen, until this moment at the latest: a timer.
     Waiting(Timestamp),
+}
+
+/// An event that cancels a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancel {
+    /// Which.
+    pub awaited: Awaited,
+    /// For so long after the run's creation.
+    pub length: Option<Duration>,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use durable_core::{
-    Backoff, Epoch, EventId, FunctionSpec, NewEvent, OnConflict, Op, Report, Retry, RunId,
+    Backoff, Epoch, EventId, FunctionSpec, NewEvent, OnConflict, Op, Report, Retry, RunId, Since,
     Timestamp, Until,
 };
 use durable_runtime::Request;
@@ -131,6 +131,20 @@ fn op(tuple: &Bound<'_, PyTuple>) -> PyResult<Op> {
             } else {
                 OnConflict::Fail
             },
+        }),
+        8 => Ok(Op::WaitForEvent {
+            name: text(tuple, 1)?,
+            event: text(tuple, 2)?,
+            expression: tuple.get_item(3)?.extract()?,
+            own: None,
+            until: Until::For(Duration::from_millis(millis(tuple, 4)?)),
+            since: if tuple.get_item(5)?.extract()? { Since::Run } else { Since::Stretch },
+        }),
+        9 => Ok(Op::InvokeFunction {
+            name: text(tuple, 1)?,
+            function: text(tuple, 2)?,
+            data: json(tuple, 3)?,
+            until: Until::For(Duration::from_millis(millis(tuple, 4)?)),
         }),
         other => Err(PyValueError::new_err(format!("there is no op with the tag {other}"))),
     }

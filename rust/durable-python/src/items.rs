@@ -121,6 +121,8 @@ pub(crate) fn kind(kind: StepKind) -> &'static str {
         StepKind::Run => "run",
         StepKind::Sleep => "sleep",
         StepKind::Signal => "wait_for_signal",
+        StepKind::Event => "wait_for_event",
+        StepKind::Invoke => "invoke",
     }
 }
 

@@ -59,16 +59,16 @@ fn remembered<'py>(py: Python<'py>, memo: &Memo) -> PyResult<Bound<'py, PyTuple>
 }
 
 fn waiting<'py>(py: Python<'py>, step: &Pending) -> PyResult<Bound<'py, PyTuple>> {
-    let (kind, status, until) = match step.state {
-        PendingState::Queued => ("run", "queued", None),
-        PendingState::Executing(_) => ("run", "running", None),
-        PendingState::BackingOff(until) => ("run", "backing_off", Some(until)),
-        PendingState::Sleeping(until) => ("sleep", "sleeping", Some(until)),
-        PendingState::Waiting(until) => ("wait_for_signal", "waiting", Some(until)),
+    let (status, until) = match step.state {
+        PendingState::Queued => ("queued", None),
+        PendingState::Executing(_) => ("running", None),
+        PendingState::BackingOff(until) => ("backing_off", Some(until)),
+        PendingState::Sleeping(until) => ("sleeping", Some(until)),
+        PendingState::Waiting(until) => ("waiting", Some(until)),
     };
     let fields = (
         &step.name,
-        kind,
+        kind(step.kind()),
         status,
         None::<u8>,
         step.start_count,
@@ -132,6 +132,8 @@ pub(crate) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, 
         counts.set_item("executing", function.executing)?;
         let parked = PyDict::new(py);
         parked.set_item("signal", function.parked.signal)?;
+        parked.set_item("wait", function.parked.wait)?;
+        parked.set_item("invoke", function.parked.invoke)?;
         parked.set_item("sleep", function.parked.sleep)?;
         parked.set_item("retry", function.parked.retry)?;
         parked.set_item("events", function.parked.events)?;

@@ -21,6 +21,7 @@ pub(crate) fn forget_executor(effects: &mut Vec<Effect>) {
         Effect::Answer { .. }
         | Effect::AnnounceEnd { .. }
         | Effect::LoadTimers { .. }
+        | Effect::LookBack { .. }
         | Effect::FindExpired { .. } => true,
     });
 }
@@ -38,6 +39,7 @@ impl ShardLoop {
                 | Effect::ConfirmReport { .. }
                 | Effect::AbandonWork { .. }
                 | Effect::LoadTimers { .. }
+                | Effect::LookBack { .. }
                 | Effect::FindExpired { .. } => None,
             })
             .collect();
@@ -81,6 +83,11 @@ impl ShardLoop {
                 let (timers, is_complete) = self.page(from, before, limit)?;
                 self.answered.push(Command::LoadTimers { timers, is_complete });
             }
+            Effect::LookBack { run, number, from, before, limit } => {
+                let (records, is_complete) = self.page(from, before.clone(), limit)?;
+                let command = Command::LookBack { run, number, before, records, is_complete };
+                self.answered.push(command);
+            }
             Effect::FindExpired { from, before, limit } => {
                 let (records, is_complete) = self.page(from.clone(), before.clone(), limit)?;
                 self.answered.push(Command::Expire { from, before, records, is_complete });
@@ -122,7 +129,7 @@ impl ShardLoop {
     }
 
     /// True where no run is left that goes on by itself. Runs whose function nobody serves, or which is paused,
-    /// do not, nor those that wait for a signal.
+    /// do not, nor those that wait for a signal, an event or another run.
     fn is_all_done(&self) -> bool {
         let is_served = |name| self.served.as_ref().is_none_or(|served| served.contains(name));
         let counts = self.shard.counts();

@@ -89,6 +89,7 @@ impl Message {
                 | Command::DrainExecutor
                 | Command::WakeRun { .. }
                 | Command::LoadTimers { .. }
+                | Command::LookBack { .. }
                 | Command::Expire { .. },
             )
             | Self::Watch(_)
@@ -116,6 +117,13 @@ fn size_of_report(report: &Report) -> usize {
         }
         Op::StepPlanned { name } | Op::Sleep { name, .. } => name.len(),
         Op::WaitForSignal { name, signal, .. } => name.len().saturating_add(signal.len()),
+        Op::WaitForEvent { name, event, expression, .. } => {
+            let text = expression.as_ref().map_or(0, String::len);
+            name.len().saturating_add(event.len()).saturating_add(text)
+        }
+        Op::InvokeFunction { name, function, data, .. } => {
+            name.len().saturating_add(function.len()).saturating_add(data.len())
+        }
         Op::RunComplete { data: body } | Op::RunError { error: body, .. } => body.len(),
     };
     report.ops.iter().map(size).sum()

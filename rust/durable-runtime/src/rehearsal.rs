@@ -217,6 +217,10 @@ impl Rehearsal {
                 let (timers, is_complete) = self.shelf.page(&from, &before, limit);
                 self.answers.push(Command::LoadTimers { timers, is_complete });
             }
+            Effect::LookBack { run, number, from, before, limit } => {
+                let (records, is_complete) = self.shelf.page(&from, &before, limit);
+                self.answers.push(Command::LookBack { run, number, before, records, is_complete });
+            }
             Effect::FindExpired { from, before, limit } => {
                 let (records, is_complete) = self.shelf.page(&from, &before, limit);
                 self.answers.push(Command::Expire { from, before, records, is_complete });

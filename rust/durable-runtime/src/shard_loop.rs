@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use durable_core::{Command, NewEvent, Record, RunId, Shard, Timestamp, Turn, Write, write};
+use durable_core::{Command, NewEvent, Op, Record, RunId, Shard, Timestamp, Turn, Write, write};
 use durable_store::{Seq, View, batch};
 use rustc_hash::FxHashSet;
 
@@ -170,22 +170,52 @@ impl ShardLoop {
         };
     }
 
-    /// Events with what the store knows of their senders' ids.
+    /// A command with what the store knows that it needs: of events their senders' ids, of waits the run's own
+    /// event.
     fn with_what_is_remembered(&self, command: Command) -> Result<Command> {
-        let Command::AcceptEvents { ticket, events, source } = command else { return Ok(command) };
-        let known = |event: &NewEvent| -> Result<Option<Record>> {
-            let Some(id) = &event.user_id else { return Ok(None) };
-            let key = write::dedup_key(id);
-            if key.len() > durable_store::MAX_KEY_BYTES {
-                return Ok(None); // it will be refused
+        match command {
+            Command::AcceptEvents { ticket, events, source } => {
+                let events: Result<Vec<_>> = events
+                    .into_iter()
+                    .map(|(event, _)| self.known(&event).map(|record| (event, record)))
+                    .collect();
+                Ok(Command::AcceptEvents { ticket, events: events?, source })
             }
-            Ok(self.view.get(&key)?.map(|value| (key, value)))
-        };
-        let events: Result<Vec<_>> = events
-            .into_iter()
-            .map(|(event, _)| known(&event).map(|record| (event, record)))
-            .collect();
-        Ok(Command::AcceptEvents { ticket, events: events?, source })
+            Command::Report(mut report) => {
+                for own in report.ops.iter_mut().filter_map(Op::own_event) {
+                    *own = self.event_of(report.run)?;
+                }
+                Ok(Command::Report(report))
+            }
+            other @ (Command::RegisterFunctions { .. }
+            | Command::InvokeFunction { .. }
+            | Command::PauseFunction { .. }
+            | Command::CancelRun { .. }
+            | Command::SendSignal { .. }
+            | Command::ConnectExecutor { .. }
+            | Command::DrainExecutor
+            | Command::WakeRun { .. }
+            | Command::LoadTimers { .. }
+            | Command::LookBack { .. }
+            | Command::Expire { .. }) => Ok(other),
+        }
+    }
+
+    /// What is remembered of an event's sender's id.
+    fn known(&self, event: &NewEvent) -> Result<Option<Record>> {
+        let Some(id) = &event.user_id else { return Ok(None) };
+        let key = write::dedup_key(id);
+        if key.len() > durable_store::MAX_KEY_BYTES {
+            return Ok(None); // it will be refused
+        }
+        Ok(self.view.get(&key)?.map(|value| (key, value)))
+    }
+
+    /// The event that started a live run.
+    fn event_of(&self, run: RunId) -> Result<Option<Record>> {
+        let Some(event) = self.shard.event_of(run) else { return Ok(None) };
+        let key = write::event_key(event);
+        Ok(self.view.get(&key)?.map(|value| (key, value)))
     }
 
     /// Makes the turn's writes readable; gives the batch that will make them durable.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use durable_core::Op;
 use durable_core::write::{
     self, LOADED_PREFIXES, MEMO, RUN, TIMER, history, history_key, memo_key, run_key,
 };
@@ -111,12 +112,22 @@ impl Driver {
         self.seal((commands, latest), turn, chance)
     }
 
-    /// Puts with each event what the store remembers of its sender's id.
+    /// Puts with each event what the store remembers of its sender's id, and with each wait its run's event.
     fn remember(&self, command: &mut Command) {
-        let Command::AcceptEvents { events, .. } = command else { return };
-        for (event, known) in events {
-            *known = self.remembered(event);
+        if let Command::AcceptEvents { events, .. } = command {
+            for (event, known) in events {
+                *known = self.remembered(event);
+            }
+        } else if let Command::Report(report) = command {
+            for own in report.ops.iter_mut().filter_map(Op::own_event) {
+                *own = self.event_of(report.run);
+            }
         }
+    }
+
+    fn event_of(&self, run: RunId) -> Option<Record> {
+        let key = write::event_key(self.shard.event_of(run)?);
+        self.storage.get(&key).map(|value| (key, value))
     }
 
     fn remembered(&self, event: &NewEvent) -> Option<Record> {
@@ -157,7 +168,9 @@ impl Driver {
         let mut effects = Vec::new();
         for effect in turn.effects {
             match &effect {
-                Effect::LoadTimers { .. } | Effect::FindExpired { .. } => {
+                Effect::LoadTimers { .. }
+                | Effect::LookBack { .. }
+                | Effect::FindExpired { .. } => {
                     self.asked.push_back(effect);
                 }
                 Effect::OfferWork(work) => {
@@ -214,6 +227,11 @@ impl Driver {
             Effect::LoadTimers { from, before, limit } => {
                 let (timers, is_complete) = self.some(from, before, page(*limit));
                 Some(Command::LoadTimers { timers, is_complete })
+            }
+            Effect::LookBack { run, number, from, before, limit } => {
+                let (records, is_complete) = self.some(from, before, page(*limit));
+                let (run, number, before) = (*run, *number, before.clone());
+                Some(Command::LookBack { run, number, before, records, is_complete })
             }
             Effect::FindExpired { from, before, limit } => {
                 let (records, is_complete) = self.some(from, before, page(*limit));

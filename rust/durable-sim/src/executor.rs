@@ -244,6 +244,8 @@ impl Executor {
             | Op::StepPlanned { .. }
             | Op::Sleep { .. }
             | Op::WaitForSignal { .. }
+            | Op::WaitForEvent { .. }
+            | Op::InvokeFunction { .. }
             | Op::RunComplete { .. }
             | Op::RunError { .. } => {
                 let is_error = matches!(op, Op::StepError { .. });

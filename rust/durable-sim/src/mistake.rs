@@ -185,7 +185,7 @@ impl Mistake {
         } else if self == Self::ForgetsPriorities {
             keys.head_start = 0;
         } else if self == Self::ForgetsSignals {
-            run.pending.iter_mut().for_each(|step| step.signal = None);
+            run.pending.iter_mut().for_each(|step| step.awaits = None);
         } else if self == Self::ForgetsBatches {
             run.rest.clear();
         } else if let Some(gathering) = &mut run.gathering

@@ -286,6 +286,7 @@ fn check_ends(turn: &Sealed) -> Result<(), String> {
         | Effect::ConfirmReport { .. }
         | Effect::AbandonWork { .. }
         | Effect::LoadTimers { .. }
+        | Effect::LookBack { .. }
         | Effect::FindExpired { .. } => None,
     });
     let recorded = turn.ends.iter().map(|(run, end)| (*run, end.ending, &end.outcome));

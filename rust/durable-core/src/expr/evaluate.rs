@@ -266,7 +266,7 @@ impl<'a> Evaluator<'a> {
         Ok(Value::List(Rc::from(joined)))
     }
 
-    fn open(&mut self, value: Value<'a>) -> Result<Value<'a>, Stop> {
+    pub(super) fn open(&mut self, value: Value<'a>) -> Result<Value<'a>, Stop> {
         if let Value::Json(json) = value { json::open(&json, &mut self.budget) } else { Ok(value) }
     }
 

@@ -192,7 +192,7 @@ impl Field {
 }
 
 impl Path {
-    fn show(&self) -> String {
+    pub(super) fn show(&self) -> String {
         let mut shown = format!("{}.{}", self.variable.name(), self.field.name());
         for name in &self.inner {
             if is_identifier(name) {

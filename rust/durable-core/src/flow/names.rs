@@ -189,19 +189,19 @@ impl<const SHORT: usize> fmt::Debug for Name<SHORT> {
 
 /// What must be known to choose names that share a hash.
 #[derive(Clone)]
-struct Secret {
+pub(crate) struct Secret {
     seed: u64,
     shared: SharedSeed,
 }
 
 impl Secret {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { seed, shared: SharedSeed::from_u64(seed) }
     }
 
     /// foldhash, the kind whose bits are all as good, with a whole secret of our own, its public constants
     /// replaced too. Nobody is shown a hash or an order that follows from one.
-    fn hash(&self, name: &[u8]) -> u64 {
+    pub(crate) fn hash(&self, name: &[u8]) -> u64 {
         let mut hasher = FoldHasher::with_seed(self.seed, &self.shared);
         hasher.write(name);
         hasher.finish()

@@ -31,6 +31,8 @@ pub struct Policies {
     pub singleton: Option<Singleton>,
     /// When a run is cancelled.
     pub timeouts: Option<Timeouts>,
+    /// Which events cancel a run.
+    pub cancel_on: Vec<CancelOn>,
 }
 
 impl Policies {
@@ -74,6 +76,10 @@ impl Policies {
                     .to_owned(),
             );
         }
+        if self.cancel_on.len() > MAX_CANCEL_ON {
+            let count = self.cancel_on.len();
+            return Some(format!("{count} events that cancel; at most {MAX_CANCEL_ON}"));
+        }
         self.refusal_of_gathering()
     }
 
@@ -89,6 +95,7 @@ impl Policies {
             return Some("a batch of one event, or of no time, is no batch".to_owned());
         }
         let others = [
+            ("cancel_on", !self.cancel_on.is_empty()),
             ("debounce", self.debounce.is_some()),
             ("singleton", self.singleton.is_some()),
             ("priority", self.priority.is_some()),
@@ -204,6 +211,22 @@ pub enum SingletonMode {
     /// That run is cancelled, and its own starts.
     Cancel,
 }
+
+/// Events that cancel a run, from its creation on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelOn {
+    /// Their name.
+    pub event: String,
+    /// What they must meet: CEL over `event`, the run's own, and `async`.
+    #[serde(default, rename = "if")]
+    pub condition: Option<String>,
+    /// For so long after the run's creation.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
+}
+
+/// The most of them that a function has.
+pub const MAX_CANCEL_ON: usize = 5;
 
 /// When a run is cancelled, also in the middle of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,5 @@
 //! Admitting events: each is stored, and starts the runs it is to start, in one turn.
 
-use bytes::Bytes;
-
 use super::arrive::{Arriving, singleton_name};
 use super::program::view;
 use super::{Shard, Slot, Turn};
@@ -10,6 +8,7 @@ use crate::event::{DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_SEND_BYTES, Ne
 use crate::flow::policy::Keys;
 use crate::id::{EventId, FunctionId, RunId, Ticket};
 use crate::run::{RunRecord, Stretch};
+use crate::step::Cancel;
 use crate::time::Timestamp;
 use crate::write::{Record, Write, decode, dedup_key, encode, event_key, inbox_key};
 
@@ -51,6 +50,7 @@ impl Shard {
         let sender = event.user_id.as_deref().filter(|name| !name.is_empty());
         let mut dedup = sender.and_then(|name| self.dedup(name, known));
         let duplicate_of = dedup.as_ref().map(|dedup| dedup.event);
+        self.hear(id, &event, turn);
         let (mut runs, mut skips) = (Vec::new(), Vec::new());
         let text = id.to_string();
         let given = view(&event, &text, self.now());
@@ -95,10 +95,11 @@ impl Shard {
         &mut self,
         function: FunctionId,
         event: EventId,
-        (starts_at, keys): (Option<Timestamp>, Keys),
+        (starts_at, keys, cancels): (Option<Timestamp>, Keys, Vec<Cancel>),
         turn: &mut Turn,
     ) -> RunId {
         let id = self.add_run(function, event, keys);
+        self.opened(id).cancels = cancels;
         self.begin(id, starts_at, turn);
         id
     }
@@ -111,6 +112,7 @@ impl Shard {
             let name = singleton_name(run.function, key);
             self.singletons.take(&name, id);
         }
+        self.listen(id);
         match starts_at.filter(|starts_at| *starts_at > now) {
             Some(starts_at) => self.delay_stretch(id, starts_at, turn),
             None => self.make_ready(id, turn),
@@ -127,16 +129,19 @@ impl Shard {
             rest: Vec::new(),
             created_at: now,
             keys,
+            cancels: Vec::new(),
             gathering: None,
             deadline: None,
             started_at: None,
             epoch: crate::id::Epoch::default(),
             stretch: Stretch::Parked,
             active_at: now,
+            busy_since: None,
             start_count: 0,
             failure_count: 0,
             report_count: 0,
             memo_count: 0,
+            invokers: Vec::new(),
             state_bytes: 0,
             next_pending: 1,
             pending: Vec::new(),
@@ -144,42 +149,6 @@ impl Shard {
         self.runs.insert(id, Slot::Open(Box::new(run)));
         self.turn.touched.insert(id, None);
         id
-    }
-
-    /// Starts one run of one function, whatever its triggers.
-    pub(super) fn invoke(&mut self, ticket: Ticket, function: &str, data: Bytes, turn: &mut Turn) {
-        let event =
-            NewEvent { name: "durable/function.invoked".to_owned(), data, ..NewEvent::default() };
-        let id = self.names.get(function).copied();
-        let id = id.filter(|id| !self.function(*id).record.is_archived);
-        let answer = match (id, event.refusal_of_shape()) {
-            (None, _) => Answer::Refused(Refusal::no_function(function)),
-            (Some(_), Some(why)) => Answer::Refused(too_large_or_invalid(&event, why)),
-            (Some(function), None) => self.start_invoked(function, event, turn),
-        };
-        turn.effects.push(Effect::Answer { ticket, answer });
-    }
-
-    fn start_invoked(&mut self, function: FunctionId, event: NewEvent, turn: &mut Turn) -> Answer {
-        let id = self.next_event_id();
-        let text = id.to_string();
-        let given = view(&event, &text, self.now());
-        let arriving = Arriving { id, event: &event, given: &given };
-        let (runs, skips, answer) = match self.arrive(function, arriving, false, turn) {
-            Ok(run) => {
-                let run = run.unwrap_or_else(|| super::broken("an invoked function has no run"));
-                (vec![(function, run)], Vec::new(), Answer::Started(run, id))
-            }
-            Err(skip) => {
-                let name = &self.function(function).record.spec.name;
-                let why = format!("'{name}' was not started: {}", skip.reason());
-                let refused = Answer::Refused(Refusal::Skipped(why));
-                (Vec::new(), vec![(function, skip)], refused)
-            }
-        };
-        let record = record(self.now(), event, (runs, skips), None);
-        turn.writes.push(Write::Insert { key: event_key(id), value: encode(&record) });
-        answer
     }
 }
 
@@ -203,11 +172,11 @@ fn refusal(event: &NewEvent) -> Option<Refusal> {
     event.refusal().map(|why| too_large_or_invalid(event, why))
 }
 
-fn too_large_or_invalid(event: &NewEvent, why: String) -> Refusal {
+pub(super) fn too_large_or_invalid(event: &NewEvent, why: String) -> Refusal {
     if event.size() > MAX_EVENT_BYTES { Refusal::TooLarge(why) } else { Refusal::Invalid(why) }
 }
 
-fn record(
+pub(super) fn record(
     now: Timestamp,
     event: NewEvent,
     (runs, skips): (Vec<Started>, Vec<Skipped>),

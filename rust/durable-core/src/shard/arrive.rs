@@ -64,7 +64,8 @@ impl Shard {
         let keys = self.keys(function, arriving.given);
         self.make_way(function, &keys, turn)?;
         let starts_at = arriving.event.starts_at.or(arriving.event.ts);
-        Ok(Some(self.create_run(function, arriving.id, (starts_at, keys), turn)))
+        let cancels = self.function(function).program.cancels(arriving.given);
+        Ok(Some(self.create_run(function, arriving.id, (starts_at, keys, cancels), turn)))
     }
 
     /// Whether an event may start a run of a function, by the function's rate limit and idempotency.

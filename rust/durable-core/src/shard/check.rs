@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::arrive::singleton_name;
 use super::enqueue::{GATHERED, STRETCH, timer_of};
 use super::flow::{is_start, item, needs, policies_of, queue_name, work_of};
-use super::{Meta, Shard, Standings};
+use super::{Meta, Shard, Slot, Standings};
 use crate::flow::ready_queue::Held;
 use crate::flow::timer_wheel::Timer;
 use crate::function::FunctionRecord;
 use crate::id::RunId;
 use crate::run::{RunRecord, Standing, Stretch};
-use crate::step::{Pending, PendingState};
+use crate::step::{Awaits, Pending, PendingState};
 use crate::time::Timestamp;
 use crate::write::Record;
 
@@ -116,29 +116,43 @@ impl Shard {
             let kept = self.gatherings.all();
             return Err(format!("gatherings are {kept:?}, the runs say {gatherings:?}"));
         }
-        self.audit_signals()
+        self.audit_waits()
     }
 
-    /// Whether each signal that is waited for is held by the step that does.
-    fn audit_signals(&self) -> Result<(), String> {
+    /// Whether each signal and each event that is waited for is held by the step that does.
+    fn audit_waits(&self) -> Result<(), String> {
         let records = self.records();
         let steps =
             || records.iter().flat_map(|(id, run)| run.pending.iter().map(move |s| (id, s)));
         let is_wrong = |step: &Pending| {
-            matches!(step.state, PendingState::Waiting(_)) != step.signal.is_some()
+            matches!(step.state, PendingState::Waiting(_)) != step.awaits.is_some()
         };
         if let Some((id, step)) = steps().find(|(_, step)| is_wrong(step)) {
-            return Err(format!("run {id}: {step:?} waits for a signal, or does not"));
+            return Err(format!("run {id}: {step:?} waits for nothing, or does not wait"));
         }
         let waiters = steps().filter_map(|(id, step)| {
-            let name: Box<[u8]> = step.signal.as_ref()?.as_bytes().into();
-            Some((name, (*id, step.number)))
+            let Some(Awaits::Signal(signal)) = &step.awaits else { return None };
+            Some((signal.as_bytes().into(), (*id, step.number)))
         });
-        let mut waiters: Vec<_> = waiters.collect();
+        let mut waiters: Vec<(Box<[u8]>, _)> = waiters.collect();
         waiters.sort_unstable();
         let kept = self.signals.all();
         if waiters != kept {
             return Err(format!("signals are {kept:?}, the runs say {waiters:?}"));
+        }
+        let is_lost = |run: RunId, invoker: (RunId, u32)| {
+            let invoked = self.runs.get(run).map(Slot::unpack);
+            invoked.is_none_or(|invoked| !invoked.invokers.contains(&invoker))
+        };
+        let lost = steps().find(|(id, step)| {
+            matches!(step.awaits, Some(Awaits::Run(run)) if is_lost(run, (**id, step.number)))
+        });
+        if let Some((id, step)) = lost {
+            return Err(format!("run {id}: nobody will tell {step:?}"));
+        }
+        let (kept, wanted) = (self.waits.contents(), self.waits_by_runs(&records).contents());
+        if kept != wanted {
+            return Err(format!("waits are {kept:?}, the runs say {wanted:?}"));
         }
         Ok(())
     }

@@ -38,8 +38,9 @@ impl Shard {
     }
 
     fn offer(&mut self, item: Item, turn: &mut Turn) {
-        let now = self.now();
+        let (now, last_event) = (self.now(), self.meta.last_event);
         let run = self.opened(item.run);
+        run.busy_since.get_or_insert(last_event);
         let is_start = run.started_at.is_none();
         let epoch = Epoch(run.epoch.0.saturating_add(1));
         run.epoch = epoch;

@@ -21,6 +21,7 @@ impl Shard {
         self.let_go_of_the_whole(id, turn);
         let run = self.opened(id);
         let (function, memo_count) = (run.function, run.memo_count);
+        let invokers = std::mem::take(&mut run.invokers);
         let end = RunEnd {
             function,
             event: run.event,
@@ -43,6 +44,7 @@ impl Shard {
         self.turn.functions.insert(function);
         let event = end.event;
         turn.writes.push(Write::Archive { run: id, end, memo_count });
+        self.tell_invokers(id, (invokers, function), (ending, &outcome), turn);
         turn.effects.push(Effect::AnnounceEnd { run: id, function, event, ending, outcome });
     }
 
@@ -58,7 +60,10 @@ impl Shard {
             Stretch::BackingOff(due) => {
                 Self::stop_timer(Timer { due, id: *id.as_bytes(), number: STRETCH }, turn);
             }
-            Stretch::Gathering(_) => drop(self.stop_gathering(id, turn)),
+            Stretch::Gathering(_) => {
+                run.cancels.clear(); // nobody listens for them yet
+                self.stop_gathering(id, turn);
+            }
             Stretch::Parked => {}
         }
     }
@@ -70,6 +75,7 @@ impl Shard {
         if let Some(deadline) = run.deadline.take() {
             Self::stop_timer(super::deadline::timer_of(id, deadline), turn);
         }
+        self.ignore_cancels(id);
         self.release_run_slot(id);
         if let Some(name) = singleton {
             self.singletons.let_go(&name, id);

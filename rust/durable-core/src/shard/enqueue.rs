@@ -54,9 +54,11 @@ impl Shard {
 
     /// Something the code waits for has come: it goes on, now or when it has a slot.
     pub(super) fn wake(&mut self, id: RunId, turn: &mut Turn) {
+        let last_event = self.meta.last_event;
         let run = self.opened(id);
         match run.stretch {
             Stretch::Parked => {
+                run.busy_since.get_or_insert(last_event);
                 (run.start_count, run.failure_count) = (0, 0);
                 self.enqueue_stretch(id);
             }

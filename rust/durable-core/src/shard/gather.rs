@@ -107,9 +107,12 @@ impl Shard {
         gathering.starts_at = arriving.event.starts_at.or(arriving.event.ts);
         run.event = arriving.id;
         let keys = self.keys(function, arriving.given);
-        self.opened(id).keys = keys;
+        let cancels = self.function(function).program.cancels(arriving.given);
+        let run = self.opened(id);
+        (run.keys, run.cancels) = (keys, cancels);
         if !is_first {
             self.keep_event_until_expired(before, turn);
+            self.tell_replaced(id, turn);
         }
     }
 
@@ -151,6 +154,7 @@ impl Shard {
         }
         let keys = self.opened(id).keys.clone();
         if let Err(skip) = self.make_way(function, &keys, turn) {
+            self.opened(id).cancels.clear(); // nobody listens for them yet
             let why = format!("it was not started: {}", skip.reason());
             self.cancel_run(id, &why, turn);
             return;

@@ -14,7 +14,7 @@ use crate::flow::policy::{Policies, Scope};
 use crate::flow::ready_queue::{GateUsage, Item, QueueUsage, Usage};
 use crate::id::{FunctionId, RunId};
 use crate::run::{RunRecord, Stretch};
-use crate::step::PendingState;
+use crate::step::{Awaits, PendingState};
 use crate::time::Timestamp;
 
 /// One value of one policy's key: what is used of it, and what waits for it. What does not apply is absent.
@@ -45,14 +45,14 @@ pub struct LimitView {
 /// One thing that a run waits for. What does not apply is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WaitView {
-    /// A policy by the decorator's word, or `sleep`, `signal`, `retry`, `event`, `executor`, `paused`, `capacity`,
+    /// A policy by the decorator's word, or `sleep`, `signal`, `wait_for_event`, `invoke`, `retry`, `event`, `executor`, `paused`, `capacity`,
     /// `turn`.
     pub on: &'static str,
     /// The step that waits; absent for the code between steps.
     pub step: Option<String>,
-    /// The policy's key, as it is written.
+    /// The policy's key, as it is written, or what an event must meet.
     pub key: Option<String>,
-    /// The key's value for this run, or the signal's name.
+    /// The key's value for this run, or the name of the signal, the event or the run.
     pub value: Option<String>,
     /// Who shares it.
     pub scope: Option<Scope>,
@@ -129,8 +129,8 @@ impl Shard {
                 PendingState::BackingOff(due) => waits.push(at("retry", name, due)),
                 PendingState::Sleeping(due) => waits.push(at("sleep", name, due)),
                 PendingState::Waiting(due) => {
-                    let value = step.signal.clone();
-                    waits.push(WaitView { value, ..at("signal", name, due) });
+                    let (on, key, value) = shown(step.awaits.as_ref());
+                    waits.push(WaitView { key, value, ..at(on, name, due) });
                 }
                 PendingState::Executing(_) => {}
             }
@@ -305,6 +305,18 @@ impl Shard {
                 ..LimitView::default()
             })
             .collect()
+    }
+}
+
+/// What a step waits for: the word for it, the expression that it must meet, and its name.
+fn shown(awaits: Option<&Awaits>) -> (&'static str, Option<String>, Option<String>) {
+    match awaits {
+        Some(Awaits::Signal(signal)) => ("signal", None, Some(signal.clone())),
+        Some(Awaits::Event(awaited)) => {
+            ("wait_for_event", awaited.expression.clone(), Some(awaited.event.clone()))
+        }
+        Some(Awaits::Run(run)) => ("invoke", None, Some(run.to_string())),
+        None => ("nothing", None, None),
     }
 }
 

@@ -9,6 +9,7 @@ use super::expire::Expiry;
 use super::flow::{is_start, item, needs, policies_of, queue_name, work_of};
 use super::program::Program;
 use super::tick::NO_TIMERS;
+use super::wait::Lately;
 use super::{Meta, Settings, Shard, Slot, TurnState};
 use crate::flow::ready_queue::ReadyQueues;
 use crate::flow::singleton::Holders;
@@ -18,6 +19,7 @@ use crate::id::RunId;
 use crate::map::Map;
 use crate::run::{RunRecord, Standing};
 use crate::time::Timestamp;
+use crate::waits::Waits;
 use crate::write::{
     FUNCTION, GATE, INBOX, META, RUN, Record, Unreadable, decode, function_key, id_in_key,
 };
@@ -38,6 +40,9 @@ impl Shard {
             singletons: Holders::new(settings.secret),
             gatherings: Holders::new(settings.secret),
             signals: Holders::new(settings.secret),
+            waits: Waits::new(settings.secret),
+            lately: Lately::default(),
+            look_backs: BTreeSet::new(),
             settings,
             meta: Meta::default(),
             functions: Vec::new(),
@@ -61,6 +66,7 @@ impl Shard {
         }
         shard.rebuild_routes();
         shard.advance_clock(now);
+        shard.lately = Lately::since(shard.meta.last_event);
         shard.wheel = TimerWheel::new(shard.meta.now);
         Ok(shard)
     }
@@ -120,10 +126,11 @@ impl Shard {
             (None, Some(key)) => self.singletons.take(&singleton_name(function, key), id),
             (None, None) => {}
         }
+        if run.gathering.is_none() {
+            self.listen_for_cancels(id, &run);
+        }
         for step in &run.pending {
-            if let Some(signal) = &step.signal {
-                self.signals.take(signal.as_bytes(), (id, step.number));
-            }
+            self.restore_wait(id, step);
         }
         let standing = run.standing();
         self.count(function, standing, 1);

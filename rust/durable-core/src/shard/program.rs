@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;
+use std::time::Duration;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::flow::checksum;
+use super::wait::wrong_name;
 use crate::event::NewEvent;
 use crate::expr::{EventView, Expression, Given, Key, Scope as Variables};
-use crate::flow::policy::{Keys, LimitKey, Policies, Scope};
+use crate::flow::policy::{CancelOn, Keys, LimitKey, Policies, Scope};
+use crate::step::{Awaited, Cancel};
 use crate::time::Timestamp;
 
 /// A day in which a run may go before others, or after them.
@@ -29,6 +32,15 @@ pub(super) struct Program {
     /// The key of a debounce or batch.
     gathering: Option<(u64, Expression)>,
     batch_condition: Option<Expression>,
+    cancels: Vec<CancelProgram>,
+}
+
+/// An event that cancels a run, and what it must meet.
+#[derive(Clone, Debug)]
+struct CancelProgram {
+    event: String,
+    condition: Option<Expression>,
+    length: Option<Duration>,
 }
 
 /// What keys and priority say of an event, and how many of them said nothing.
@@ -46,6 +58,7 @@ impl Program {
             Expression::compile(text, Variables::Event).map_err(|mistake| mistake.to_string())
         };
         let optional = |text: Option<&String>| text.map(compile).transpose();
+        let cancels = policies.cancel_on.iter().map(CancelProgram::compile);
         let conditions =
             policies.conditions.iter().map(|(on, text)| Ok((on.clone(), compile(text)?)));
         let keyed =
@@ -73,6 +86,7 @@ impl Program {
             singleton: singleton.map(counted).transpose()?,
             gathering: gathering.map(counted).transpose()?,
             batch_condition: optional(batch.and_then(|one| one.condition.as_ref()))?,
+            cancels: cancels.collect::<Result<_, String>>()?,
         })
     }
 
@@ -132,6 +146,11 @@ impl Program {
         found
     }
 
+    /// What cancels a run of this event.
+    pub(super) fn cancels(&self, given: &Given<'_>) -> Vec<Cancel> {
+        self.cancels.iter().map(|cancel| cancel.of(given)).collect()
+    }
+
     fn singleton_key(&self, given: &Given<'_>, missing_count: &mut u32) -> Option<LimitKey> {
         let (expression, value) = match &self.singleton {
             None if !self.is_singleton => return None,
@@ -140,6 +159,33 @@ impl Program {
         };
         *missing_count = missing_count.saturating_add(value.is_none().into());
         value.map(|value| LimitKey { scope: Scope::Fn, expression, value })
+    }
+}
+
+impl CancelProgram {
+    fn compile(cancel: &CancelOn) -> Result<Self, String> {
+        if let Some(why) = wrong_name(&cancel.event) {
+            return Err(why);
+        }
+        let compile = |text: &String| Expression::compile_plain(text, Variables::EventAndAsync);
+        let condition = cancel.condition.as_ref().map(compile).transpose();
+        Ok(Self {
+            event: cancel.event.clone(),
+            condition: condition.map_err(|mistake| mistake.to_string())?,
+            length: cancel.timeout_ms.map(Duration::from_millis),
+        })
+    }
+
+    /// What cancels a run of this event.
+    fn of(&self, given: &Given<'_>) -> Cancel {
+        let condition = self.condition.as_ref();
+        let awaited = Awaited {
+            event: self.event.clone(),
+            expression: condition.map(|condition| condition.text().to_owned()),
+            known: condition.map(|condition| condition.known(&given.event)).unwrap_or_default(),
+            looks_from: None,
+        };
+        Cancel { awaited, length: self.length }
     }
 }
 

@@ -5,13 +5,15 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::enqueue::STRETCH;
+use super::wait::Wanted;
 use super::{Shard, Turn};
 use crate::command::{Op, Report, Retry, Until};
 use crate::effect::Effect;
+use crate::event::MAX_EVENT_BYTES;
 use crate::flow::timer_wheel::Timer;
 use crate::id::{Epoch, RunId};
 use crate::run::{Ending, Stretch};
-use crate::step::{MAX_STEP_NAME_BYTES, Memo, Outcome, Pending, PendingState, StepKind};
+use crate::step::{Awaits, MAX_STEP_NAME_BYTES, Memo, Outcome, Pending, PendingState, StepKind};
 use crate::time::Timestamp;
 use crate::write::{Write, encode, memo_key};
 
@@ -107,6 +109,13 @@ impl Shard {
             Op::WaitForSignal { name, signal, until, on_conflict } => {
                 self.wait_for_signal(id, (name, until), (signal, on_conflict), turn);
             }
+            Op::WaitForEvent { name, event, expression, own, until, since } => {
+                let wanted = Wanted { event, expression, own, since };
+                self.wait_for_event(id, (name, until), wanted, turn);
+            }
+            Op::InvokeFunction { name, function, data, until } => {
+                self.invoke_from(id, (name, until), (&function, data), turn);
+            }
             Op::RunComplete { data } => self.complete(id, data, turn),
             Op::RunError { error, retry } => self.fail_stretch(id, error, retry, turn),
         }
@@ -117,6 +126,12 @@ impl Shard {
         let run = self.opened(id);
         run.stretch = Stretch::Parked;
         let (has_more, waits) = (seen < run.memo_count, !run.pending.is_empty());
+        let only_waits = |step: &Pending| {
+            matches!(step.state, PendingState::Sleeping(_) | PendingState::Waiting(_))
+        };
+        if !has_more && run.pending.iter().all(only_waits) {
+            run.busy_since = None;
+        }
         self.release_slots(id);
         if has_more {
             self.wake(id, turn);
@@ -151,6 +166,8 @@ impl Shard {
                 Op::StepPlanned { .. }
                 | Op::Sleep { .. }
                 | Op::WaitForSignal { .. }
+                | Op::WaitForEvent { .. }
+                | Op::InvokeFunction { .. }
                 | Op::RunComplete { .. },
             )
             | None => {
@@ -168,7 +185,7 @@ impl Shard {
         if let Some(place) = run.pending.iter().position(|step| step.name == name) {
             let step = run.pending.remove(place);
             self.forget(id, &step, turn);
-            return Pending { state: PendingState::Queued, signal: None, ..step };
+            return Pending { state: PendingState::Queued, awaits: None, ..step };
         }
         let number = run.next_pending;
         run.next_pending = number.saturating_add(1);
@@ -179,7 +196,7 @@ impl Shard {
             start_count,
             failure_count: 0,
             asked_at: active_at,
-            signal: None,
+            awaits: None,
         }
     }
 
@@ -211,13 +228,13 @@ impl Shard {
         Some(due)
     }
 
-    /// A step that is to wait: for a slot, for a moment, or for a signal. `None` where there is one of its name
+    /// A step that is to wait: for a slot, for a moment, or for something to happen. `None` where there is one of its name
     /// already, or no room.
     pub(super) fn add_pending(
         &mut self,
         id: RunId,
         name: String,
-        (state, signal): (PendingState, Option<String>),
+        (state, awaits): (PendingState, Option<Awaits>),
         turn: &mut Turn,
     ) -> Option<u32> {
         let now = self.now();
@@ -234,7 +251,7 @@ impl Shard {
             start_count: 0,
             failure_count: 0,
             asked_at: now,
-            signal,
+            awaits,
         };
         if let Some((code, why)) = self.refusal_of_step(id, &step) {
             self.fail_run(id, code, &why, turn);
@@ -277,12 +294,18 @@ impl Shard {
         turn: &mut Turn,
     ) -> bool {
         let limits = self.settings.limits.clone();
+        let kind = step.kind();
+        let most = match kind {
+            StepKind::Event => limits.output_bytes.max(MOST_HEARD_BYTES),
+            StepKind::Run | StepKind::Sleep | StepKind::Signal | StepKind::Invoke => {
+                limits.output_bytes
+            }
+        };
         let size = outcome.len();
         let bytes = u64::try_from(size).unwrap_or(u64::MAX);
         let state_bytes = self.opened(id).state_bytes.saturating_add(bytes);
         let refusal = self.refusal_of_step(id, &step).or_else(|| {
-            if size > limits.output_bytes {
-                let most = limits.output_bytes;
+            if size > most {
                 let why =
                     format!("step '{}' returned {size} bytes; the limit is {most}", step.name);
                 Some(("OutputTooLarge", why))
@@ -302,13 +325,6 @@ impl Shard {
         let key = memo_key(id, run.memo_count);
         run.memo_count = run.memo_count.saturating_add(1);
         run.state_bytes = state_bytes;
-        let kind = match step.state {
-            PendingState::Sleeping(_) => StepKind::Sleep,
-            PendingState::Waiting(_) => StepKind::Signal,
-            PendingState::Queued | PendingState::Executing(_) | PendingState::BackingOff(_) => {
-                StepKind::Run
-            }
-        };
         let memo = Memo {
             name: step.name,
             kind,
@@ -400,9 +416,12 @@ impl Shard {
             | PendingState::Sleeping(due)
             | PendingState::Waiting(due) => {
                 debug_assert!(number != STRETCH, "a stretch is no step");
-                self.forget_signal(id, step);
+                self.forget_wait(id, step);
                 Self::stop_timer(Timer { due, id: *id.as_bytes(), number }, turn);
             }
         }
     }
 }
+
+/// An event with what is said of it beside its data.
+const MOST_HEARD_BYTES: usize = MAX_EVENT_BYTES + 16 * 1024;

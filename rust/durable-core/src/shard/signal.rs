@@ -7,7 +7,7 @@ use crate::command::{OnConflict, Until};
 use crate::effect::{Answer, Effect, Refusal};
 use crate::event::MAX_EVENT_BYTES;
 use crate::id::{RunId, Ticket};
-use crate::step::{Outcome, Pending, PendingState};
+use crate::step::{Awaits, Outcome, Pending, PendingState};
 
 /// The most bytes a signal's name may have.
 const MAX_SIGNAL_BYTES: usize = 256;
@@ -37,14 +37,14 @@ impl Shard {
                     return;
                 }
                 OnConflict::Replace => {
-                    self.give((other, number), Bytes::from_static(NULL), turn);
+                    self.end_wait_of((other, number), Bytes::from_static(NULL), turn);
                 }
             }
         }
         if !self.runs.contains(id) {
             return; // it waited itself, and one memo more was too many
         }
-        let state = (PendingState::Waiting(due), Some(signal.clone()));
+        let state = (PendingState::Waiting(due), Some(Awaits::Signal(signal.clone())));
         if let Some(number) = self.add_pending(id, name, state, turn) {
             self.signals.take(signal.as_bytes(), (id, number));
         }
@@ -71,33 +71,27 @@ impl Shard {
                 "no run waits for the signal '{signal}'; signals are not kept for later"
             ))),
             Some(waiter) => {
-                self.give(waiter, json, turn);
+                self.end_wait_of(waiter, json, turn);
                 Answer::Signalled(waiter.0)
             }
         };
         turn.effects.push(Effect::Answer { ticket, answer });
     }
 
-    /// The step that waits for a signal waits no longer.
-    fn give(&mut self, (id, number): (RunId, u32), json: Bytes, turn: &mut Turn) {
+    /// Of the step of this number the wait is over, with what came of it.
+    pub(super) fn end_wait_of(&mut self, (id, number): (RunId, u32), json: Bytes, turn: &mut Turn) {
         let pending = &mut self.opened(id).pending;
         if let Some(place) = pending.iter().position(|step| step.number == number) {
             let step = pending.remove(place);
-            self.end_wait(id, step, json, turn);
+            self.end_wait(id, step, Outcome::Data(json), turn);
         }
     }
 
     /// A sleep or a wait is over, with what came of it.
-    pub(super) fn end_wait(&mut self, id: RunId, step: Pending, json: Bytes, turn: &mut Turn) {
+    pub(super) fn end_wait(&mut self, id: RunId, step: Pending, outcome: Outcome, turn: &mut Turn) {
         self.forget(id, &step, turn);
-        if self.remember(id, step, Outcome::Data(json), turn) {
+        if self.remember(id, step, outcome, turn) {
             self.wake(id, turn);
-        }
-    }
-
-    pub(super) fn forget_signal(&mut self, id: RunId, step: &Pending) {
-        if let Some(signal) = &step.signal {
-            self.signals.let_go(signal.as_bytes(), (id, step.number));
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::effect::Effect;
 use crate::flow::timer_wheel::Timer;
 use crate::id::RunId;
 use crate::run::Stretch;
-use crate::step::PendingState;
+use crate::step::{Awaits, Outcome, PendingState};
 use crate::time::Timestamp;
 use crate::write::{Record, TIMER, timer_key};
 
@@ -35,6 +35,7 @@ impl Shard {
             turn.effects.push(Effect::LoadTimers { from, before, limit: TIMERS_PER_LOAD });
         }
         self.open_gates(turn);
+        self.ask_to_look_back(turn);
         self.look_for_expired(turn);
     }
 
@@ -119,7 +120,13 @@ impl Shard {
             }
             Some(PendingState::Sleeping(due) | PendingState::Waiting(due)) if due == timer.due => {
                 let step = run.pending.remove(place);
-                self.end_wait(id, step, Bytes::from_static(b"null"), turn);
+                let outcome = match step.awaits {
+                    Some(Awaits::Run(invoked)) => super::invoke::timed_out(invoked),
+                    Some(Awaits::Signal(_) | Awaits::Event(_)) | None => {
+                        Outcome::Data(Bytes::from_static(b"null"))
+                    }
+                };
+                self.end_wait(id, step, outcome, turn);
             }
             Some(
                 PendingState::Queued

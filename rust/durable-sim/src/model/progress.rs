@@ -86,7 +86,11 @@ impl Model {
                 life.memos.push(memo.clone());
                 return self.take_signal(turn, (id, record.as_ref(), due), &memo);
             }
-            StepKind::Signal | StepKind::Sleep | StepKind::Run => {}
+            StepKind::Signal
+            | StepKind::Event
+            | StepKind::Invoke
+            | StepKind::Sleep
+            | StepKind::Run => {}
         }
         life.memos.push(memo);
         Ok(())
@@ -166,6 +170,7 @@ impl Model {
                 | Effect::AbandonWork { .. }
                 | Effect::AnnounceEnd { .. }
                 | Effect::LoadTimers { .. }
+                | Effect::LookBack { .. }
                 | Effect::FindExpired { .. } => {}
             }
         }
@@ -283,6 +288,8 @@ fn check_waits(
             | Op::StepPlanned { .. }
             | Op::Sleep { .. }
             | Op::WaitForSignal { .. }
+            | Op::WaitForEvent { .. }
+            | Op::InvokeFunction { .. }
             | Op::RunComplete { .. }
             | Op::RunError { .. } => None,
         });
@@ -345,6 +352,8 @@ fn says(command: &Command, id: RunId, bytes: &Bytes) -> bool {
             Op::StepPlanned { .. }
             | Op::Sleep { .. }
             | Op::WaitForSignal { .. }
+            | Op::WaitForEvent { .. }
+            | Op::InvokeFunction { .. }
             | Op::RunComplete { .. } => false,
         })
 }
@@ -378,6 +387,8 @@ fn due_of(turn: &Sealed, id: RunId, record: Option<&RunRecord>, name: &str) -> O
             }
             Op::Sleep { .. }
             | Op::WaitForSignal { .. }
+            | Op::WaitForEvent { .. }
+            | Op::InvokeFunction { .. }
             | Op::StepRun { .. }
             | Op::StepError { .. }
             | Op::StepPlanned { .. }
@@ -402,6 +413,7 @@ fn reports(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Report> {
         | Command::ConnectExecutor { .. }
         | Command::DrainExecutor
         | Command::LoadTimers { .. }
+        | Command::LookBack { .. }
         | Command::Expire { .. } => None,
     })
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use durable_core::{
-    Answer, Command, Effect, Memo, OnConflict, Op, Outcome, Refusal, RunId, RunRecord, Timestamp,
+    Answer, Awaits, Command, Effect, Memo, OnConflict, Op, Outcome, Refusal, RunId, RunRecord,
+    Timestamp,
 };
 
 use super::progress::ops;
@@ -137,7 +138,7 @@ impl Model {
         });
         let mut waiters = Waiters::new();
         for (id, step) in steps {
-            let Some(signal) = step.signal.clone() else { continue };
+            let Some(Awaits::Signal(signal)) = step.awaits.clone() else { continue };
             let other = waiters.insert(signal, (id, step.name.clone()));
             require(other.is_none(), || format!("{other:?} and run {id} both wait: {step:?}"))?;
         }
@@ -153,7 +154,10 @@ fn signals_of<'a>(
     name: &str,
 ) -> Vec<&'a str> {
     let steps = record.into_iter().flat_map(|record| &record.pending);
-    let recorded = steps.filter(|step| step.name == name).filter_map(|step| step.signal.as_deref());
+    let recorded = steps.filter(|step| step.name == name).filter_map(|step| {
+        let Some(Awaits::Signal(signal)) = &step.awaits else { return None };
+        Some(signal.as_str())
+    });
     let asked = ops(turn, id).filter_map(|op| {
         let Op::WaitForSignal { name: asked, signal, .. } = op else { return None };
         (asked == name).then_some(signal.as_str())

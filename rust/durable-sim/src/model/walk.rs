@@ -79,6 +79,7 @@ impl Model {
                 Command::Report(_)
                 | Command::WakeRun { .. }
                 | Command::LoadTimers { .. }
+                | Command::LookBack { .. }
                 | Command::Expire { .. } => {}
                 Command::RegisterFunctions { .. }
                 | Command::AcceptEvents { .. }
@@ -128,6 +129,7 @@ impl Model {
             | Command::Report(_)
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }
+            | Command::LookBack { .. }
             | Command::Expire { .. } => Ok(()),
         }
     }
@@ -169,6 +171,7 @@ impl Model {
                 | Effect::DeliverMemo { .. }
                 | Effect::AbandonWork { .. }
                 | Effect::LoadTimers { .. }
+                | Effect::LookBack { .. }
                 | Effect::FindExpired { .. } => {}
             }
         }

@@ -100,6 +100,7 @@ impl World {
             | Command::Report(_)
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }
+            | Command::LookBack { .. }
             | Command::Expire { .. } => {}
         }
         self.questions.insert(self.next_ticket, command.clone());

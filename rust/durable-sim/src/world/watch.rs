@@ -71,7 +71,8 @@ impl World {
             | Command::ConnectExecutor { .. }
             | Command::DrainExecutor
             | Command::WakeRun { .. }
-            | Command::LoadTimers { .. } => {}
+            | Command::LoadTimers { .. }
+            | Command::LookBack { .. } => {}
         }
     }
 
@@ -121,6 +122,8 @@ impl World {
                 | Op::StepPlanned { .. }
                 | Op::Sleep { .. }
                 | Op::WaitForSignal { .. }
+                | Op::WaitForEvent { .. }
+                | Op::InvokeFunction { .. }
                 | Op::RunComplete { .. } => {}
             }
         }

@@ -83,7 +83,8 @@ def test_a_batch_may_have_a_condition() -> None:
 
 
 def test_every_policy_of_the_decorator_has_an_option() -> None:
-    assert set(FORMS) == set(asdict(Flow()))
+    others = {"cancel_on"}  # it says nothing of when code runs
+    assert set(FORMS) == set(asdict(Flow())) - others
 
 
 @pytest.mark.parametrize(

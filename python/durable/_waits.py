@@ -1,0 +1,304 @@
+"""Steps that wait: for a moment, a signal, an event, or the end of another run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
+
+from pydantic import ValidationError
+from typing_extensions import override
+
+from ._bridge import (
+    INVOKE,
+    SLEEP,
+    SLEEP_UNTIL,
+    WAIT_FOR_EVENT,
+    WAIT_FOR_SIGNAL,
+)
+from ._codec import read_plain, write_object
+from ._duration import ACCEPTED, Duration, DurationError, to_ms
+from ._errors import InvokeError, SerializationError, UsageError
+from ._events import Event, EventType, check_name, make_event
+from ._failure import read_invoke_error
+from ._function import Function
+from ._setting import Place
+from ._signals import Signal, read_signal, wrong_signal
+from ._step import StepCall, StepOwner
+
+
+if TYPE_CHECKING:
+    from ._bridge import Op
+
+
+T = TypeVar("T")
+
+#: Beyond what any sleep may reach, and within what the engine counts in.
+_LAST_MOMENT: Final = 2**53
+_ON_CONFLICT: Final = frozenset({"fail", "replace"})
+
+
+class WaitCall(StepCall[T]):
+    """One use of a step that calls nothing: what it asks for is its op without its name."""
+
+    __slots__ = ("_asked",)
+
+    def __init__(  # noqa: PLR0917  # each is one thing the caller has at hand
+        self,
+        run: StepOwner,
+        name: str,
+        frame: FrameType,
+        asked: tuple[Any, ...],
+    ) -> None:
+        super().__init__(run, name, frame)
+        self._asked = asked
+
+    @override
+    def plan(self) -> Op:
+        """The op that asks for it."""
+        kind, *what = self._asked
+        return cast("Op", (kind, self.name, *what))
+
+
+class SleepCall(WaitCall[None]):
+    """One use of a step that waits for a moment."""
+
+    __slots__ = ()
+
+    @override
+    def result(self) -> None:
+        """Nothing."""
+
+
+class SignalCall(WaitCall["Signal | None"]):
+    """One use of a step that waits for a signal."""
+
+    __slots__ = ()
+
+    @override
+    def result(self) -> Signal | None:
+        """The signal; nothing once nobody is to wait for it any more."""
+        return read_signal(self.data or b"null")
+
+
+class EventCall(WaitCall["Event[Any] | None"]):
+    """One use of a step that waits for an event."""
+
+    __slots__ = ("kind",)
+
+    kind: EventType[Any] | None
+
+    @override
+    def result(self) -> Event[Any] | None:
+        """The event; nothing once its time has passed.
+
+        Raises:
+            SerializationError: its data does not fit its type.
+        """
+        given = read_plain(self.data or b"null")
+        if given is None:
+            return None
+        data = given.pop("data")
+        if self.kind is not None:
+            try:
+                data = self.kind.read(data)
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                path = ".".join(str(part) for part in ("data", *first["loc"]))
+                text = (
+                    f"step '{self.name}': event '{given['name']}' ({given['id']}) does not fit "
+                    f"{self.kind!r}: {path}: {first['msg']}"
+                )
+                raise SerializationError(text, path=path) from None
+        return make_event(given.pop("name"), data, **given)
+
+
+class InvokeCall(WaitCall[T]):
+    """One use of a step that starts a run of another function."""
+
+    __slots__ = ("invoked",)
+
+    invoked: Function[Any, T] | None
+
+    @override
+    def result(self) -> T:
+        """What that run returned."""
+        json = self.data or b"null"
+        if self.invoked is None:
+            return cast("T", read_plain(json))
+        return self.invoked.codec.read(json, f"step '{self.name}'")
+
+    @override
+    def error(self) -> InvokeError:
+        """How that run ended, or why there was none."""
+        return read_invoke_error(self.name, self.data or b"{}")
+
+
+#: Makes a call for a run, under a name, asked for at a line.
+Wait: TypeAlias = Callable[[StepOwner, str, FrameType], WaitCall[T]]
+
+
+def sleep_for(step_id: str, duration: Duration) -> Wait[None]:
+    """A sleep of so long, from when the engine learns of it."""
+    asked = (SLEEP, _ms(step_id, "duration", duration))
+    return lambda run, name, frame: SleepCall(run, name, frame, asked)
+
+
+def sleep_until(step_id: str, when: datetime | int) -> Wait[None]:
+    """A sleep to a moment: a datetime with a time zone, or ms since the epoch.
+
+    Raises:
+        UsageError: it is none.
+    """
+    asked = (SLEEP_UNTIL, _moment(step_id, when))
+    return lambda run, name, frame: SleepCall(run, name, frame, asked)
+
+
+def signal_for(
+    step_id: str,
+    signal: str,
+    timeout: Duration,
+    *,
+    on_conflict: Literal["fail", "replace"],
+) -> Wait[Signal | None]:
+    """A wait for a signal, in the place of another waiter or not.
+
+    Raises:
+        UsageError: an argument is wrong.
+    """
+    if problem := wrong_signal(signal):
+        text = f"step '{step_id}': {problem}"
+        raise UsageError(text)
+    if on_conflict not in _ON_CONFLICT:
+        text = f"step '{step_id}': on_conflict={on_conflict!r}; accepted: 'fail' or 'replace'"
+        raise UsageError(text)
+    timeout_ms = _ms(step_id, "timeout", timeout)
+    asked = (WAIT_FOR_SIGNAL, signal, timeout_ms, on_conflict == "replace")
+    return lambda run, name, frame: SignalCall(run, name, frame, asked)
+
+
+def event_for(  # as many as the step has
+    step_id: str,
+    event: EventType[Any] | str,
+    timeout: Duration,
+    *,
+    match: str | None,
+    if_: str | None,
+    since: Literal["run"] | None,
+) -> Wait[Event[Any] | None]:
+    """A wait for an event.
+
+    Raises:
+        UsageError: an argument is wrong.
+    """
+    place = Place(f"step '{step_id}'", "event")
+    kind = event if isinstance(event, EventType) else None
+    given: object = event.name if isinstance(event, EventType) else event
+    event_name = check_name(place, given, is_trigger=False)
+    if since not in {None, "run"}:
+        text = f"step '{step_id}': since={since!r}; accepted: 'run', or nothing"
+        raise UsageError(text)
+    expression = _expression(step_id, match, if_)
+    timeout_ms = _ms(step_id, "timeout", timeout)
+    asked = (WAIT_FOR_EVENT, event_name, expression, timeout_ms, since == "run")
+
+    def make(run: StepOwner, name: str, frame: FrameType) -> EventCall:
+        if match is not None:
+            _check_match(run, step_id, match)
+        call = EventCall(run, name, frame, asked)
+        call.kind = kind
+        return call
+
+    return make
+
+
+def invocation(
+    step_id: str,
+    function: Function[Any, T] | str,
+    data: object,
+    *,
+    timeout: Duration,
+) -> Wait[T]:
+    """A run of another function, and its end.
+
+    Raises:
+        UsageError: an argument is wrong.
+        SerializationError: the data is no JSON.
+    """
+    invoked = None if isinstance(function, str) else function
+    given: Any = function if invoked is None else getattr(invoked, "id", None)
+    if not isinstance(given, str) or not given:
+        text = (
+            f"step '{step_id}': {function!r} is no durable function: give what `@app.function` made, or the "
+            "id of a function, as in ctx.step.invoke('charge', charge, {'order_id': order_id})"
+        )
+        raise UsageError(text)
+    json = write_object({} if data is None else data, "data")
+    asked = (INVOKE, given, json, _ms(step_id, "timeout", timeout))
+
+    def make(run: StepOwner, name: str, frame: FrameType) -> InvokeCall[T]:
+        call: InvokeCall[T] = InvokeCall(run, name, frame, asked)
+        call.invoked = invoked
+        return call
+
+    return make
+
+
+def _expression(step_id: str, match: object, if_: object) -> str | None:
+    for argument, given in (("match", match), ("if_", if_)):
+        if given is not None and not isinstance(given, str):
+            text = f"step '{step_id}': {argument}={given!r} is no text"
+            raise UsageError(text)
+    if match is None:
+        return cast("str | None", if_)
+    is_equal = f"event.{match} == async.{match}"
+    return is_equal if if_ is None else f"{is_equal} && ({if_})"
+
+
+def _check_match(run: StepOwner, step_id: str, match: str) -> None:
+    """That the run's own event has the field: else no event would ever match.
+
+    Raises:
+        UsageError: it has not.
+    """
+    first, *names = match.split(".")
+    if first != "data" or not all(name.isidentifier() for name in names):
+        return  # an expression of another kind: the engine reads it
+    data: Any = read_plain(run.event_tuples[0][2])
+    for name in names:
+        if not isinstance(data, dict) or name not in data:
+            text = (
+                f"step '{step_id}': match={match!r}: the event that started this run has no {match}, so no "
+                "event could match; use if_= for a condition of another kind"
+            )
+            raise UsageError(text)
+        data = cast("dict[str, Any]", data)[name]
+
+
+def _ms(step_id: str, argument: str, duration: Duration) -> int:
+    try:
+        return to_ms(duration)
+    except DurationError as error:
+        lead = f"step '{step_id}': {argument}="
+        place = ""
+        if error.position is not None:
+            place = "\n" + " " * (len(lead) + 1 + error.position) + "^"
+        text = f"{lead}{duration!r}{place}\n  {error}; accepted: {ACCEPTED}"
+        raise UsageError(text) from None
+
+
+def _moment(step_id: str, when: datetime | int) -> int:
+    if isinstance(when, datetime):
+        if when.tzinfo is None:
+            text = f"step '{step_id}': {when!r} has no time zone: give it one, as in datetime.now(UTC)"
+            raise UsageError(text)
+        since = when - datetime.fromtimestamp(0, when.tzinfo)
+        return max(0, -(-since // timedelta(milliseconds=1)))
+    try:
+        moment = math.ceil(when)
+    except (TypeError, ValueError, OverflowError):
+        text = f"step '{step_id}': sleep_until takes a datetime or ms since the epoch, not {when!r}"
+        raise UsageError(text) from None
+    return min(max(0, moment), _LAST_MOMENT)

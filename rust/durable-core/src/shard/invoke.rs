@@ -1,0 +1,202 @@
+//! Invoking: one function started by a caller or by a step of another run, which waits for its end and is told how
+//! it ended, whatever became of it.
+
+use bytes::Bytes;
+
+use super::admit::{record, too_large_or_invalid};
+use super::arrive::Arriving;
+use super::program::view;
+use super::{Shard, Turn};
+use crate::command::Until;
+use crate::effect::{Answer, Effect, Refusal};
+use crate::event::NewEvent;
+use crate::id::{EventId, FunctionId, RunId, Ticket};
+use crate::run::{Ending, json_text};
+use crate::step::{Awaits, Outcome, PendingState};
+use crate::write::{Write, encode, event_key};
+
+/// Why a function that was to be invoked has no run.
+enum NotStarted {
+    Unknown(Refusal),
+    Skipped(String),
+}
+
+impl Shard {
+    /// Somebody outside starts one run of one function, whatever its triggers.
+    pub(super) fn invoke(&mut self, ticket: Ticket, function: &str, data: Bytes, turn: &mut Turn) {
+        let answer = match self.start_invoked(function, data, turn) {
+            Ok((run, event)) => Answer::Started(run, event),
+            Err(NotStarted::Unknown(why)) => Answer::Refused(why),
+            Err(NotStarted::Skipped(why)) => Answer::Refused(Refusal::Skipped(why)),
+        };
+        turn.effects.push(Effect::Answer { ticket, answer });
+    }
+
+    /// A step does, and waits for the end of that run.
+    pub(super) fn invoke_from(
+        &mut self,
+        id: RunId,
+        (name, until): (String, Until),
+        (function, data): (&str, Bytes),
+        turn: &mut Turn,
+    ) {
+        if self.opened(id).pending.iter().any(|step| step.name == name) {
+            return; // it waits already
+        }
+        let Some(due) = self.due(id, &name, until, turn) else { return };
+        let state = (PendingState::Waiting(due), Some(Awaits::Run(RunId::default())));
+        let Some(number) = self.add_pending(id, name, state, turn) else { return };
+        let started = self.start_invoked(function, data, turn);
+        if !self.runs.contains(id) {
+            return; // the run that it started has taken its place
+        }
+        match started {
+            Ok((run, event)) => self.await_run((id, number), function, (run, event), turn),
+            Err(NotStarted::Skipped(why)) => {
+                self.refuse_invoker((id, number), ("skipped", &why), turn);
+            }
+            Err(NotStarted::Unknown(why)) => {
+                let (Refusal::Invalid(why)
+                | Refusal::TooLarge(why)
+                | Refusal::UnknownFunction(why)
+                | Refusal::Skipped(why)
+                | Refusal::NoWaiter(why)) = why;
+                self.refuse_invoker((id, number), ("refused", &why), turn);
+            }
+        }
+    }
+
+    /// A run was started by a step, or an event of that step's joined it.
+    fn await_run(
+        &mut self,
+        (id, number): (RunId, u32),
+        function: &str,
+        (run, event): (RunId, EventId),
+        turn: &mut Turn,
+    ) {
+        let step = self.opened(id).pending.iter_mut().find(|step| step.number == number);
+        if let Some(step) = step {
+            step.awaits = Some(Awaits::Run(run));
+        }
+        let is_of_it = self.is_started_by(run, event);
+        match self.open(run) {
+            Some(invoked) if is_of_it => invoked.invokers.push((id, number)),
+            Some(_) => {
+                let why = format!("run {run} of '{function}' took the data of another call");
+                self.refuse_invoker((id, number), ("debounced", &why), turn);
+            }
+            None => {
+                let why = format!("run {run} of '{function}' was cancelled before it started");
+                self.refuse_invoker((id, number), ("cancelled", &why), turn);
+            }
+        }
+    }
+
+    fn start_invoked(
+        &mut self,
+        name: &str,
+        data: Bytes,
+        turn: &mut Turn,
+    ) -> Result<(RunId, EventId), NotStarted> {
+        let event =
+            NewEvent { name: "durable/function.invoked".to_owned(), data, ..NewEvent::default() };
+        let function = self.names.get(name).copied();
+        let function = function.filter(|id| !self.function(*id).record.is_archived);
+        let function = function.ok_or_else(|| NotStarted::Unknown(Refusal::no_function(name)))?;
+        if let Some(why) = event.refusal_of_shape() {
+            return Err(NotStarted::Unknown(too_large_or_invalid(&event, why)));
+        }
+        let id = self.next_event_id();
+        let text = id.to_string();
+        let given = view(&event, &text, self.now());
+        let arriving = Arriving { id, event: &event, given: &given };
+        let arrived = self.arrive(function, arriving, false, turn);
+        let runs = arrived.iter().flatten().map(|run| (function, *run)).collect();
+        let skips = arrived.as_ref().err().into_iter().map(|skip| (function, *skip)).collect();
+        let record = record(self.now(), event, (runs, skips), None);
+        turn.writes.push(Write::Insert { key: event_key(id), value: encode(&record) });
+        match arrived {
+            Ok(run) => {
+                let run = run.unwrap_or_else(|| super::broken("an invoked function has no run"));
+                Ok((run, id))
+            }
+            Err(skip) => {
+                let why = format!("'{name}' was not started: {}", skip.reason());
+                Err(NotStarted::Skipped(why))
+            }
+        }
+    }
+
+    /// A run has ended: the steps that wait for it are told how.
+    pub(super) fn tell_invokers(
+        &mut self,
+        run: RunId,
+        (invokers, function): (Vec<(RunId, u32)>, FunctionId),
+        (ending, outcome): (Ending, &Outcome),
+        turn: &mut Turn,
+    ) {
+        if invokers.is_empty() {
+            return;
+        }
+        let name = self.function(function).record.spec.name.clone();
+        let told = match (ending, outcome) {
+            (Ending::Completed, outcome) => outcome.clone(),
+            (Ending::Failed, Outcome::Data(cause) | Outcome::Error(cause)) => {
+                let why = format!("run {run} of '{name}' failed");
+                Outcome::Error(invoke_error(("failed", &why), Some(run), Some(cause)))
+            }
+            (Ending::Cancelled, Outcome::Data(cause) | Outcome::Error(cause)) => {
+                let why = format!("run {run} of '{name}' was cancelled");
+                Outcome::Error(invoke_error(("cancelled", &why), Some(run), Some(cause)))
+            }
+        };
+        for invoker in invokers {
+            self.tell_invoker(invoker, told.clone(), turn);
+        }
+    }
+
+    /// A debounce has dropped the data of a call for that of a later one.
+    pub(super) fn tell_replaced(&mut self, run: RunId, turn: &mut Turn) {
+        let invokers = std::mem::take(&mut self.opened(run).invokers);
+        for invoker in invokers {
+            let why = format!("run {run} took the data of a later call: `debounce` keeps the last");
+            self.refuse_invoker(invoker, ("debounced", &why), turn);
+        }
+    }
+
+    fn refuse_invoker(&mut self, invoker: (RunId, u32), why: (&str, &str), turn: &mut Turn) {
+        self.tell_invoker(invoker, Outcome::Error(invoke_error(why, None, None)), turn);
+    }
+
+    /// The wait is over, if there still is somebody who waits.
+    fn tell_invoker(&mut self, (id, number): (RunId, u32), outcome: Outcome, turn: &mut Turn) {
+        let Some(run) = self.open(id) else { return };
+        if let Some(place) = run.pending.iter().position(|step| step.number == number) {
+            let step = run.pending.remove(place);
+            self.end_wait(id, step, outcome, turn);
+        }
+    }
+}
+
+/// Nobody waits for this run any more; it goes on.
+pub(super) fn timed_out(run: RunId) -> Outcome {
+    let why = format!("run {run} has not ended in time; it goes on");
+    Outcome::Error(invoke_error(("timeout", &why), Some(run), None))
+}
+
+/// What a step that invokes is told instead of a result: the reason in one word and in several, and the error that
+/// the other run ended with.
+fn invoke_error(
+    (reason, message): (&str, &str),
+    run: Option<RunId>,
+    cause: Option<&Bytes>,
+) -> Bytes {
+    let name = if reason == "timeout" { "InvokeTimeoutError" } else { "InvokeError" };
+    let (message, reason) = (json_text(message), json_text(reason));
+    let cause = cause.map_or("null".into(), |cause| String::from_utf8_lossy(cause));
+    let run = run.map_or(String::new(), |run| run.to_string());
+    Bytes::from(format!(
+        "{{\"name\":\"{name}\",\"message\":{message},\"stack\":\"\",\"reason\":{reason},\
+         \"run_id\":\"{run}\",\"cause\":{cause}}}"
+    ))
+}
