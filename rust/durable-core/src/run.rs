@@ -39,6 +39,8 @@ pub struct RunRecord {
     /// The last event that was accepted before something of it began to execute; `None` while it stands still,
     /// with nothing to do but to wait. Its waits see what came later.
     pub busy_since: Option<EventId>,
+    /// The last event of each name that ended a wait of it meanwhile: its next wait for one goes on from there.
+    pub heard: Vec<(String, EventId)>,
     /// How often the present stretch of code was started, and how often it failed.
     pub start_count: u32,
     /// See `start_count`.

@@ -17,6 +17,7 @@ pub mod mix;
 pub mod model;
 pub mod outside;
 pub mod program;
+pub mod races;
 pub mod storage;
 pub mod tally;
 pub mod world;

@@ -12,6 +12,7 @@ const ENOUGH: u64 = 2_000;
 
 const USAGE: &str = "durable-sim campaign [--seeds N] [--from S]    many worlds, a JSON summary
 durable-sim decisions [--count N] [--from S]   worlds about flow control, until so much is decided
+durable-sim races [--count N] [--from S]       tiny worlds about waits, invokes and cancel_on
 durable-sim --seed N [--dense] [--loud]        one world, or one about flow control; --loud tells all of it";
 
 fn main() -> ExitCode {
@@ -36,8 +37,25 @@ fn main() -> ExitCode {
         let is_over = |campaign: &Campaign| campaign.decisions() >= count;
         return many(from, is_over, Campaign::go_on_dense, false);
     }
+    if has("races") {
+        return races(from, number("--count").unwrap_or(1_000_000));
+    }
     eprintln!("{USAGE}");
     ExitCode::FAILURE
+}
+
+fn races(from: u64, count: u64) -> ExitCode {
+    let begin = Instant::now();
+    for seed in from..from.saturating_add(count) {
+        let outcome = std::panic::catch_unwind(|| durable_sim::races::race(seed));
+        let outcome = outcome.unwrap_or_else(|_| Err(format!("seed {seed}: it panicked")));
+        if let Err(finding) = outcome {
+            println!("{finding}");
+            return ExitCode::FAILURE;
+        }
+    }
+    println!("{count} schedules in {:.1} s, nothing found", begin.elapsed().as_secs_f64());
+    ExitCode::SUCCESS
 }
 
 fn one(seed: u64, is_dense: bool, is_loud: bool) -> ExitCode {

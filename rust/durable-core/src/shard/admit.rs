@@ -137,6 +137,7 @@ impl Shard {
             stretch: Stretch::Parked,
             active_at: now,
             busy_since: None,
+            heard: Vec::new(),
             start_count: 0,
             failure_count: 0,
             report_count: 0,

@@ -131,6 +131,7 @@ impl Shard {
         };
         if !has_more && run.pending.iter().all(only_waits) {
             run.busy_since = None;
+            run.heard.clear();
         }
         self.release_slots(id);
         if has_more {

@@ -114,7 +114,10 @@ impl Shard {
         let last = self.meta.last_event;
         let run = self.opened(id);
         let from = match since {
-            Since::Stretch => run.busy_since.unwrap_or(last),
+            Since::Stretch => {
+                let heard = run.heard.iter().find(|(name, _)| name == event);
+                run.busy_since.unwrap_or(last).max(heard.map(|(_, id)| *id).unwrap_or_default())
+            }
             Since::Run => run.event.max(EventId::earliest(run.created_at)),
         };
         self.lately.may_have_come(self.waits.hash(event), from).then_some(from)
@@ -138,9 +141,27 @@ impl Shard {
                 && self.waits.is_met(awaited, event, now)
             {
                 let json = json.get_or_insert_with(|| event_json(event)).clone();
-                self.end_wait_of((run, number), json, turn);
+                self.end_wait_by((run, number), (id, event.name), json, turn);
             }
         }
+    }
+
+    /// An event has ended a wait: the run's next one for such events goes on from there.
+    fn end_wait_by(
+        &mut self,
+        (id, number): (RunId, u32),
+        (event, name): (EventId, &str),
+        json: Bytes,
+        turn: &mut Turn,
+    ) {
+        let run = self.opened(id);
+        if run.busy_since.is_some() {
+            run.heard.retain(|(other, _)| other != name);
+            run.heard.push((name.to_owned(), event));
+        } else {
+            run.busy_since = Some(event);
+        }
+        self.end_wait_of((id, number), json, turn);
     }
 
     fn hear_cancel(
@@ -191,8 +212,8 @@ impl Shard {
             let came = id_in_key(key).map(EventId::from_bytes).unwrap_or_default();
             let text = came.to_string();
             if self.waits.is_met(awaited, event.view(&text), now) {
-                self.opened(id).busy_since.get_or_insert(came); // its next wait goes on from there
-                self.end_wait_of((id, number), event_json(event.view(&text)), turn);
+                let json = event_json(event.view(&text));
+                self.end_wait_by((id, number), (came, &event.name), json, turn);
                 return;
             }
         }

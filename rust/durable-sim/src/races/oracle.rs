@@ -1,0 +1,242 @@
+//! Says of each run that waited what it must have been given, from the log of what survived.
+
+use std::collections::BTreeMap;
+
+use durable_core::{
+    Awaits, Ending, EventId, EventRecord, FunctionId, Memo, Outcome, PendingState, RunEnd, RunId,
+    Since,
+};
+
+use super::Past;
+use super::executor::{Item, name, program};
+use crate::model::require;
+
+/// A wait as it stood when it was last written: until when, and whether it still looks back.
+#[derive(Clone, Debug)]
+struct Asked {
+    due: durable_core::Timestamp,
+    is_looking: bool,
+    invoked: Option<RunId>,
+}
+
+/// A run's memos with the turns in which they were recorded.
+type Memos<'a> = BTreeMap<String, (usize, &'a Memo)>;
+
+struct Log<'a> {
+    past: &'a [Past],
+    /// All events with their turns, in order.
+    events: Vec<(usize, EventId, &'a EventRecord)>,
+    ends: BTreeMap<RunId, (usize, &'a RunEnd)>,
+}
+
+pub(super) fn check(seed: u64, past: &[Past]) -> Result<(), String> {
+    let turns = || past.iter().enumerate();
+    let events =
+        turns().flat_map(|(turn, past)| past.events.iter().map(move |e| (turn, e.0, &e.1)));
+    let ends = turns().flat_map(|(turn, past)| past.ends.iter().map(move |e| (e.0, (turn, &e.1))));
+    let mut log = Log { past, events: events.collect(), ends: BTreeMap::new() };
+    for (run, end) in ends {
+        let other = log.ends.insert(run, end);
+        require(other.is_none(), || format!("seed {seed}: run {run} ended twice"))?;
+    }
+    for (run, (_, end)) in &log.ends {
+        let checked = match end.function.0 {
+            0 => log.check_waiter(*run, end).and_then(|()| log.check_cancel(*run, end)),
+            1 => log.check_parent(*run, end),
+            _ => Ok(()),
+        };
+        checked.map_err(|why| format!("seed {seed}: run {run}: {why}"))?;
+    }
+    let started = log.events.iter().flat_map(|(_, _, event)| &event.runs);
+    require(started.clone().all(|(_, run)| log.ends.contains_key(run)), || {
+        format!("seed {seed}: runs that never ended")
+    })
+}
+
+impl<'a> Log<'a> {
+    fn memos(&self, run: RunId) -> Result<Memos<'a>, String> {
+        let mut found = Memos::new();
+        for (turn, past) in self.past.iter().enumerate() {
+            for (_, memo) in past.memos.iter().filter(|(of, _)| *of == run) {
+                let other = found.insert(memo.name.clone(), (turn, memo));
+                require(other.is_none(), || format!("'{}' was remembered twice", memo.name))?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The last event that was accepted by the end of a turn.
+    fn last_event(&self, turn: usize) -> EventId {
+        let before = self.events.iter().take_while(|(at, ..)| *at <= turn);
+        before.last().map(|(_, id, _)| *id).unwrap_or_default()
+    }
+
+    fn asked(&self, run: RunId, step: &str, before: usize) -> Option<Asked> {
+        let turns = self.past.iter().take(before).rev();
+        let pending = turns.filter_map(|past| past.pending.get(&run));
+        let step = pending.flatten().find(|one| one.name == step)?;
+        let PendingState::Waiting(due) = step.state else { return None };
+        let (is_looking, invoked) = match &step.awaits {
+            Some(Awaits::Event(awaited)) => (awaited.looks_from.is_some(), None),
+            Some(Awaits::Run(invoked)) => (false, Some(*invoked)),
+            Some(Awaits::Signal(_)) | None => (false, None),
+        };
+        Some(Asked { due, is_looking, invoked })
+    }
+
+    /// Each wait has taken the first event that it was to see, or none came in its time.
+    fn check_waiter(&self, run: RunId, end: &RunEnd) -> Result<(), String> {
+        let memos = self.memos(run)?;
+        let first_offer = self.past.iter().position(|past| past.offers.contains(&run));
+        let Some(first_offer) = first_offer else {
+            return require(end.ending == Ending::Cancelled, || "it never started".to_owned());
+        };
+        let own = self.events.iter().find(|(_, id, _)| *id == end.event).map(|(.., own)| *own);
+        let own = own.ok_or("its event is gone")?;
+        let mut bound = self.last_event(first_offer);
+        for (place, item) in program(end.function, run).iter().enumerate() {
+            let Some((turn, memo)) = memos.get(&name(place)).copied() else {
+                return require(end.ending == Ending::Cancelled, || format!("no memo of {place}"));
+            };
+            match item {
+                Item::Step | Item::Invoke => {}
+                Item::Sleep => bound = self.last_event(turn),
+                Item::Wait { expression, since } => {
+                    let from = if *since == Since::Run { end.event } else { bound };
+                    let first = self.events.iter().find(|(_, id, event)| {
+                        *id > from && event.name == "go" && is_met(*expression, own, event)
+                    });
+                    let asked = self.asked(run, &name(place), turn);
+                    bound = self.check_wait((turn, memo), first, asked.as_ref())?;
+                }
+            }
+        }
+        require(end.ending != Ending::Failed, || format!("it failed: {:?}", end.outcome))
+    }
+
+    /// What the next wait goes on from.
+    fn check_wait(
+        &self,
+        (turn, memo): (usize, &Memo),
+        first: Option<&(usize, EventId, &EventRecord)>,
+        asked: Option<&Asked>,
+    ) -> Result<EventId, String> {
+        let Outcome::Data(json) = &memo.outcome else {
+            return Err(format!("a wait failed: {memo:?}"));
+        };
+        if **json == b"null"[..] {
+            let asked = asked.ok_or("a wait ended before it was written down")?;
+            require(memo.recorded_at >= asked.due, || {
+                format!("{memo:?} is early: it is due at {:?}", asked.due)
+            })?;
+            let is_missed = first.is_some_and(|(came, ..)| *came <= turn);
+            require(!is_missed || asked.is_looking, || {
+                format!("{memo:?} in turn {turn} has missed {first:?}")
+            })?;
+            return Ok(self.last_event(turn));
+        }
+        let Some((came, id, _)) = first else {
+            return Err(format!("{memo:?} was given what is not for it"));
+        };
+        let is_right = String::from_utf8_lossy(json).starts_with(&format!("{{\"id\":\"{id}\""));
+        require(is_right && *came <= turn, || format!("{memo:?} is not the first, {id}"))?;
+        let due = asked.map(|asked| asked.due);
+        require(
+            due.is_none_or(|due| {
+                self.past.get(*came).is_some_and(|past| past.now <= due || *came <= turn)
+            }),
+            || format!("{memo:?} came after {due:?}"),
+        )?;
+        Ok(*id)
+    }
+
+    /// A run with `cancel_on` has ended with the first event that is for it.
+    fn check_cancel(&self, run: RunId, end: &RunEnd) -> Result<(), String> {
+        let Some((ended, _)) = self.ends.get(&run) else { return Ok(()) };
+        let error = match &end.outcome {
+            Outcome::Data(json) | Outcome::Error(json) => String::from_utf8_lossy(json),
+        };
+        let own = self.events.iter().find(|(_, id, _)| *id == end.event).map(|(.., own)| *own);
+        let own = own.ok_or("its event is gone")?;
+        let stop = self.events.iter().find(|(_, id, event)| {
+            *id > end.event && event.name == "stop" && number(own, 'k') == number(event, 'k')
+        });
+        if error.contains("cancel_on") {
+            let (came, id, _) = stop.ok_or("nothing cancels it")?;
+            return require(came == ended && error.contains(&id.to_string()), || {
+                format!("{error}, not by {id} in turn {came}")
+            });
+        }
+        let has_cancel = self.past.iter().any(|past| {
+            past.ends.iter().any(|(_, end)| match &end.outcome {
+                Outcome::Data(_) => false,
+                Outcome::Error(json) => String::from_utf8_lossy(json).contains("cancel_on"),
+            })
+        });
+        let is_late = stop.is_none_or(|(came, ..)| came >= ended);
+        require(is_late || !has_cancel, || format!("{stop:?} should have cancelled it: {error}"))
+    }
+
+    /// Each call has been told what became of its child, of which there is one.
+    fn check_parent(&self, run: RunId, end: &RunEnd) -> Result<(), String> {
+        let memos = self.memos(run)?;
+        for (place, item) in program(end.function, run).iter().enumerate() {
+            let Some((turn, memo)) = memos.get(&name(place)).copied() else {
+                return require(end.ending == Ending::Cancelled, || format!("no memo of {place}"));
+            };
+            if *item == Item::Invoke {
+                let asked = self.asked(run, &name(place), turn).ok_or("it was never asked")?;
+                self.check_call((turn, memo), &asked)?;
+            }
+        }
+        require(end.ending != Ending::Failed, || format!("it failed: {:?}", end.outcome))
+    }
+
+    fn check_call(&self, (turn, memo): (usize, &Memo), asked: &Asked) -> Result<(), String> {
+        let child = asked.invoked.ok_or("nobody was invoked")?;
+        let (ended, end) = self.ends.get(&child).copied().ok_or("the child never ended")?;
+        require(end.function == FunctionId(2), || format!("{child} is no child"))?;
+        let said = match &memo.outcome {
+            Outcome::Data(json) => {
+                let is_same = end.outcome == Outcome::Data(json.clone()) && ended == turn;
+                return require(is_same && end.ending == Ending::Completed, || {
+                    format!("{memo:?} in turn {turn}, but {child} ended in {ended}: {end:?}")
+                });
+            }
+            Outcome::Error(json) => String::from_utf8_lossy(json).into_owned(),
+        };
+        let reason = match end.ending {
+            _ if said.contains("\"reason\":\"timeout\"") => {
+                return require(ended >= turn && memo.recorded_at >= asked.due, || {
+                    format!("{said} in turn {turn}, due {:?}, {child} ended in {ended}", asked.due)
+                });
+            }
+            Ending::Completed => "completed",
+            Ending::Failed => "failed",
+            Ending::Cancelled => "cancelled",
+        };
+        let is_told = said.contains(&format!("\"reason\":\"{reason}\"")) && ended == turn;
+        require(is_told, || format!("{said} in turn {turn}, but {child} {reason} in {ended}"))
+    }
+}
+
+/// What the expressions say, said again.
+fn is_met(expression: Option<&str>, own: &EventRecord, event: &EventRecord) -> bool {
+    let (k, n) = (number(event, 'k'), number(event, 'n'));
+    let own = number(own, 'k');
+    match expression {
+        None => true,
+        Some("event.data.k == async.data.k") => own == k,
+        Some("async.data.n in [1, 2] && event.data.k == async.data.k") => n != 0 && own == k,
+        Some("async.data.n > event.data.k") => n > own,
+        Some(_) => n == 1 || n == 2,
+    }
+}
+
+/// The field of an event that is one digit.
+fn number(event: &EventRecord, field: char) -> u32 {
+    let data = String::from_utf8_lossy(&event.data).into_owned();
+    let place = data.find(&format!("\"{field}\":")).map(|at| at.saturating_add(4));
+    let digit = place.and_then(|at| data.get(at..)?.chars().next()?.to_digit(10));
+    digit.unwrap_or(9)
+}
