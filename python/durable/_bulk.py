@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
 
-from . import _expression
+from ._expression import check
 from ._setting import Place
 
 
@@ -60,7 +60,7 @@ class Selection:
         """
         self.since_ms, self.until_ms = times
         if if_ is not None:
-            self.condition = _expression.check(place.at("if_"), if_)
+            self.condition = check(place.at("if_"), if_)
 
     def page(
         self, core: Core, upto: str, after: str | None
