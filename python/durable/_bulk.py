@@ -47,8 +47,7 @@ class Selection:
     function: str | None
     last_only: bool
     condition: str | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
+    times: tuple[int | None, int | None] = (None, None)
 
     def see(
         self, place: Place, if_: str | None, times: tuple[int | None, int | None]
@@ -58,7 +57,7 @@ class Selection:
         Raises:
             ConfigError: the expression is wrong.
         """
-        self.since_ms, self.until_ms = times
+        self.times = times
         if if_ is not None:
             self.condition = check(place.at("if_"), if_)
 
@@ -68,13 +67,11 @@ class Selection:
         """The next of them, and where to go on."""
         return core.select(
             self.statuses,
-            function=self.function,
-            since_ms=self.since_ms,
-            until_ms=self.until_ms,
-            upto=upto,
+            self.function,
+            self.times,
+            (after, upto),
             condition=self.condition,
             last_only=self.last_only,
-            after=after,
         )
 
 

@@ -319,19 +319,18 @@ class Core:
     def select(
         self,
         status: Sequence[str],
+        function: str | None,
+        created: tuple[int | None, int | None],
+        between: tuple[str | None, str | None],
         *,
-        function: str | None = None,
-        since_ms: int | None = None,
-        until_ms: int | None = None,
-        upto: str | None = None,
         condition: str | None = None,
         last_only: bool = False,
-        after: str | None = None,
     ) -> tuple[list[str], str | None]:
-        """The ids of those runs among the next thousand or so, oldest first, and where to go on `after` this.
+        """The ids of those runs among the next thousand or so, oldest first, and the last that was looked at where
+        there are more.
 
-        `upto`: the youngest run. `condition`: an expression that each event of a run meets. `last_only`: without
-        runs that a later one of their event repeats.
+        `created`: since and until. `between`: younger than the first run, not younger than the second. `condition`: an
+        expression that each event of a run meets. `last_only`: without runs that a later one of their event repeats.
         """
 
     def event(self, event: str) -> StoredEvent | None: ...

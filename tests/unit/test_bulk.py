@@ -32,9 +32,12 @@ class Store:
         return [(self.ids[-1],)] if self.ids else [], None
 
     def select(
-        self, status: Any, *, upto: str, after: str | None, **asked: Any
+        self, status: Any, function: Any, created: Any, between: Any, **asked: Any
     ) -> tuple[list[str], str | None]:
-        self.asked.append({"status": status, **asked})
+        after, upto = between
+        self.asked.append(
+            {"status": status, "function": function, "created": created, **asked}
+        )
         self.ids.append(f"new {len(self.asked)}")  # made meanwhile
         known = [one for one in self.ids if one <= upto and one > (after or "")]
         return known[:3], (known[2] if len(known) > 3 else None)
@@ -73,8 +76,7 @@ async def test_pages_follow_each_other_and_what_is_made_meanwhile_is_left_alone(
     assert store.asked[0] == {
         "status": ("parked",),
         "function": "f",
-        "since_ms": None,
-        "until_ms": None,
+        "created": (None, None),
         "condition": None,
         "last_only": False,
     }
@@ -143,11 +145,7 @@ async def test_states_and_expressions_are_looked_at() -> None:
         read_some(place, ("c",), ("b", "a"))
     asked = Selection((), None, last_only=False)
     asked.see(place, "event.data.n == 1", (3, 4))
-    assert (asked.condition, asked.since_ms, asked.until_ms) == (
-        "event.data.n == 1",
-        3,
-        4,
-    )
+    assert (asked.condition, asked.times) == ("event.data.n == 1", (3, 4))
     with pytest.raises(
         durable.ConfigError, match=r"runs.cancel_many: if_: .*\n.*\n *\^"
     ):

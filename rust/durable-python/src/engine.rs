@@ -173,30 +173,29 @@ impl Core {
         started.into_iter().map(outcome).collect()
     }
 
-    #[pyo3(signature = (status, *, function=None, since_ms=None, until_ms=None, upto=None, condition=None, last_only=false, after=None))]
+    #[pyo3(signature = (status, function, created, between, *, condition=None, last_only=false))]
     fn select(
         &self,
         py: Python<'_>,
         status: Vec<String>,
         function: Option<String>,
-        since_ms: Option<u64>,
-        until_ms: Option<u64>,
-        upto: Option<&str>,
+        created: (Option<u64>, Option<u64>),
+        between: (Option<String>, Option<String>),
         condition: Option<&str>,
         last_only: bool,
-        after: Option<&str>,
     ) -> PyResult<(Vec<String>, Option<String>)> {
         let engine = self.engine()?;
         let status: PyResult<Vec<_>> = status.iter().map(|word| reads::status(word)).collect();
+        let id = |text: Option<String>| text.as_deref().map(convert::run_id).transpose();
         let selection = Selection {
             status: status?,
             function,
-            since: since_ms.map(Timestamp::from_millis),
-            until: until_ms.map(Timestamp::from_millis),
-            upto: upto.map(convert::run_id).transpose()?,
+            since: created.0.map(Timestamp::from_millis),
+            until: created.1.map(Timestamp::from_millis),
+            after: id(between.0)?,
+            upto: id(between.1)?,
             condition: condition.map(crate::expression::of_event).transpose()?,
             is_last: last_only,
-            after: after.map(convert::run_id).transpose()?,
         };
         let found = py.detach(|| engine.select(&selection, RUNS_PER_LOOK)).map_err(to_py)?;
         let ids = found.0.iter().map(ToString::to_string).collect();

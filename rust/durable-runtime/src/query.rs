@@ -133,15 +133,16 @@ impl Engine {
             let end = until.into_iter().chain(upto).min();
             let place = since.max(after)..end.unwrap_or(u128::MAX);
             let (records, last) = oldest(view, &prefixes(&selection.status), place, most)?;
+            let is_of = |run: &RunView| {
+                let name = functions.get(run.function.index()).map(|f| f.spec.name.as_str());
+                selection.function.as_deref().is_none_or(|wanted| name == Some(wanted))
+                    && selection.status.contains(&run.status)
+            };
             let mut found = Vec::new();
             for (number, key, value) in records {
                 let (id, run) = (RunId::from_number(number), run_without_steps(&key, &value)?);
-                let name = functions.get(run.function.index()).map(|f| f.spec.name.as_str());
-                let is_of = selection.function.as_deref().is_none_or(|wanted| name == Some(wanted));
-                let is_wanted = is_of && selection.status.contains(&run.status);
-                if is_wanted && is_selected(view, (selection, now), (id, &run))? {
-                    found.push(id);
-                }
+                let is_wanted = is_of(&run) && is_selected(view, (selection, now), (id, &run))?;
+                found.extend(is_wanted.then_some(id));
             }
             Ok((found, last.map(RunId::from_number)))
         })

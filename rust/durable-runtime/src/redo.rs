@@ -16,11 +16,11 @@ impl Engine {
     /// Calls runs off, durable when it returns: true for those that lived.
     pub fn cancel_many(&self, runs: Vec<RunId>) -> Result<Vec<bool>> {
         let answers = self.ask_all(runs, |ticket, run| Command::CancelRun { ticket, run })?;
-        let is_cancelled = |answer| match answer {
-            Answer::Cancelled(is_cancelled) => Ok(is_cancelled),
-            other => Err(unexpected(&other)),
+        let is_cancelled = |answer: &Answer| {
+            let Answer::Cancelled(is_cancelled) = answer else { return Err(unexpected(answer)) };
+            Ok(*is_cancelled)
         };
-        answers.into_iter().map(is_cancelled).collect()
+        answers.iter().map(is_cancelled).collect()
     }
 
     /// Starts a run that repeats another; durable when it returns the new run's id.
@@ -38,11 +38,11 @@ impl Engine {
             let rerun = Rerun { run, from: None, data: None, is_once: true, origin: None };
             Command::RerunRun { ticket, rerun: Box::new(rerun) }
         })?;
-        let started = |answer| match answer {
-            Answer::Started(run, _) => Ok(run),
-            other => Err(unexpected(&other)),
+        let started = |answer: &Answer| {
+            let Answer::Started(run, _) = answer else { return Err(unexpected(answer)) };
+            Ok(*run)
         };
-        Ok(answers.into_iter().map(started).collect())
+        Ok(answers.iter().map(started).collect())
     }
 
     /// Calls off the runs of an event that have not started, durable when it returns: how many they were.

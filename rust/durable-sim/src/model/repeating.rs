@@ -99,7 +99,7 @@ impl Model {
         for (_, record) in &mut events {
             record.runs.push((function, run));
         }
-        self.check_kept(walk, &events)?;
+        check_kept(walk, &events)?;
         self.keep_replacement(walk, (run, &life), data, rerun.data.is_some())?;
         self.events.extend(events);
         note_rerun(walk, rerun, &life);
@@ -175,21 +175,6 @@ impl Model {
             }
         }
         Ok(memos)
-    }
-
-    /// Each event says of itself that it has one run more.
-    fn check_kept(
-        &self,
-        walk: &mut Walk<'_>,
-        events: &[(EventId, EventRecord)],
-    ) -> Result<(), String> {
-        for (id, expected) in events {
-            let kept = walk.stored.pop_front();
-            require(kept.as_ref() == Some(&(*id, expected.clone())), || {
-                format!("event {id} is to be kept as {expected:?}, not {kept:?}")
-            })?;
-        }
-        Ok(())
     }
 
     /// Other data is in an event of its own.
@@ -268,6 +253,17 @@ impl Model {
         life.lose_bytes(size);
         Ok(true)
     }
+}
+
+/// Each event says of itself that it has one run more.
+fn check_kept(walk: &mut Walk<'_>, events: &[(EventId, EventRecord)]) -> Result<(), String> {
+    for (id, expected) in events {
+        let kept = walk.stored.pop_front();
+        require(kept.as_ref() == Some(&(*id, expected.clone())), || {
+            format!("event {id} is to be kept as {expected:?}, not {kept:?}")
+        })?;
+    }
+    Ok(())
 }
 
 fn note_rerun(walk: &mut Walk<'_>, rerun: &Rerun, life: &Life) {
