@@ -72,8 +72,10 @@ async def test_of_runs_that_repeat_each_other_the_last_one_counts(world: Any) ->
     desk = desk_of(world)
     engine = await world.open()
     run_id = await world.start(data={"n": 1})
-    done = [await engine.runs.rerun_many() for _ in range(2)]
-    await world.settle()
+    done: list[durable.BulkResult] = []
+    for _ in range(2):
+        done.append(await engine.runs.rerun_many())
+        await world.settle()
     assert [one.count for one in done] == [1, 1]
     second = (await world.get(done[1].run_ids[0])).rerun_of
     assert second == done[0].run_ids[0]

@@ -326,3 +326,74 @@ async def test_while_a_run_repeats_an_old_event_that_is_kept(world: Any) -> None
         await engine.events.get(event_id)
     with pytest.raises(durable.NotFoundError):
         await engine.runs.rerun(third.id)
+
+
+async def test_what_cancels_a_run_cancels_one_that_repeats_it(world: Any) -> None:
+    world.function(
+        sleeper,
+        on="test/start",
+        cancel_on=durable.CancelOn("test/stop", match="data.n"),
+    )
+    await world.open()
+    run_id = await world.start(data={"n": 1})
+    again = await rerun(world, run_id)
+    other = await rerun(world, run_id, data={"n": 2})
+    await world.restart()
+    await world.send(durable.Event("test/stop", {"n": 1}))
+    assert (await world.get(again.id)).status == "cancelled"
+    assert (await world.get(other.id)).status == "parked"
+
+
+async def test_an_event_with_other_data_is_seen_by_no_wait(world: Any) -> None:
+    """Neither as it comes, nor by one that looks back."""
+
+    async def waiter(ctx: durable.Context) -> int:
+        await ctx.step.sleep("rest", "1m")
+        found = await ctx.step.wait_for_event(
+            "order", "shop/order", timeout="1h", since="run"
+        )
+        return -1 if found is None else found.data["n"]
+
+    shop_of(world)
+    world.function(waiter, on="test/start")
+    engine = await world.open()
+    order = await world.start("shop/order", {"n": 1})
+    run_id = await world.start()
+    await engine.advance("1s")
+    await rerun(world, order, data={"n": 2})
+    await engine.advance("2m")
+    await rerun(world, order, data={"n": 3})
+    assert (await world.get(run_id)).status == "parked"
+    await world.send(durable.Event("shop/order", {"n": 4}))
+    assert (await world.get(run_id)).result == 4
+
+
+async def test_waits_and_invoked_runs_are_taken_over_as_any_step(world: Any) -> None:
+    called: list[str] = []
+
+    async def child(ctx: durable.Context) -> str:
+        called.append(ctx.run_id)
+        return "from the child"
+
+    async def parent(ctx: durable.Context) -> list[Any]:
+        said = await ctx.step.invoke("ask", "child")
+        paid = await ctx.step.wait_for_event("paid", "shop/paid", timeout="1h")
+        last = await ctx.step.run("last", lambda: len(called))
+        return [said, None if paid is None else paid.data, last]
+
+    world.function(child)
+    world.function(parent, on="test/start")
+    engine = await world.open()
+    run_id = await world.start()
+    await world.send(durable.Event("shop/paid", {"n": 5}))
+    first = await world.get(run_id)
+    assert first.result == ["from the child", {"n": 5}, 1]
+    again = await rerun(world, run_id, from_step="last")
+    assert (again.result, len(called)) == (first.result, 1)
+    asked = await rerun(world, run_id, from_step="paid")
+    assert (asked.status, len(called)) == ("parked", 1)
+    await world.send(durable.Event("shop/paid", {"n": 6}))
+    assert (await world.get(asked.id)).result == ["from the child", {"n": 6}, 1]
+    whole = await rerun(world, called[0])
+    assert (whole.result, whole.function) == ("from the child", "child")
+    assert await engine.runs.get(run_id) == first, "nobody waits for it"
