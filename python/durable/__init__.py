@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from . import ai as ai
     from ._app import App as App
     from ._bridge import __version__ as __version__
+    from ._bulk import BulkResult as BulkResult
     from ._context import Context as Context, SyncContext as SyncContext
     from ._decorator import step as step
     from ._engine import Engine as Engine
@@ -71,6 +72,7 @@ _PLACES: Final = {
     "App": "_app",
     "Backoff": "_flow",
     "Batch": "_flow",
+    "BulkResult": "_bulk",
     "Concurrency": "_flow",
     "ConfigError": "_errors",
     "Context": "_context",

@@ -91,11 +91,11 @@ _PUBLIC: Final[dict[str, type[DurableError]]] = {
     "location": ConfigError,
     "locked": StoreLocked,
     "no_waiter": SignalNotFound,
+    "not_found": NotFoundError,
     "poisoned": EngineFailed,
     "skipped": InvokeError,
     "too_large": PayloadTooLarge,
     "unknown_function": NotFoundError,
-    "unknown_run": NotFoundError,
 }
 
 

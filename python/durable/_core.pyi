@@ -37,7 +37,7 @@ class CoreError(Exception):
     """The one error of this module: `args` is `(kind, text)`; the text says what to do.
 
     Kinds: `invalid` (a setting), `event` (an event that is not accepted), `too_large`,
-    `unknown_function`, `skipped` (flow control let an invoked run not be started), `unknown_run`,
+    `unknown_function`, `skipped` (flow control let a run not be started), `not_found` (a run, an event, a step),
     `no_waiter` (of a signal), `closed`,
     `forked`, `broken` (a broken invariant stopped the engine), and of the store: `locked`, `location` (it
     cannot be where it is said to be), `corrupt`, `io`, `full`, `newer`, `poisoned` (a write failed: nothing is
@@ -157,7 +157,7 @@ StepTuple: TypeAlias = tuple[
     str, str, str, bytes | None, int, int, int | None, int | None
 ]
 #: id, function (its name), event ids, status, created_at, started_at, ended_at, result, error, moment of
-#: the next try, steps (empty in lists)
+#: the next try, steps (empty in lists), the run that it repeats
 RunTuple: TypeAlias = tuple[
     str,
     str,
@@ -170,6 +170,7 @@ RunTuple: TypeAlias = tuple[
     bytes | None,
     int | None,
     list[StepTuple],
+    str | None,
 ]
 #: event, ids of the runs it started, the event it repeats, the functions that it did not start and why
 #: ("rate_limit", "idempotency", "singleton", "paused")
@@ -210,6 +211,29 @@ class Core:
 
     def cancel(self, run: str) -> bool:
         """Call a run off; durable when it returns. False where no such run lives. Blocks."""
+
+    def cancel_many(self, runs: Sequence[str]) -> list[bool]:
+        """The same for many, in few commits."""
+
+    def cancel_event(self, event: str) -> int | None:
+        """Call off the runs of an event that have not started, durable when it returns: how many they were. None
+        where there is no such event. Blocks."""
+
+    def rerun(
+        self,
+        run: str,
+        from_step: str | None = None,
+        output: bytes | None = None,
+        data: bytes | None = None,
+    ) -> str:
+        """Start a run that repeats another, durable when it returns the new run's id. Blocks.
+
+        `from_step`: what was recorded before it is taken over, and with `output` (JSON) that step too. `data` (a JSON
+        object) takes the place of its event's.
+        """
+
+    def rerun_many(self, runs: Sequence[str]) -> list[tuple[str | None, str | None]]:
+        """Repeat each run that no later one of its event repeats yet: the new run's id, or why there is none."""
 
     def connect(self, functions: Sequence[str]) -> None:
         """Be ready for work on these functions: it begins to come. All that an executor had before is
@@ -291,6 +315,23 @@ class Core:
         cursor: str | None = None,
     ) -> tuple[list[RunTuple], str | None]:
         """Newest first; the second member is the cursor of the next page."""
+
+    def select(
+        self,
+        status: Sequence[str],
+        function: str | None,
+        created: tuple[int | None, int | None],
+        between: tuple[str | None, str | None],
+        *,
+        condition: str | None = None,
+        last_only: bool = False,
+    ) -> tuple[list[str], str | None]:
+        """The ids of those runs among the next thousand or so, oldest first, and the last that was looked at where
+        there are more.
+
+        `created`: since and until. `between`: younger than the first run, not younger than the second. `condition`: an
+        expression that each event of a run meets. `last_only`: without runs that a later one of their event repeats.
+        """
 
     def event(self, event: str) -> StoredEvent | None: ...
     def events(

@@ -7,10 +7,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, get_args
 
 from ._bridge import Core, public_errors
-from ._codec import read_plain
+from ._bulk import (
+    LIVE,
+    BulkResult,
+    Selection,
+    cancel_page,
+    do_to_many,
+    read_some,
+    rerun_page,
+)
+from ._codec import MISSING, read_plain, write_object, write_plain
 from ._duration import Duration, to_seconds
 from ._errors import ConfigError, InvokeTimeoutError, NonDeterminismError, NotFoundError
 from ._limits import Limit, read_limits
+from ._setting import Place
 from ._views import (
     ENDED,
     FunctionInfo,
@@ -117,6 +127,120 @@ class Runs(_Reader):
         await self.get(run_id)
         return False
 
+    async def cancel_many(  # filters, all by name  # noqa: PLR0913
+        self,
+        *,
+        function: str | Function[Any, Any] | None = None,
+        since: datetime | int | None = None,
+        until: datetime | int | None = None,
+        if_: str | None = None,
+        status: RunStatus | Sequence[RunStatus] = (),
+        limit: int | None = None,
+        dry_run: bool = False,
+    ) -> BulkResult:
+        """Call off all runs that are there now and match, as `cancel` does, page by page.
+
+        Say at least one thing of them. Called again after a crash in the middle it calls off the rest: each run is
+        cancelled once.
+
+        Args:
+            function: only runs of this function.
+            since: created then or later.
+            until: created before.
+            if_: CEL over `event`, met by the run's event; of a batch by each of its events.
+            status: only these of `queued`, `running`, `parked`.
+            limit: the oldest so many.
+            dry_run: only count them.
+
+        Raises:
+            ConfigError: nothing is said of the runs, or something wrong.
+        """
+        place = Place("runs.cancel_many", "status")
+        if not status and all(one is None for one in (function, since, until, if_)):
+            accepted = "function=, since=, until=, if_= or status=: say which runs"
+            raise place.error(status, "is all that is said", accepted)
+        statuses = read_some(place, _read_statuses(status), LIVE)
+        asked = Selection(statuses, _name_or_none(function), last_only=False)
+        asked.see(place, if_, (_to_ms(since), _to_ms(until)))
+        return await do_to_many(
+            self._read, asked, cancel_page, limit=limit, dry_run=dry_run
+        )
+
+    async def rerun(
+        self,
+        run_id: str,
+        from_step: str | None = None,
+        *,
+        output: object = MISSING,
+        data: object = None,
+    ) -> str:
+        """Start a new run of the same function with the same event, or events: the id of the new run.
+
+        The run may have ended in any way, or live: it stays as it is. The new one is paced as any other, by
+        concurrency, throttle, priority and timeouts; what its event was let through by before (its id, rate limit,
+        idempotency, debounce, batch) is not asked again. `Run.rerun_of` says which run it repeats.
+
+        Args:
+            run_id: the run.
+            from_step: a step's name. The results of steps that were recorded before it are taken over, and their
+                functions are not called again; it and all after it execute.
+            output: a result for that step: it is taken over too, and what comes after it executes. In the shape in
+                which `Run.steps[...].result` has it.
+            data: takes the place of the event's data: a mapping, or a model. The run is then of a new event with an
+                id of the engine's own, which is otherwise as the first, and starts nothing else.
+
+        Raises:
+            NotFoundError: there is no such run or no such step, or the run's event is no longer kept.
+            InvokeError: the function is paused, or it is a singleton and has a run.
+            ConfigError: `output` without `from_step`, or `data` for a batch.
+            SerializationError: what is given is not JSON.
+            PayloadTooLarge: it has more than 4 MB.
+        """
+        place = Place("runs.rerun", "output")
+        if output is not MISSING and from_step is None:
+            raise place.error(output, "has no step", "output= together with from_step=")
+        result = None if output is MISSING else write_plain(output, "output")
+        json = None if data is None else write_object(data, "data")
+        return await self._read(
+            lambda core: core.rerun(run_id, from_step, result, json)
+        )
+
+    async def rerun_many(  # filters, all by name  # noqa: PLR0913
+        self,
+        *,
+        status: RunStatus | Sequence[RunStatus] = "failed",
+        function: str | Function[Any, Any] | None = None,
+        since: datetime | int | None = None,
+        until: datetime | int | None = None,
+        if_: str | None = None,
+        limit: int | None = None,
+        dry_run: bool = False,
+    ) -> BulkResult:
+        """Repeat all runs that are there now, have ended and match, as `rerun` does, the oldest first, page by page.
+
+        A run that was repeated already is left out: of those that repeat each other only the last one counts. So
+        after a crash in the middle the same call repeats the rest, and nothing twice.
+
+        Args:
+            status: of `completed`, `failed`, `cancelled`.
+            function: only runs of this function.
+            since: created then or later.
+            until: created before.
+            if_: CEL over `event`, met by the run's event; of a batch by each of its events.
+            limit: the oldest so many.
+            dry_run: only count them.
+
+        Raises:
+            ConfigError: something wrong is said of the runs.
+        """
+        place = Place("runs.rerun_many", "status")
+        statuses = read_some(place, _read_statuses(status), ENDED)
+        asked = Selection(statuses, _name_or_none(function), last_only=True)
+        asked.see(place, if_, (_to_ms(since), _to_ms(until)))
+        return await do_to_many(
+            self._read, asked, rerun_page, limit=limit, dry_run=dry_run
+        )
+
     async def list(
         self,
         *,
@@ -128,7 +252,7 @@ class Runs(_Reader):
     ) -> Page[Run]:
         """Runs without their steps, newest first. `since` is a moment of creation."""
         statuses = _read_statuses(status)
-        name = None if function is None else _name_of(function)
+        name = _name_or_none(function)
         rows, following = await self._read(
             lambda core: core.runs(
                 status=statuses,
@@ -194,8 +318,27 @@ class Events(_Reader):
         )
         return Page((read_received(row) for row in rows), following)
 
+    async def cancel(self, event_id: str) -> int:
+        """Call off what an event has not started yet: a moment ahead, a place in a queue, a batch that gathers.
+
+        Runs that have started are left alone. A run with other events of a batch goes on without this one. Of a
+        debounce it is the event that came last whose run is called off: the others are of no run any more. The event
+        itself stays, and so does its sender's id: sent again within a day it starts nothing.
+
+        Returns:
+            How many runs were cancelled, or go on without it.
+
+        Raises:
+            NotFoundError: there is no such event, or no longer.
+        """
+        count = await self._read(lambda core: core.cancel_event(event_id))
+        if count is None:
+            text = f"there is no event {event_id} in this store"
+            raise NotFoundError(text)
+        return count
+
     async def runs(self, event_id: str) -> builtins.list[Run]:
-        """The runs that an event started, each with its steps.
+        """The runs that an event started, and those that repeat them, each with its steps.
 
         Raises:
             NotFoundError: there is no such event, or no longer.
@@ -273,6 +416,10 @@ def _name_of(function: object) -> str:
         text = f"function={function!r}: accepted is a function of an app, or its id"
         raise ConfigError(text)
     return name
+
+
+def _name_or_none(function: object) -> str | None:
+    return None if function is None else _name_of(function)
 
 
 def _read_statuses(status: RunStatus | Sequence[RunStatus]) -> Sequence[str]:

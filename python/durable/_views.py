@@ -51,7 +51,7 @@ class Step:
 
     Attributes:
         name: its id, with a counter from the second use on.
-        attempts: how often it was started.
+        attempts: how often it was started; 0 where its result is taken over from the run that this one repeats.
         ended_at: when its result was recorded.
         due_at: when it goes on, where it sleeps or backs off; until when it waits for a signal.
     """
@@ -84,6 +84,7 @@ class Run:
         steps: its steps by name, in the order in which they were recorded (empty in lists).
         created_at: when it was made; of a debounced or batched one when its events had gathered.
         waiting_on: why it does not go on, each thing of it that waits (empty in lists).
+        rerun_of: the run that it repeats.
     """
 
     id: str
@@ -98,6 +99,7 @@ class Run:
     error: ErrorInfo | None = None
     steps: Mapping[str, Step] = field(default_factory=dict[str, Step])
     waiting_on: tuple[WaitingOn, ...] = ()
+    rerun_of: str | None = None
 
     @property
     def is_ended(self) -> bool:
@@ -111,7 +113,7 @@ class ReceivedEvent:
 
     Attributes:
         id: the engine's own id of it; `event.id` is the sender's where it gave one.
-        run_ids: the runs that it started.
+        run_ids: the runs that it started, and those that repeat them.
         duplicate_of: the event with the same sender's id that came first.
         skipped: the functions that it would have started, each with the reason why it did not:
             "rate_limit", "idempotency", "singleton" or "paused".
@@ -188,6 +190,7 @@ def read_run(
         error,
         due,
         steps,
+        rerun_of,
     ) = row
     return Run(
         id=run_id,
@@ -202,6 +205,7 @@ def read_run(
         error=read_error_info(error),
         steps={step[0]: _read_step(step) for step in steps},
         waiting_on=read_waits(waits),
+        rerun_of=rerun_of,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_type
 
@@ -121,3 +121,9 @@ async def engines() -> None:
         run = await engine.runs.get("id")
         assert_type(run.steps["charge"].attempts, int)
         assert_type(run.steps["ask"].usage, durable.Usage | None)
+        assert_type(run.rerun_of, str | None)
+        assert_type(await engine.runs.rerun("id", "charge", output={"a": 1}), str)
+        done = await engine.runs.rerun_many(status="failed", function=fulfil)
+        assert_type(done, durable.BulkResult)
+        assert_type(done.run_ids, Sequence[str])
+        assert_type(await engine.events.cancel("id"), int)

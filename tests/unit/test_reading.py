@@ -23,7 +23,14 @@ class Core:
     def run(self, run_id: str) -> Any:
         steps: list[Any] = []
         row = (run_id, "f", ["E"], "completed", 1, 1, 1, b'"1"', None, None, steps)
-        return row if run_id == "R" else None
+        return (*row, None) if run_id == "R" else None
+
+    def rerun(self, *asked: Any) -> str:
+        self.asked = {"rerun": asked}
+        return "new"
+
+    def cancel_event(self, event_id: str) -> int | None:
+        return 2 if event_id == "E" else None
 
     def waiting_on(self, run_id: str) -> None:
         del run_id
@@ -97,6 +104,22 @@ async def test_what_is_not_there_is_not_found() -> None:
         await Runs(opened).get("X")
     with pytest.raises(durable.NotFoundError, match="there is no event X"):
         await Events(opened).get("X")
+
+
+async def test_what_is_given_to_a_run_that_is_repeated_crosses_as_json() -> None:
+    opened = Opened()
+    assert await Runs(opened).rerun("R") == "new"
+    assert opened.core.asked == {"rerun": ("R", None, None, None)}
+    await Runs(opened).rerun("R", "a", output=None, data={"n": 1})
+    assert opened.core.asked == {"rerun": ("R", "a", b"null", b'{"n":1}')}
+    with pytest.raises(durable.ConfigError, match="from_step"):
+        await Runs(opened).rerun("R", output=1)
+
+
+async def test_an_event_that_is_called_off_is_counted_or_not_found() -> None:
+    assert await Events(Opened()).cancel("E") == 2
+    with pytest.raises(durable.NotFoundError, match="there is no event X"):
+        await Events(Opened()).cancel("X")
 
 
 async def test_the_runs_of_an_event() -> None:

@@ -17,7 +17,8 @@ ERROR = orjson.dumps(
 
 
 def row(status: str, result: bytes | None, error: bytes | None, *steps: Any) -> Any:
-    return ("R", "f", ["E"], status, 1000, 2000, None, result, error, None, list(steps))
+    fields = ("R", "f", ["E"], status, 1000, 2000, None, result, error, None)
+    return (*fields, list(steps), "Q")
 
 
 def read(given: Any) -> durable.Run:
@@ -35,7 +36,7 @@ def test_a_completed_run() -> None:
         True,
     )
     assert run.created_at == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
-    assert run.event_ids == ("E",)
+    assert (run.event_ids, run.rerun_of) == (("E",), "Q")
     assert (run.steps["a"].result, run.steps["a"].attempts) == (2, 1)
 
 

@@ -1,4 +1,4 @@
-"""`durable events list`: what came in, and what it started."""
+"""`durable events list|cancel`: what came in, what it started, and calling that off."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +7,17 @@ from rich.table import Table
 from rich.text import Text
 
 from .options import DEFAULT_STORE, AsJson, Cursor, Limit, Since, Store, since_ms
-from .output import as_text, clip, print_page, rows_table, short_moment, to_ms
+from .output import (
+    as_text,
+    clip,
+    count,
+    print_json,
+    print_page,
+    results,
+    rows_table,
+    short_moment,
+    to_ms,
+)
 from .reading import read
 
 
@@ -22,7 +32,7 @@ _NAME_WIDTH = 24
 
 @events.callback()
 def group() -> None:
-    """Look at events."""
+    """Look at events, and call them off."""
 
 
 @events.command("list")
@@ -51,6 +61,23 @@ def list_(
     print_page(
         "events", page, as_json=as_json, to_json=event_json, to_table=events_table
     )
+
+
+@events.command()
+def cancel(
+    event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="An event's id.")],
+    *,
+    store: Store = DEFAULT_STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Call off the runs of an event that have not started; those that have are left alone."""
+    number = read(store, lambda engine: engine.events.cancel(event_id))
+    if as_json:
+        print_json({"event_id": event_id, "count": number})
+    elif number:
+        results().print(f"event {event_id} is called off for {count(number, 'run')}")
+    else:
+        results().print(f"no run of event {event_id} was still to start")
 
 
 def events_table(listed: "list[ReceivedEvent]", width: int) -> Table:

@@ -32,6 +32,30 @@ Cursor = Annotated[
         metavar="CURSOR", help="Go on where the last page ended: it names its cursor."
     ),
 ]
+Until = Annotated[
+    str | None,
+    typer.Option(metavar="WHEN", help='Older than: "2h", "3d", or 2026-11-21T05:00.'),
+]
+OfFunction = Annotated[
+    str | None, typer.Option(metavar="ID", help="Only runs of this function.")
+]
+Statuses = Annotated[
+    list[str] | None,
+    typer.Option(metavar="STATUS", help="Only these; may be given again."),
+]
+If = Annotated[
+    str | None,
+    typer.Option(
+        "--if",
+        metavar="CEL",
+        help='Only where the event meets it: "event.data.n > 3".',
+    ),
+]
+AtMost = Annotated[
+    int | None, typer.Option("--limit", min=1, help="The oldest so many.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how many there are.")]
 Since = Annotated[
     str | None,
     typer.Option(
@@ -66,8 +90,8 @@ def existing(store: str) -> str:
     return store
 
 
-def since_ms(given: str | None, now_ms: int) -> int | None:
-    """The moment that `--since` means, ms since the epoch.
+def since_ms(given: str | None, now_ms: int, option: str = "--since") -> int | None:
+    """The moment that `--since` or `--until` means, ms since the epoch.
 
     Raises:
         CommandError: it is neither a length of time nor a moment.
@@ -81,6 +105,6 @@ def since_ms(given: str | None, now_ms: int) -> int | None:
     try:
         return round(datetime.fromisoformat(given).timestamp() * 1000)
     except ValueError:
-        text = f"--since {given!r} is neither a length of time nor a moment"
+        text = f"{option} {given!r} is neither a length of time nor a moment"
         hint = "Write a length as in 30m, 2h, 7d, or a moment as in 2026-11-21 or 2026-11-21T05:00."
         raise CommandError(text, hint) from None

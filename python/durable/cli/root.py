@@ -12,6 +12,7 @@ from .explain_command import explain
 from .failure import EXIT_CODES
 from .functions import functions
 from .output import results
+from .redo import cancel, rerun
 from .run_command import run
 from .runs import runs
 from .store import store
@@ -29,6 +30,8 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(run)
+runs.command()(cancel)
+runs.command()(rerun)
 app.add_typer(runs, name="runs")
 app.add_typer(events, name="events")
 app.add_typer(functions, name="functions")

@@ -66,9 +66,15 @@ def _note(step: Step) -> str:
         "backing_off": f"failed; tried again at {due}",
         "sleeping": f"until {due}",
         "waiting": f"for a signal, until {due}",
-        "completed": _tokens(step),
+        "completed": _taken_over(step) or _tokens(step),
     }
     return notes.get(step.status, step.status)
+
+
+def _taken_over(step: Step) -> str:
+    """Said of a function that was called for the run which this one repeats."""
+    is_called = step.attempts > 0 or step.kind != "run"
+    return "" if is_called else "taken over"
 
 
 def _tokens(step: Step) -> str:
@@ -92,7 +98,8 @@ def _times(run: Run, now_ms: int) -> Text:
     lasted = length((now_ms if ended is None else ended) - created)
     so_far = " so far" if ended is None else ""
     line = f"created {moment(run.created_at, with_ms=True)}, lasted {lasted}{so_far}"
-    return Text(f"{line}\nstarted by {_events_of(run)}", style="dim")
+    repeats = "" if run.rerun_of is None else f", repeats run {run.rerun_of}"
+    return Text(f"{line}\nstarted by {_events_of(run)}{repeats}", style="dim")
 
 
 def _events_of(run: Run) -> str:

@@ -1,4 +1,4 @@
-"""`durable runs list|show|cancel`: what became of events, and one run drawn on an axis of time."""
+"""`durable runs list|show`: what became of events, and one run drawn on an axis of time."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Final, TypeGuard
@@ -8,7 +8,16 @@ from rich.table import Table
 from rich.text import Text
 
 from .failure import CommandError, ExitCode
-from .options import DEFAULT_STORE, AsJson, Cursor, Limit, Since, Store, since_ms
+from .options import (
+    DEFAULT_STORE,
+    AsJson,
+    Cursor,
+    Limit,
+    OfFunction,
+    Since,
+    Store,
+    since_ms,
+)
 from .output import (
     as_text,
     clip,
@@ -30,7 +39,9 @@ if TYPE_CHECKING:
     from durable import Engine, WaitingOn
     from durable._views import ErrorInfo, Page, Run, RunStatus
 
-runs = typer.Typer(no_args_is_help=True, help="Look at runs.")
+runs = typer.Typer(
+    no_args_is_help=True, help="Look at runs, call them off, start them again."
+)
 
 LATEST: Final = "latest"
 STATUSES: Final = (
@@ -54,17 +65,15 @@ def list_(  # noqa: PLR0913  # options, all by name
             help=f"Only these: {', '.join(STATUSES)}; may be given again.",
         ),
     ] = None,
-    function: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only runs of this function.")
-    ] = None,
+    function: OfFunction = None,
     since: Since = None,
     limit: Limit = 20,
     cursor: Cursor = None,
     store: Store = DEFAULT_STORE,
     as_json: AsJson = False,
 ) -> None:
-    """List runs, the newest first."""
-    statuses: list[RunStatus] = [_read_status(one) for one in status or ()]
+    """List runs, the newest first; with `--status failed` what failed, why and when."""
+    statuses = read_statuses(status)
 
     async def ask(engine: "Engine") -> "Page[Run]":
         return await engine.runs.list(
@@ -76,7 +85,17 @@ def list_(  # noqa: PLR0913  # options, all by name
         )
 
     page = read(store, ask)
-    print_page("runs", page, as_json=as_json, to_json=run_json, to_table=runs_table)
+    to_table = failures_table if statuses == ["failed"] else runs_table
+    print_page("runs", page, as_json=as_json, to_json=run_json, to_table=to_table)
+
+
+def read_statuses(given: "list[str] | None") -> "list[RunStatus]":
+    """What `--status` says.
+
+    Raises:
+        CommandError: something that no run can be.
+    """
+    return [_read_status(one) for one in given or ()]
 
 
 def _read_status(given: str) -> "RunStatus":
@@ -138,6 +157,21 @@ def runs_table(listed: "list[Run]", width: int) -> Table:
     return rows_table(titles, rows, width)
 
 
+def failures_table(listed: "list[Run]", width: int) -> Table:
+    """A line for each run that failed: what of, when, and why."""
+    rows = [
+        (
+            Text(run.id),
+            Text(clip(run.function, _NAME_WIDTH)),
+            Text(short_moment(run.ended_at)),
+            Text(clip(run.error.name if run.error else "", _NAME_WIDTH), style="red"),
+            Text(clip(run.error.message if run.error else "", width)),
+        )
+        for run in listed
+    ]
+    return rows_table(("run", "function", "failed", "error", "message"), rows, width)
+
+
 def took(run: "Run") -> str:
     """How long a run lasted; nothing while it goes on."""
     if run.ended_at is None or run.created_at is None:
@@ -154,20 +188,6 @@ def outcome(run: "Run") -> str:
     return as_text(run.result) if run.status == "completed" else ""
 
 
-@runs.command()
-def cancel(
-    run_id: Annotated[
-        str, typer.Argument(metavar="RUN_ID", help="A run's id.", show_default=False)
-    ],
-    *,
-    store: Store = DEFAULT_STORE,
-) -> None:
-    """Call a run off: it never goes on."""
-    is_cancelled = read(store, lambda engine: engine.runs.cancel(run_id))
-    said = "is cancelled" if is_cancelled else "had ended before: nothing changed"
-    results().print(f"run {run_id} {said}")
-
-
 def _wait_json(one: "WaitingOn") -> dict[str, object]:
     fields = asdict(one)
     fields["at_ms"] = to_ms(fields.pop("at"))
@@ -181,6 +201,7 @@ def run_json(run: "Run") -> dict[str, object]:
         "function": run.function,
         "status": run.status,
         "event_ids": list(run.event_ids),
+        "rerun_of": run.rerun_of,
         "created_at_ms": to_ms(run.created_at),
         "started_at_ms": to_ms(run.started_at),
         "ended_at_ms": to_ms(run.ended_at),

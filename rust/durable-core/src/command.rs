@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::event::NewEvent;
+use crate::event::{EventRecord, NewEvent};
 use crate::function::FunctionSpec;
-use crate::id::{Epoch, RunId, Ticket};
+use crate::id::{Epoch, EventId, RunId, Ticket};
+use crate::origin::Origin;
 use crate::time::Timestamp;
 use crate::write::Record;
 
@@ -57,6 +58,22 @@ pub enum Command {
         ticket: Ticket,
         /// The run.
         run: RunId,
+    },
+    /// Start a run that repeats another. See [`Self::is_alone`].
+    RerunRun {
+        /// Who waits for the answer.
+        ticket: Ticket,
+        /// What is repeated, and from where on.
+        rerun: Box<Rerun>,
+    },
+    /// Call off the runs of an event that have not started. See [`Self::is_alone`].
+    CancelEvent {
+        /// Who waits for the answer.
+        ticket: Ticket,
+        /// The event.
+        event: EventId,
+        /// What the store has of it; `None` where there is no such event.
+        record: Option<Box<EventRecord>>,
     },
     /// Resume the run that waits for a signal.
     SendSignal {
@@ -127,6 +144,53 @@ impl Op {
             None
         }
     }
+}
+
+impl Command {
+    /// It carries what the store has of something that another command may change: it is read when all turns
+    /// before are in the store, and no other command is in its turn.
+    pub const fn is_alone(&self) -> bool {
+        match self {
+            Self::RerunRun { .. } | Self::CancelEvent { .. } => true,
+            Self::RegisterFunctions { .. }
+            | Self::AcceptEvents { .. }
+            | Self::InvokeFunction { .. }
+            | Self::PauseFunction { .. }
+            | Self::CancelRun { .. }
+            | Self::SendSignal { .. }
+            | Self::ConnectExecutor { .. }
+            | Self::DrainExecutor
+            | Self::Report(_)
+            | Self::WakeRun { .. }
+            | Self::LoadTimers { .. }
+            | Self::LookBack { .. }
+            | Self::Expire { .. } => false,
+        }
+    }
+}
+
+/// A run that is to be repeated, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rerun {
+    /// The run, live or ended.
+    pub run: RunId,
+    /// From where on; `None`: all of it.
+    pub from: Option<FromStep>,
+    /// Other data for its event: a JSON object.
+    pub data: Option<Bytes>,
+    /// Only where no later run of its event repeats it yet.
+    pub is_once: bool,
+    /// What the store has of the run; `None` where there is no such run.
+    pub origin: Option<Origin>,
+}
+
+/// The first step of a run that executes again. Those that were recorded before it are taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FromStep {
+    /// Its name.
+    pub name: String,
+    /// Its result, JSON: it is taken over too, with this.
+    pub output: Option<Bytes>,
 }
 
 /// What an executor says of one piece of work.

@@ -108,6 +108,8 @@ pub enum Answer {
     Paused,
     /// The run was called off; false where no such run lives.
     Cancelled(bool),
+    /// The event was called off for so many runs.
+    EventCancelled(u32),
     /// This run was given the signal.
     Signalled(RunId),
     /// Nothing was done, for this reason.
@@ -123,6 +125,8 @@ pub enum Refusal {
     TooLarge(String),
     /// There is no such function.
     UnknownFunction(String),
+    /// There is no such run, event or step.
+    NotFound(String),
     /// Flow control let the run not be started.
     Skipped(String),
     /// Nobody waits for the signal.

@@ -92,8 +92,39 @@ pub struct EventRecord {
     pub skips: Vec<(FunctionId, Skip)>,
     /// The event with the same sender's id that came first and whose runs count for this one too.
     pub duplicate_of: Option<EventId>,
+    /// The run that was repeated with these data, in the place of its own event's: nobody sent this one, and no wait
+    /// sees it.
+    pub made_for: Option<RunId>,
     /// A JSON object.
     pub data: Bytes,
+}
+
+impl EventRecord {
+    /// Bytes of its data and of what is said of it beside.
+    pub fn size(&self) -> usize {
+        let user = self.user.as_ref().map_or(0, Bytes::len);
+        let version = self.version.as_ref().map_or(0, String::len);
+        self.data.len().saturating_add(user).saturating_add(version)
+    }
+
+    /// The latest run that repeats this one of its function.
+    pub fn repeats_of(&self, function: FunctionId, run: RunId) -> Option<RunId> {
+        let own = self.runs.iter().filter(|(of, _)| *of == function).map(|(_, run)| *run);
+        own.max().filter(|last| *last > run)
+    }
+
+    /// The event as it was handed in, with this data.
+    pub(crate) fn with_data(&self, data: Bytes) -> NewEvent {
+        NewEvent {
+            name: self.name.clone(),
+            data,
+            user_id: self.user_id.clone(),
+            ts: Some(self.ts),
+            starts_at: None,
+            version: self.version.clone(),
+            user: self.user.clone(),
+        }
+    }
 }
 
 /// What is remembered of a sender's event id: who came first, and what it started.

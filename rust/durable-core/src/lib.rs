@@ -13,6 +13,7 @@ mod time;
 
 mod event;
 mod function;
+mod origin;
 mod run;
 mod step;
 
@@ -27,7 +28,7 @@ mod waits;
 
 mod shard;
 
-pub use command::{Command, OnConflict, Op, Report, Retry, Since, Until};
+pub use command::{Command, FromStep, OnConflict, Op, Report, Rerun, Retry, Since, Until};
 pub use effect::{Answer, Effect, Refusal, Work};
 pub use event::{
     DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, MAX_NAME_BYTES, NewEvent, Skip,
@@ -41,6 +42,7 @@ pub use flow::policy::{
 pub use flow::timeouts::Deadline;
 pub use function::{FunctionRecord, FunctionSpec};
 pub use id::{Epoch, EventId, FunctionId, RunId, Ticket};
+pub use origin::Origin;
 pub use run::{Ending, Gathering, History, RunEnd, RunRecord, RunStatus, RunView, Stretch};
 pub use shard::{
     Counts, FunctionCounts, LimitView, Limits, ParkedCounts, Portrait, Settings, Shard, Turn,

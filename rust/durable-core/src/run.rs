@@ -18,6 +18,8 @@ pub struct RunRecord {
     pub event: EventId,
     /// The events behind that one, where a batch started it.
     pub rest: Vec<EventId>,
+    /// The run that it repeats.
+    pub rerun_of: Option<RunId>,
     /// When it was created, or had gathered its events; older runs' work goes first.
     pub created_at: Timestamp,
     /// What it counts against, as its event said when it was created.
@@ -170,6 +172,8 @@ pub struct RunEnd {
     pub event: EventId,
     /// The events behind that one, where a batch started it.
     pub rest: Vec<EventId>,
+    /// The run that it repeated.
+    pub rerun_of: Option<RunId>,
     /// How it ended.
     pub ending: Ending,
     /// Its result or its error.
@@ -241,6 +245,8 @@ pub struct RunView {
     pub function: FunctionId,
     /// The events that started it: one, or those of a batch.
     pub events: Vec<EventId>,
+    /// The run that it repeats.
+    pub rerun_of: Option<RunId>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its handler was first called.
@@ -264,6 +270,7 @@ impl RunView {
             status: run.status(),
             function: run.function,
             events: std::iter::once(run.event).chain(run.rest).collect(),
+            rerun_of: run.rerun_of,
             created_at: run.created_at,
             started_at: run.started_at,
             ended_at: None,
@@ -287,6 +294,7 @@ impl RunView {
             status: end.ending.into(),
             function: end.function,
             events: std::iter::once(end.event).chain(end.rest).collect(),
+            rerun_of: end.rerun_of,
             created_at: end.created_at,
             started_at: end.started_at,
             ended_at: Some(end.ended_at),

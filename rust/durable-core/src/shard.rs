@@ -22,11 +22,13 @@ mod pause;
 mod program;
 mod register;
 mod report;
+mod rerun;
 mod retry;
 mod route;
 mod signal;
 mod tick;
 mod wait;
+mod withdraw;
 
 use program::Program;
 
@@ -231,6 +233,10 @@ impl Shard {
                 self.pause(ticket, &function, is_paused, turn);
             }
             Command::CancelRun { ticket, run } => self.cancel_asked(ticket, run, turn),
+            Command::RerunRun { ticket, rerun } => self.rerun(ticket, *rerun, turn),
+            Command::CancelEvent { ticket, event, record } => {
+                self.withdraw(ticket, event, record.as_deref(), turn);
+            }
             Command::SendSignal { ticket, signal, data } => {
                 self.send_signal(ticket, &signal, &data, turn);
             }

@@ -13,6 +13,9 @@ mod gathering;
 #[path = "promises/moments.rs"]
 mod moments;
 #[cfg(test)]
+#[path = "promises/repeating.rs"]
+mod repeating;
+#[cfg(test)]
 #[path = "promises/steps.rs"]
 mod steps;
 #[cfg(test)]

@@ -30,9 +30,8 @@ fn bytes(json: &Bound<'_, PyBytes>) -> Bytes {
 }
 
 pub(crate) fn run_id(text: &str) -> PyResult<RunId> {
-    RunId::parse(text).ok_or_else(|| {
-        crate::error::raise("unknown_run", format!("'{text}' is not the id of a run"))
-    })
+    RunId::parse(text)
+        .ok_or_else(|| crate::error::raise("not_found", format!("'{text}' is not the id of a run")))
 }
 
 pub(crate) fn run_ids(texts: &[String]) -> PyResult<Vec<RunId>> {

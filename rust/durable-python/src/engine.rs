@@ -5,8 +5,13 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use durable_core::{Epoch, EventRecord, FunctionId, FunctionRecord, RunId, Timestamp};
-use durable_runtime::{ClockChoice, Config, Engine, EventFilter, RunFilter, Submission, Sync};
+use bytes::Bytes;
+use durable_core::{
+    Epoch, EventId, EventRecord, FromStep, FunctionId, FunctionRecord, Rerun, RunId, Timestamp,
+};
+use durable_runtime::{
+    ClockChoice, Config, Engine, EventFilter, Kind, RunFilter, Selection, Submission, Sync,
+};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
@@ -117,6 +122,84 @@ impl Core {
         let engine = self.engine()?;
         let Some(run) = RunId::parse(run) else { return Ok(false) };
         py.detach(|| engine.cancel(run)).map_err(to_py)
+    }
+
+    fn cancel_many(&self, py: Python<'_>, runs: Vec<String>) -> PyResult<Vec<bool>> {
+        let engine = self.engine()?;
+        let runs = convert::run_ids(&runs)?;
+        py.detach(|| engine.cancel_many(runs)).map_err(to_py)
+    }
+
+    fn cancel_event(&self, py: Python<'_>, event: &str) -> PyResult<Option<u32>> {
+        let engine = self.engine()?;
+        let Some(event) = EventId::parse(event) else { return Ok(None) };
+        match py.detach(|| engine.cancel_event(event)) {
+            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            count => count.map(Some).map_err(to_py),
+        }
+    }
+
+    #[pyo3(signature = (run, from_step=None, output=None, data=None))]
+    fn rerun(
+        &self,
+        py: Python<'_>,
+        run: &str,
+        from_step: Option<String>,
+        output: Option<&[u8]>,
+        data: Option<&[u8]>,
+    ) -> PyResult<String> {
+        let engine = self.engine()?;
+        let output = output.map(Bytes::copy_from_slice);
+        let from = from_step.map(|name| FromStep { name, output });
+        let (run, data) = (convert::run_id(run)?, data.map(Bytes::copy_from_slice));
+        let rerun = Rerun { run, from, data, is_once: false, origin: None };
+        let started = py.detach(|| engine.rerun(rerun)).map_err(to_py)?;
+        Ok(started.to_string())
+    }
+
+    fn rerun_many(
+        &self,
+        py: Python<'_>,
+        runs: Vec<String>,
+    ) -> PyResult<Vec<(Option<String>, Option<String>)>> {
+        let engine = self.engine()?;
+        let runs = convert::run_ids(&runs)?;
+        let started = py.detach(|| engine.rerun_many(runs)).map_err(to_py)?;
+        let outcome = |one: durable_runtime::Result<RunId>| match one {
+            Ok(run) => Ok((Some(run.to_string()), None)),
+            Err(error) if error.kind.is_refusal() => Ok((None, Some(error.text))),
+            Err(error) => Err(to_py(error)),
+        };
+        started.into_iter().map(outcome).collect()
+    }
+
+    #[pyo3(signature = (status, function, created, between, *, condition=None, last_only=false))]
+    fn select(
+        &self,
+        py: Python<'_>,
+        status: Vec<String>,
+        function: Option<String>,
+        created: (Option<u64>, Option<u64>),
+        between: (Option<String>, Option<String>),
+        condition: Option<&str>,
+        last_only: bool,
+    ) -> PyResult<(Vec<String>, Option<String>)> {
+        let engine = self.engine()?;
+        let status: PyResult<Vec<_>> = status.iter().map(|word| reads::status(word)).collect();
+        let id = |text: Option<String>| text.as_deref().map(convert::run_id).transpose();
+        let selection = Selection {
+            status: status?,
+            function,
+            since: created.0.map(Timestamp::from_millis),
+            until: created.1.map(Timestamp::from_millis),
+            after: id(between.0)?,
+            upto: id(between.1)?,
+            condition: condition.map(crate::expression::of_event).transpose()?,
+            is_last: last_only,
+        };
+        let found = py.detach(|| engine.select(&selection, RUNS_PER_LOOK)).map_err(to_py)?;
+        let ids = found.0.iter().map(ToString::to_string).collect();
+        Ok((ids, found.1.map(|id| id.to_string())))
     }
 
     fn connect(&self, functions: Vec<String>) -> PyResult<()> {
@@ -340,6 +423,9 @@ impl Core {
         py.detach(|| engine.close(Duration::from_millis(grace_ms))).map_err(to_py)
     }
 }
+
+/// A selection is gone through in stretches of so many runs.
+const RUNS_PER_LOOK: usize = 1_000;
 
 fn has_skips(event: &EventRecord) -> bool {
     !event.skips.is_empty()

@@ -38,8 +38,7 @@ pub(crate) fn expression_keys(
     text: &str,
     events: EventTuples<'_>,
 ) -> PyResult<Vec<Option<String>>> {
-    let expression = Expression::compile(text, Scope::Event);
-    let expression = expression.map_err(|mistake| raise("invalid", mistake.to_string()))?;
+    let expression = of_event(text)?;
     let key = |tuple| {
         let event = event(tuple);
         let now = event.ts.unwrap_or_default();
@@ -54,6 +53,12 @@ pub(crate) fn expression_keys(
         expression.key(&Given { event: view, other: None, now }).into_value()
     };
     Ok(events.into_iter().map(key).collect())
+}
+
+/// An expression over `event`.
+pub(crate) fn of_event(text: &str) -> PyResult<Expression> {
+    let expression = Expression::compile(text, Scope::Event);
+    expression.map_err(|mistake| raise("invalid", mistake.to_string()))
 }
 
 fn in_characters(text: &str, what: String, at: usize, length: usize) -> Place {

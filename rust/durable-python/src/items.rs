@@ -61,9 +61,13 @@ fn to_answer(py: Python<'_>, ticket: u64, answer: Answer) -> PyResult<Bound<'_, 
         Answer::Refused(Refusal::Invalid(text)) => ("event", text),
         Answer::Refused(Refusal::TooLarge(text)) => ("too_large", text),
         Answer::Refused(Refusal::UnknownFunction(text)) => ("unknown_function", text),
+        Answer::Refused(Refusal::NotFound(text)) => ("not_found", text),
         Answer::Refused(Refusal::Skipped(text)) => ("skipped", text),
         Answer::Refused(Refusal::NoWaiter(text)) => ("no_waiter", text),
-        Answer::Registered(_) | Answer::Paused | Answer::Cancelled(_) => {
+        Answer::Registered(_)
+        | Answer::Paused
+        | Answer::Cancelled(_)
+        | Answer::EventCancelled(_) => {
             ("broken", "a ticket was answered with the answer to another question".to_owned())
         }
     };

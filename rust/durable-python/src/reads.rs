@@ -36,6 +36,7 @@ pub(crate) fn run<'py>(
         error,
         millis(run.retry_at),
         steps?,
+        run.rerun_of.map(|id| id.to_string()),
     );
     fields.into_pyobject(py)
 }

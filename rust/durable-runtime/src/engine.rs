@@ -153,13 +153,6 @@ impl Engine {
         Ok(ids)
     }
 
-    /// Calls a run off; durable when it returns. False where no such run lives.
-    pub fn cancel(&self, run: RunId) -> Result<bool> {
-        let answer = self.ask(|ticket| Command::CancelRun { ticket, run })?;
-        let Answer::Cancelled(is_cancelled) = answer else { return Err(unexpected(&answer)) };
-        Ok(is_cancelled)
-    }
-
     /// Pauses a function or lets it go on; durable when it returns.
     pub fn pause(&self, function: &str, is_paused: bool) -> Result<()> {
         let function = function.to_owned();
@@ -327,13 +320,13 @@ impl Engine {
         self.post(Message::Look(look))
     }
 
-    fn ask(&self, command: impl FnOnce(Ticket) -> Command) -> Result<Answer> {
+    pub(crate) fn ask(&self, command: impl FnOnce(Ticket) -> Command) -> Result<Answer> {
         let (ticket, answer) = self.shared.waiters.issue()?;
         self.tell(command(Ticket(ticket)))?;
         answer.blocking_recv().map_err(|_gone| Error::closed())?
     }
 
-    fn tell(&self, command: Command) -> Result<()> {
+    pub(crate) fn tell(&self, command: Command) -> Result<()> {
         self.post(Message::Command(command))
     }
 
@@ -380,12 +373,13 @@ fn accepted(answer: Answer) -> Result<Vec<EventId>> {
         | Answer::Started(..)
         | Answer::Paused
         | Answer::Cancelled(_)
+        | Answer::EventCancelled(_)
         | Answer::Signalled(_) => Err(unexpected(&answer)),
     }
 }
 
 /// An answer that is not what was asked for: a refusal, or a mistake of ours.
-fn unexpected(answer: &Answer) -> Error {
+pub(crate) fn unexpected(answer: &Answer) -> Error {
     match answer {
         Answer::Refused(why) => why.clone().into(),
         Answer::Accepted(_)
@@ -393,6 +387,7 @@ fn unexpected(answer: &Answer) -> Error {
         | Answer::Started(..)
         | Answer::Paused
         | Answer::Cancelled(_)
+        | Answer::EventCancelled(_)
         | Answer::Signalled(_) => {
             let text = "a ticket was answered with the answer to another question";
             Error::new(Kind::Broken, text)

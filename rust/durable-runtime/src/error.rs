@@ -15,8 +15,8 @@ pub enum Kind {
     UnknownFunction,
     /// Flow control let a run not be started.
     Skipped,
-    /// There is no such run.
-    UnknownRun,
+    /// There is no such run, event or step.
+    NotFound,
     /// Nobody waits for this signal.
     NoWaiter,
     /// The engine is not open.
@@ -40,6 +40,28 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The engine is well, and what was asked for is not to be had.
+    pub const fn is_refusal(self) -> bool {
+        match self {
+            Self::Invalid
+            | Self::Event
+            | Self::TooLarge
+            | Self::UnknownFunction
+            | Self::NotFound
+            | Self::Skipped
+            | Self::NoWaiter => true,
+            Self::Closed
+            | Self::Broken
+            | Self::Locked
+            | Self::Location
+            | Self::Corrupt
+            | Self::Io
+            | Self::Full
+            | Self::Newer
+            | Self::Poisoned => false,
+        }
+    }
+
     /// The word that crosses borders.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -48,7 +70,7 @@ impl Kind {
             Self::TooLarge => "too_large",
             Self::UnknownFunction => "unknown_function",
             Self::Skipped => "skipped",
-            Self::UnknownRun => "unknown_run",
+            Self::NotFound => "not_found",
             Self::NoWaiter => "no_waiter",
             Self::Closed => "closed",
             Self::Broken => "broken",
@@ -107,6 +129,7 @@ impl From<durable_core::Refusal> for Error {
             Refusal::Invalid(text) => Self::new(Kind::Invalid, text),
             Refusal::TooLarge(text) => Self::new(Kind::TooLarge, text),
             Refusal::UnknownFunction(text) => Self::new(Kind::UnknownFunction, text),
+            Refusal::NotFound(text) => Self::new(Kind::NotFound, text),
             Refusal::Skipped(text) => Self::new(Kind::Skipped, text),
             Refusal::NoWaiter(text) => Self::new(Kind::NoWaiter, text),
         }

@@ -37,6 +37,7 @@ mod shared;
 mod threads;
 
 mod query;
+mod redo;
 mod rehearsal;
 mod upkeep;
 
@@ -46,6 +47,6 @@ pub use config::{Config, Sync};
 pub use engine::{Engine, Request, Stats, Submission};
 pub use error::{Error, Kind, Result};
 pub use outbox::{Item, Offer, Outbox};
-pub use query::{EventFilter, Page, RunFilter};
+pub use query::{EventFilter, Page, RunFilter, Selection};
 pub use rehearsal::{Arrival, EventTrace, Plan, RunTrace, Trace, rehearse};
 pub use upkeep::{store_backup, store_check, store_restore};

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use durable_core::{Command, Epoch, LimitView, NewEvent, Op, Report, RunId, WaitView};
+use bytes::Bytes;
+use durable_core::{Command, Epoch, LimitView, NewEvent, Op, Report, Rerun, RunId, WaitView};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -70,6 +71,11 @@ struct State {
 }
 
 impl Message {
+    /// Nothing else may be in its turn: see [`Command::is_alone`].
+    pub(crate) fn is_alone(&self) -> bool {
+        matches!(self, Self::Command(command) if command.is_alone())
+    }
+
     /// How much of the mailbox, and of a turn, it takes: in number and in bytes. A report, which is never
     /// refused, takes what requests then wait for.
     pub(crate) fn weight(&self) -> (usize, usize) {
@@ -81,10 +87,12 @@ impl Message {
                 Command::InvokeFunction { data, .. } | Command::SendSignal { data, .. },
             ) => (1, data.len()),
             Self::Command(Command::Report(report)) => (1, size_of_report(report)),
+            Self::Command(Command::RerunRun { rerun, .. }) => (1, size_of_rerun(rerun)),
             Self::Command(
                 Command::RegisterFunctions { .. }
                 | Command::PauseFunction { .. }
                 | Command::CancelRun { .. }
+                | Command::CancelEvent { .. }
                 | Command::ConnectExecutor { .. }
                 | Command::DrainExecutor
                 | Command::WakeRun { .. }
@@ -108,6 +116,12 @@ impl Message {
 
 fn size(event: &NewEvent) -> usize {
     event.name.len().saturating_add(event.data.len())
+}
+
+fn size_of_rerun(rerun: &Rerun) -> usize {
+    let output = rerun.from.as_ref().and_then(|from| from.output.as_ref());
+    let data = rerun.data.as_ref().map_or(0, Bytes::len);
+    output.map_or(0, Bytes::len).saturating_add(data)
 }
 
 fn size_of_report(report: &Report) -> usize {
@@ -271,7 +285,6 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use durable_core::Ticket;
 
     use super::*;

@@ -6,8 +6,8 @@ use std::sync::mpsc;
 
 use bytes::Bytes;
 use durable_core::{
-    EventId, EventRecord, FunctionRecord, LimitView, Memo, RunId, RunRecord, RunStatus, RunView,
-    Timestamp, WaitView, write,
+    EventId, EventRecord, EventView, Expression, FunctionRecord, Given, LimitView, Memo, RunId,
+    RunRecord, RunStatus, RunView, Timestamp, WaitView, write,
 };
 use durable_store::{KeyRange, View};
 
@@ -41,6 +41,27 @@ pub struct EventFilter {
     pub limit: usize,
     /// Older than this one: the last of the page before.
     pub cursor: Option<EventId>,
+}
+
+/// Which runs something is done to, oldest first.
+#[derive(Debug, Default)]
+pub struct Selection {
+    /// In one of these states.
+    pub status: Vec<RunStatus>,
+    /// Of this function.
+    pub function: Option<String>,
+    /// Created then or later.
+    pub since: Option<Timestamp>,
+    /// Created before.
+    pub until: Option<Timestamp>,
+    /// Not younger than this one.
+    pub upto: Option<RunId>,
+    /// Each of its events meets this. One whose event is no longer kept does not.
+    pub condition: Option<Expression>,
+    /// No later run of its event repeats it.
+    pub is_last: bool,
+    /// Younger than this one, the last that was looked at before.
+    pub after: Option<RunId>,
 }
 
 /// A page, and the cursor of the next one where there may be more.
@@ -84,25 +105,46 @@ impl Engine {
                 (filter.status.is_empty() || filter.status.contains(&run.status))
                     && filter.function.as_deref().is_none_or(|wanted| name == Some(wanted))
             };
-            let is_live = |s: &RunStatus| {
-                matches!(s, RunStatus::Queued | RunStatus::Running | RunStatus::Parked)
-            };
-            let mut prefixes = Vec::new();
-            if filter.status.is_empty() || filter.status.iter().any(is_live) {
-                prefixes.push(write::RUN);
-            }
-            if filter.status.is_empty() || !filter.status.iter().all(is_live) {
-                prefixes.push(write::HISTORY);
-            }
             let place = Place {
                 since: number(RunId::earliest(filter.since.unwrap_or_default()).as_bytes()),
                 before: filter.cursor.map_or(u128::MAX, |id| number(id.as_bytes())),
                 limit: filter.limit,
             };
-            newest(view, &prefixes, &place, |key, value| {
+            newest(view, &prefixes(&filter.status), &place, |key, value| {
                 let run = run_without_steps(key, value)?;
                 Ok(wanted(&run).then_some(run))
             })
+        })
+    }
+
+    /// The runs of a selection among the next so many, and the last of those where there are more.
+    pub fn select(
+        &self,
+        selection: &Selection,
+        most: usize,
+    ) -> Result<(Vec<RunId>, Option<RunId>)> {
+        let now = self.now();
+        self.shared().read(|view| {
+            let functions = functions(view)?;
+            let since = number(RunId::earliest(selection.since.unwrap_or_default()).as_bytes());
+            let after = selection.after.map_or(0, |id| number(id.as_bytes()).saturating_add(1));
+            let until = selection.until.map(|at| number(RunId::earliest(at).as_bytes()));
+            let upto = selection.upto.map(|id| number(id.as_bytes()).saturating_add(1));
+            let end = until.into_iter().chain(upto).min();
+            let place = since.max(after)..end.unwrap_or(u128::MAX);
+            let (records, last) = oldest(view, &prefixes(&selection.status), place, most)?;
+            let is_of = |run: &RunView| {
+                let name = functions.get(run.function.index()).map(|f| f.spec.name.as_str());
+                selection.function.as_deref().is_none_or(|wanted| name == Some(wanted))
+                    && selection.status.contains(&run.status)
+            };
+            let mut found = Vec::new();
+            for (number, key, value) in records {
+                let (id, run) = (RunId::from_number(number), run_without_steps(&key, &value)?);
+                let is_wanted = is_of(&run) && is_selected(view, (selection, now), (id, &run))?;
+                found.extend(is_wanted.then_some(id));
+            }
+            Ok((found, last.map(RunId::from_number)))
         })
     }
 
@@ -157,6 +199,59 @@ impl Engine {
             None => Ok(None),
         })
     }
+}
+
+/// Where runs in these states lie; none: in any.
+fn prefixes(status: &[RunStatus]) -> Vec<u8> {
+    let is_live =
+        |s: &RunStatus| matches!(s, RunStatus::Queued | RunStatus::Running | RunStatus::Parked);
+    let mut prefixes = Vec::new();
+    if status.is_empty() || status.iter().any(is_live) {
+        prefixes.push(write::RUN);
+    }
+    if status.is_empty() || !status.iter().all(is_live) {
+        prefixes.push(write::HISTORY);
+    }
+    prefixes
+}
+
+/// What a selection asks of a run's events.
+fn is_selected(
+    view: &View,
+    (selection, now): (&Selection, Timestamp),
+    (id, run): (RunId, &RunView),
+) -> Result<bool> {
+    if selection.condition.is_none() && !selection.is_last {
+        return Ok(true);
+    }
+    for event_id in &run.events {
+        let record = view.get(&write::event_key(*event_id))?;
+        let record: Option<EventRecord> =
+            record.map(|bytes| write::decode("an event", &bytes)).transpose()?;
+        let is_met = match (&record, &selection.condition) {
+            (Some(event), Some(condition)) => meets(condition, (*event_id, event), now),
+            (None, Some(_)) => false,
+            (_, None) => true,
+        };
+        let is_repeated = record.is_some_and(|it| it.repeats_of(run.function, id).is_some());
+        if !is_met || (selection.is_last && is_repeated) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn meets(condition: &Expression, (id, event): (EventId, &EventRecord), now: Timestamp) -> bool {
+    let text = id.to_string();
+    let view = EventView {
+        id: event.user_id.as_deref().unwrap_or(&text),
+        name: &event.name,
+        data: &event.data,
+        ts_ms: event.ts.as_millis(),
+        user: event.user.as_deref(),
+        version: event.version.as_deref(),
+    };
+    condition.matches(&Given { event: view, other: None, now })
 }
 
 fn run_without_steps(key: &[u8], value: &[u8]) -> Result<RunView> {
@@ -283,6 +378,37 @@ fn has_any(view: &View, prefixes: &[u8], numbers: Range<u128>) -> Result<bool> {
 }
 
 type Records = Vec<(u128, Bytes, Bytes)>;
+
+/// The first records of a stretch of ids, about so many, oldest first; and the last number among them where there
+/// are more.
+fn oldest(
+    view: &View,
+    prefixes: &[u8],
+    numbers: Range<u128>,
+    most: usize,
+) -> Result<(Records, Option<u128>)> {
+    let mut records = Vec::new();
+    let mut end = numbers.end;
+    let prefixes = if numbers.is_empty() { &[] } else { prefixes };
+    for prefix in prefixes {
+        let mut count = 0_usize;
+        for record in view.scan(keys(*prefix, &numbers)) {
+            let (key, value) = record?;
+            let Some(number) = number_in(&key) else { continue };
+            if count == most {
+                end = end.min(number);
+                break;
+            }
+            count = count.saturating_add(1);
+            records.push((number, key, value));
+        }
+    }
+    records.retain(|(number, ..)| *number < end);
+    records.sort_unstable_by_key(|(number, ..)| *number);
+    records.dedup_by_key(|(number, ..)| *number);
+    let last = records.last().map(|(number, ..)| *number);
+    Ok((records, last.filter(|_| end < numbers.end)))
+}
 
 /// The records of a stretch of ids, newest first; `None`: too many for one look.
 fn look(view: &View, prefixes: &[u8], numbers: Range<u128>) -> Result<Option<Records>> {

@@ -5,20 +5,22 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use durable_core::{Command, NewEvent, Op, Record, RunId, Shard, Timestamp, Turn, Write, write};
+use durable_core::{
+    Command, NewEvent, Op, Origin, Record, Rerun, RunId, Shard, Timestamp, Turn, Write, write,
+};
 use durable_store::{Seq, View, batch};
 use rustc_hash::FxHashSet;
 
 use crate::checkpoint::Checkpoints;
 use crate::effects::forget_executor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::executor::local::LocalExecutor;
 use crate::mailbox::{Look, Message};
 use crate::outbox::Item;
 use crate::pipeline::{Leaving, Sealed};
 use crate::resolve;
 use crate::shared::Shared;
-use crate::steady::in_engine_time;
+use crate::steady::{in_engine_time, starts_at};
 
 /// So much goes into one turn at most, so that no turn takes long.
 const MESSAGES_PER_TURN: usize = 4_096;
@@ -94,12 +96,19 @@ impl ShardLoop {
         let now = self.shared.clock.now();
         let ahead = self.shared.clock.ahead();
         let mut turn = Turn::default();
+        let mut is_begun = !self.answered.is_empty();
         for command in std::mem::take(&mut self.answered) {
             self.shard.handle(now, command, &mut turn);
         }
         let (mut taken, mut bytes) = (0_usize, 0_usize);
-        while taken < MESSAGES_PER_TURN && bytes < BYTES_PER_TURN {
+        let mut is_over = false;
+        while taken < MESSAGES_PER_TURN && bytes < BYTES_PER_TURN && !is_over {
+            is_over = self.backlog.front().is_none_or(Message::is_alone);
+            if is_over && is_begun {
+                break;
+            }
             let Some(message) = self.backlog.pop_front() else { break };
+            is_begun = true;
             let (more, more_bytes) = message.weight();
             taken = taken.saturating_add(more.max(1));
             bytes = bytes.saturating_add(more_bytes);
@@ -171,7 +180,7 @@ impl ShardLoop {
     }
 
     /// A command with what the store knows that it needs: of events their senders' ids, of waits the run's own
-    /// event.
+    /// event, of what is repeated or called off all there is.
     fn with_what_is_remembered(&self, command: Command) -> Result<Command> {
         match command {
             Command::AcceptEvents { ticket, events, source } => {
@@ -186,6 +195,15 @@ impl ShardLoop {
                     *own = self.event_of(report.run)?;
                 }
                 Ok(Command::Report(report))
+            }
+            Command::RerunRun { ticket, mut rerun } => {
+                rerun.origin = self.origin(&rerun)?;
+                Ok(Command::RerunRun { ticket, rerun })
+            }
+            Command::CancelEvent { ticket, event, .. } => {
+                let record = self.view.get(&write::event_key(event))?;
+                let record = record.map(|bytes| write::decode("an event", &bytes)).transpose()?;
+                Ok(Command::CancelEvent { ticket, event, record: record.map(Box::new) })
             }
             other @ (Command::RegisterFunctions { .. }
             | Command::InvokeFunction { .. }
@@ -216,6 +234,17 @@ impl ShardLoop {
         let Some(event) = self.shard.event_of(run) else { return Ok(None) };
         let key = write::event_key(event);
         Ok(self.view.get(&key)?.map(|value| (key, value)))
+    }
+
+    /// The run that is to be repeated, with the moment of its event in the engine's time.
+    fn origin(&self, rerun: &Rerun) -> Result<Option<Origin>> {
+        let origin = Origin::read(rerun, |key| Ok::<_, Error>(self.view.get(key)?))?;
+        let (now, ahead) = (self.shared.clock.now(), self.shared.clock.ahead());
+        Ok(origin.map(|mut origin| {
+            let event = origin.events.as_ref().and_then(|events| events.first());
+            origin.starts_at = event.and_then(|(_, event)| starts_at(event.ts, now, ahead));
+            origin
+        }))
     }
 
     /// Makes the turn's writes readable; gives the batch that will make them durable.

@@ -79,12 +79,16 @@ pub(crate) fn in_engine_time(mut message: Message, now: Timestamp, ahead: Durati
         }
     }
     if let Message::Command(Command::AcceptEvents { events, .. }) = &mut message {
-        let wall = now.minus(ahead);
         for (event, _) in events {
-            event.starts_at = event.ts.filter(|ts| *ts > wall).map(|ts| ts.plus(ahead));
+            event.starts_at = event.ts.and_then(|ts| starts_at(ts, now, ahead));
         }
     }
     message
+}
+
+/// When a run starts whose event lies ahead on the wall; `None` where it does not.
+pub(crate) fn starts_at(ts: Timestamp, now: Timestamp, ahead: Duration) -> Option<Timestamp> {
+    Some(ts).filter(|ts| *ts > now.minus(ahead)).map(|ts| ts.plus(ahead))
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use durable_core::write::{
     self, LOADED_PREFIXES, MEMO, RUN, TIMER, history, history_key, memo_key, run_key,
 };
 use durable_core::{
-    Command, Effect, Memo, NewEvent, Record, RunEnd, RunId, Settings, Shard, Timestamp, Turn, Write,
+    Command, Effect, Memo, NewEvent, Origin, Record, RunEnd, RunId, Settings, Shard, Timestamp,
+    Turn, Unreadable, Write,
 };
 
 use crate::chance::Chance;
@@ -96,10 +97,12 @@ impl Driver {
                 commands.push(answer);
             }
         }
-        let count = self.mailbox.len().min(most);
-        commands.extend(self.mailbox.drain(..count));
+        let is_begun = !commands.is_empty();
+        let ordinary = self.mailbox.iter().take_while(|command| !command.is_alone()).count();
+        let count = if ordinary == 0 && !is_begun { 1 } else { ordinary.min(most) };
+        commands.extend(self.mailbox.drain(..count.min(self.mailbox.len())));
         for command in &mut commands {
-            self.remember(command);
+            self.remember(command)?;
             self.shard.handle(now, command.clone(), &mut turn);
         }
         let is_hasty = self.mistake == Some(Mistake::TicksEarly);
@@ -112,17 +115,47 @@ impl Driver {
         self.seal((commands, latest), turn, chance)
     }
 
-    /// Puts with each event what the store remembers of its sender's id, and with each wait its run's event.
-    fn remember(&self, command: &mut Command) {
-        if let Command::AcceptEvents { events, .. } = command {
-            for (event, known) in events {
-                *known = self.remembered(event);
+    /// Puts with a command what the store remembers of what it names.
+    fn remember(&self, command: &mut Command) -> Result<(), String> {
+        match command {
+            Command::AcceptEvents { events, .. } => {
+                for (event, known) in events {
+                    *known = self.remembered(event);
+                }
             }
-        } else if let Command::Report(report) = command {
-            for own in report.ops.iter_mut().filter_map(Op::own_event) {
-                *own = self.event_of(report.run);
+            Command::Report(report) => {
+                for own in report.ops.iter_mut().filter_map(Op::own_event) {
+                    *own = self.event_of(report.run);
+                }
             }
+            Command::RerunRun { rerun, .. } => {
+                let get = |key: &Bytes| Ok::<_, Unreadable>(self.storage.get(key));
+                let mut origin = Origin::read(rerun, get).map_err(|why| why.to_string())?;
+                if let Some(origin) = &mut origin
+                    && self.mistake == Some(Mistake::ForgetsWhatIsRepeated)
+                {
+                    origin.memos.pop();
+                }
+                rerun.origin = origin;
+            }
+            Command::CancelEvent { event, record, .. } => {
+                let found = self.storage.get(&write::event_key(*event));
+                let found = found.map(|bytes| write::decode("an event", &bytes)).transpose();
+                *record = found.map_err(|why: Unreadable| why.to_string())?.map(Box::new);
+            }
+            Command::RegisterFunctions { .. }
+            | Command::InvokeFunction { .. }
+            | Command::PauseFunction { .. }
+            | Command::CancelRun { .. }
+            | Command::SendSignal { .. }
+            | Command::ConnectExecutor { .. }
+            | Command::DrainExecutor
+            | Command::WakeRun { .. }
+            | Command::LoadTimers { .. }
+            | Command::LookBack { .. }
+            | Command::Expire { .. } => {}
         }
+        Ok(())
     }
 
     fn event_of(&self, run: RunId) -> Option<Record> {

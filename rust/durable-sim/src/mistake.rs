@@ -56,6 +56,8 @@ pub enum Mistake {
     ForgetsBatches,
     /// After a start a debounce has only just begun.
     ForgetsBursts,
+    /// A run is repeated without the last of its memos.
+    ForgetsWhatIsRepeated,
     /// Until when a run gathers is not written.
     DropsGatherings,
     /// Until when a run must have started or ended is not written.
@@ -64,7 +66,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::AnswersEarly,
         Self::OffersEarly,
         Self::SkipsSync,
@@ -90,6 +92,7 @@ impl Mistake {
         Self::ForgetsSignals,
         Self::ForgetsBatches,
         Self::ForgetsBursts,
+        Self::ForgetsWhatIsRepeated,
         Self::DropsGatherings,
         Self::DropsDeadlines,
     ];
@@ -115,6 +118,7 @@ impl Mistake {
             | Self::ForgetsLastMemo
             | Self::LeavesMemos
             | Self::ReadsTimersBeforeStaging
+            | Self::ForgetsWhatIsRepeated
             | Self::LosesWork => false,
             Self::ForgetsThrottles
             | Self::ForgetsRateLimits

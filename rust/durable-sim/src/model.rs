@@ -11,6 +11,7 @@ mod gcra;
 mod keys;
 mod lives;
 mod progress;
+mod repeating;
 mod room;
 pub mod says;
 mod signals;
@@ -20,7 +21,7 @@ mod walk;
 pub use flow::DECISIONS;
 pub(crate) use progress::holds;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::storage::Change;
@@ -68,10 +69,18 @@ pub struct Life {
     passed_over: u32,
     /// As last written.
     pub record: Option<RunRecord>,
+    /// The run that it repeats.
+    rerun_of: Option<RunId>,
+    /// What it must take over from that and has not yet.
+    to_take: VecDeque<Memo>,
+    /// How many of its memos are another run's.
+    taken_count: usize,
     /// Its memos.
     pub memos: Vec<Memo>,
     /// How it ended.
     pub end: Option<RunEnd>,
+    /// Its history is kept no longer.
+    is_forgotten: bool,
 }
 
 impl Life {
@@ -88,8 +97,12 @@ impl Life {
             has_started: false,
             passed_over: 0,
             record: None,
+            rerun_of: None,
+            to_take: VecDeque::new(),
+            taken_count: 0,
             memos: Vec::new(),
             end: None,
+            is_forgotten: false,
         }
     }
 }

@@ -68,6 +68,12 @@ impl Outside {
         Rc::clone(made)
     }
 
+    /// A run repeats another: it has the same handler.
+    pub fn repeat(&mut self, run: RunId, by: RunId) {
+        let program = self.program(run);
+        self.programs.insert(by, program);
+    }
+
     /// A step's function is called. The result is settled at once, however long the call takes.
     pub fn call_step(&mut self, run: RunId, name: &str, epoch: Epoch, at: Timestamp) -> usize {
         let program = self.program(run);

@@ -42,7 +42,7 @@ impl Tally {
 }
 
 /// Rare branches that a campaign must have come to.
-pub const MUST_HAPPEN: [&str; 73] = [
+pub const MUST_HAPPEN: [&str; 87] = [
     "acknowledged event",
     "append refused",
     "batch by timeout",
@@ -75,6 +75,10 @@ pub const MUST_HAPPEN: [&str; 73] = [
     "error asked for a wait",
     "error caught",
     "error not retried",
+    "event called off: batch without it",
+    "event called off: nothing to do",
+    "event called off: run cancelled",
+    "event called off: unknown",
     "event deleted",
     "event in the future",
     "event kept while its run lives",
@@ -102,6 +106,16 @@ pub const MUST_HAPPEN: [&str; 73] = [
     "report gap",
     "report ignored: duplicate",
     "report stale",
+    "rerun",
+    "rerun from a step",
+    "rerun from a step that waits",
+    "rerun of a batch",
+    "rerun of a live run",
+    "rerun refused: no such step",
+    "rerun refused: repeated already",
+    "rerun refused: singleton or pause",
+    "rerun with another output",
+    "rerun with other data",
     "resend after a crash",
     "run slot waited for",
     "singleton cancelled a run",

@@ -127,6 +127,7 @@ impl Shard {
             function,
             event,
             rest: Vec::new(),
+            rerun_of: None,
             created_at: now,
             keys,
             cancels: Vec::new(),
@@ -193,6 +194,7 @@ pub(super) fn record(
         runs,
         skips,
         duplicate_of,
+        made_for: None,
         data: event.data,
     }
 }

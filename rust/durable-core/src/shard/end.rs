@@ -26,6 +26,7 @@ impl Shard {
             function,
             event: run.event,
             rest: std::mem::take(&mut run.rest),
+            rerun_of: run.rerun_of,
             ending,
             outcome: outcome.clone(),
             created_at: run.created_at,

@@ -190,6 +190,20 @@ impl Shard {
         }
     }
 
+    /// An event has a live run again: if it was about to go, it stays.
+    pub(super) fn keep_event(&mut self, event: EventId, turn: &mut Turn) {
+        let key = event_key(event);
+        let mut is_going = false;
+        for events in self.expiry.waiting.values_mut() {
+            let before = events.len();
+            events.retain(|one| *one != key);
+            is_going |= events.len() < before;
+        }
+        if is_going {
+            self.settle_timer(&key, turn);
+        }
+    }
+
     /// No run keeps an event any more that may be older than what has been looked at.
     pub(super) fn keep_event_until_expired(&mut self, event: EventId, turn: &mut Turn) {
         let due = self.now().plus(self.settings.retention);

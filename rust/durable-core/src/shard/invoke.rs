@@ -59,6 +59,7 @@ impl Shard {
                 let (Refusal::Invalid(why)
                 | Refusal::TooLarge(why)
                 | Refusal::UnknownFunction(why)
+                | Refusal::NotFound(why)
                 | Refusal::Skipped(why)
                 | Refusal::NoWaiter(why)) = why;
                 self.refuse_invoker((id, number), ("refused", &why), turn);

@@ -209,6 +209,9 @@ impl Shard {
         let Some(awaited) = awaited_of(&record, number) else { return };
         for (key, value) in records {
             let event: EventRecord = read(value);
+            if event.made_for.is_some() {
+                continue;
+            }
             let came = id_in_key(key).map(EventId::from_bytes).unwrap_or_default();
             let text = came.to_string();
             if self.waits.is_met(awaited, event.view(&text), now) {

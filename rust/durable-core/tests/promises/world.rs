@@ -30,6 +30,8 @@ pub struct World {
     pub drift: Duration,
     /// How often the shard has asked the store.
     pub question_count: u32,
+    /// Its questions are kept rather than answered.
+    held_back: Option<Vec<Command>>,
 }
 
 pub fn function(name: &str, trigger: &str) -> FunctionSpec {
@@ -87,6 +89,7 @@ impl World {
             is_audited: true,
             drift: Duration::ZERO,
             question_count: 0,
+            held_back: None,
         };
         world.register();
         world.connect(1_000);
@@ -154,7 +157,9 @@ impl World {
                 other => self.other.push(other),
             }
         }
-        if !questions.is_empty() {
+        if let Some(held_back) = &mut self.held_back {
+            held_back.extend(questions);
+        } else if !questions.is_empty() {
             self.question_count += 1;
             assert!(self.question_count < 1_000, "the shard asks the store without end");
             self.turn(questions);
@@ -198,6 +203,20 @@ impl World {
         assert_eq!(self.reloaded().portrait(), self.shard.portrait());
         self.shard.audit().unwrap();
         self.shard.audit_timers(&self.all(write::TIMER)).unwrap();
+    }
+
+    /// Does something, and answers what the shard asks of the store meanwhile but for the last question about what is
+    /// old: that is given back.
+    pub fn hold_back_questions(&mut self, act: impl FnOnce(&mut Self)) -> Option<Command> {
+        self.held_back = Some(Vec::new());
+        act(self);
+        let mut asked = self.held_back.take().unwrap_or_default();
+        let place = asked.iter().rposition(|one| matches!(one, Command::Expire { .. }));
+        let held_back = place.map(|place| asked.remove(place));
+        if !asked.is_empty() {
+            self.turn(asked);
+        }
+        held_back
     }
 
     /// All records of one kind.

@@ -39,7 +39,11 @@ impl Model {
         let end = self.runs.get(run).and_then(|life| life.end.as_ref());
         let end = end.ok_or_else(|| format!("the history of run {run} goes, it has no end"))?;
         let due = end.ended_at.plus(self.settings.retention);
-        require(due <= turn.latest, || format!("the history of run {run} goes too early"))
+        require(due <= turn.latest, || format!("the history of run {run} goes too early"))?;
+        if let Some(life) = self.runs.get_mut(run) {
+            life.is_forgotten = true;
+        }
+        Ok(())
     }
 
     /// A sender's id goes when nothing of it counts any more.

@@ -186,7 +186,8 @@ impl Model {
         let life = self.runs.get(run).ok_or_else(|| format!("unknown run {run} ends"))?;
         require(life.end.is_none(), || format!("run {run} ends a second time"))?;
         let events = std::iter::once(&end.event).chain(&end.rest);
-        require(events.eq(&life.events) && end.created_at == life.created_at, || {
+        let is_same = end.created_at == life.created_at && end.rerun_of == life.rerun_of;
+        require(events.eq(&life.events) && is_same, || {
             format!("run {run} of {:?} ends as {end:?}", life.events)
         })?;
         self.runs.end(run, end.clone());

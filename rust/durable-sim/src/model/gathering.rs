@@ -27,6 +27,15 @@ pub(super) struct Bucket {
     bytes: u64,
 }
 
+impl Life {
+    /// An event is taken out of what it has gathered.
+    pub(super) const fn lose_bytes(&mut self, size: u64) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.bytes = bucket.bytes.saturating_sub(size);
+        }
+    }
+}
+
 /// A batch is full beyond so much data: section 6.8 of the reference.
 const MOST_BYTES: u64 = 10 << 20;
 

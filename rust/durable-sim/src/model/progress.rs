@@ -64,6 +64,13 @@ impl Model {
         let life = life.ok_or_else(|| format!("a memo for run {id}, which is not live"))?;
         let number = u32::try_from(life.memos.len()).unwrap_or(u32::MAX);
         require(*key == memo_key(id, number), || format!("run {id}: {key:?} is not {number}"))?;
+        if let Some(expected) = life.to_take.pop_front() {
+            require(memo == expected, || {
+                format!("run {id} takes over {memo:?}, not {expected:?}")
+            })?;
+            life.memos.push(memo);
+            return Ok(());
+        }
         let name = memo.name.clone();
         let is_known = life.memos.iter().any(|known| known.name == name);
         require(!is_known || !is_honest, || format!("run {id}: '{name}' has a second memo"))?;
@@ -138,8 +145,11 @@ impl Model {
                 let call = outside.call_of(error).filter(|call| call.run == id);
                 let is_step = call.is_some_and(|call| call.step.is_some());
                 tally.note(if is_step { "ended: a step's error" } else { "ended: code raised" });
+                let taken = life.memos.iter().take(life.taken_count);
+                let mut errors = taken.map(|memo| &memo.outcome);
+                let is_taken = errors.any(|outcome| *outcome == history.end.outcome);
                 let is_right = match standing {
-                    Standing::Raised(_) if is_step => true,
+                    Standing::Raised(_) if is_step || is_taken => true,
                     Standing::Raised(_)
                     | Standing::Done
                     | Standing::Waiting
@@ -407,6 +417,8 @@ fn reports(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Report> {
         | Command::RegisterFunctions { .. }
         | Command::PauseFunction { .. }
         | Command::CancelRun { .. }
+        | Command::RerunRun { .. }
+        | Command::CancelEvent { .. }
         | Command::SendSignal { .. }
         | Command::AcceptEvents { .. }
         | Command::InvokeFunction { .. }

@@ -20,6 +20,7 @@ impl Model {
         let events = std::iter::once(&record.event).chain(&record.rest);
         let is_same = events.eq(&life.events)
             && record.function == life.function
+            && record.rerun_of == life.rerun_of
             && record.created_at == life.created_at;
         require(is_same, || {
             let (events, made) = (&life.events, life.created_at);

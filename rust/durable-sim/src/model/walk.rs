@@ -86,6 +86,8 @@ impl Model {
                 | Command::InvokeFunction { .. }
                 | Command::PauseFunction { .. }
                 | Command::CancelRun { .. }
+                | Command::RerunRun { .. }
+                | Command::CancelEvent { .. }
                 | Command::SendSignal { .. } => {
                     let (answer, effects) = told.pop_front().unwrap_or_default();
                     self.end_by_reports(walk, &effects)?;
@@ -120,6 +122,8 @@ impl Model {
                 self.invoke(walk, function, data, answer.as_ref())
             }
             Command::CancelRun { run, .. } => self.call_off(walk, *run, answer.as_ref()),
+            Command::RerunRun { rerun, .. } => self.rerun(walk, rerun, answer.as_ref()),
+            Command::CancelEvent { event, .. } => self.withdraw(walk, *event, answer.as_ref()),
             Command::PauseFunction { function, is_paused, .. } => {
                 self.pause(walk, function, *is_paused, answer)
             }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use durable_core::{
-    Backoff, Command, Epoch, FunctionSpec, NewEvent, OnConflict, Op, Report, Retry, RunId, Ticket,
-    Timestamp, Until,
+    Backoff, Command, Epoch, EventId, FromStep, FunctionSpec, NewEvent, OnConflict, Op, Report,
+    Rerun, Retry, RunId, Ticket, Timestamp, Until,
 };
 
 use super::{Happening, World};
@@ -92,6 +92,8 @@ impl World {
             Command::RegisterFunctions { ticket, .. }
             | Command::PauseFunction { ticket, .. }
             | Command::CancelRun { ticket, .. }
+            | Command::RerunRun { ticket, .. }
+            | Command::CancelEvent { ticket, .. }
             | Command::SendSignal { ticket, .. }
             | Command::AcceptEvents { ticket, .. }
             | Command::InvokeFunction { ticket, .. } => *ticket = Ticket(self.next_ticket),
@@ -113,8 +115,15 @@ impl World {
         let ticket = Ticket(0);
         let runs: Vec<RunId> = self.model.runs.ids().collect();
         let called_off = self.chance.happens(80).then(|| self.chance.pick(&runs).copied());
+        let again = self.chance.happens(100).then(|| self.chance.pick(&runs).copied());
         let command = if let Some(Some(run)) = called_off {
             Command::CancelRun { ticket, run }
+        } else if let Some(Some(run)) = again {
+            Command::RerunRun { ticket, rerun: Box::new(self.draw_rerun(run)) }
+        } else if self.chance.happens(80) {
+            let events: Vec<EventId> = self.model.events.keys().rev().take(12).copied().collect();
+            let event = self.chance.pick(&events).copied().unwrap_or_default();
+            Command::CancelEvent { ticket, event, record: None }
         } else if self.chance.happens(120) {
             let signal = self.chance.pick(&SIGNALS).copied().unwrap_or_default().to_owned();
             Command::SendSignal { ticket, signal, data: self.draw_data() }
@@ -129,6 +138,20 @@ impl World {
             Command::AcceptEvents { ticket, events, source }
         };
         self.ask(Duration::ZERO, command);
+    }
+
+    /// A run is to be repeated: whole, or from a step on that it may have.
+    fn draw_rerun(&mut self, run: RunId) -> Rerun {
+        let memos = self.model.runs.get(run).map_or(&[][..], |life| &life.memos);
+        let mut names: Vec<String> = memos.iter().map(|memo| memo.name.clone()).collect();
+        names.extend(self.outside.program(run).steps.keys().cloned());
+        let name = self.chance.pick(&names).cloned().filter(|_| self.chance.happens(600));
+        let size = if self.chance.happens(100) { 300 } else { 3 };
+        let output = Bytes::from(format!("\"{}\"", "o".repeat(size)));
+        let output = Some(output).filter(|_| self.chance.happens(300));
+        let data = self.chance.happens(200).then(|| self.draw_data());
+        let from = name.map(|name| FromStep { name, output });
+        Rerun { run, from, data, is_once: self.chance.happens(300), origin: None }
     }
 
     /// Somebody sends what a run has begun to wait for: at once, in time, or too late.

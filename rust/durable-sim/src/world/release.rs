@@ -100,6 +100,7 @@ impl World {
                     Answer::Registered(_)
                     | Answer::Paused
                     | Answer::Cancelled(_)
+                    | Answer::EventCancelled(_)
                     | Answer::Signalled(_)
                     | Answer::Refused(_) => {}
                 }

@@ -1,7 +1,7 @@
 //! What is looked at after every turn, and at the end.
 
 use durable_core::write::{FUNCTION, GATE, INBOX, META, TIMER, id_in_key};
-use durable_core::{Command, Effect, Op, Pending, PendingState, Report, Retry, Stretch};
+use durable_core::{Answer, Command, Effect, Op, Pending, PendingState, Report, Retry, Stretch};
 
 use super::World;
 use crate::driver::{Sealed, live_keys};
@@ -16,6 +16,7 @@ impl World {
         for command in &turn.commands {
             self.note_command(command);
         }
+        self.repeat_programs(turn);
         self.model.take(turn, &mut self.outside, &mut self.tally)?;
         if self.driver.shard.next_deadline().is_some_and(|at| at > turn.now) {
             self.model.overdue(turn.now)?;
@@ -44,6 +45,26 @@ impl World {
         Ok(())
     }
 
+    /// A run that repeats another has its handler.
+    fn repeat_programs(&mut self, turn: &Sealed) {
+        let started = turn.effects.iter().find_map(|(effect, _)| match effect {
+            Effect::Answer { answer: Answer::Started(run, _), .. } => Some(*run),
+            Effect::Answer { .. }
+            | Effect::OfferWork(_)
+            | Effect::DeliverMemo { .. }
+            | Effect::ConfirmReport { .. }
+            | Effect::AbandonWork { .. }
+            | Effect::AnnounceEnd { .. }
+            | Effect::LoadTimers { .. }
+            | Effect::LookBack { .. }
+            | Effect::FindExpired { .. } => None,
+        });
+        if let ([Command::RerunRun { rerun, .. }], Some(run)) = (turn.commands.as_slice(), started)
+        {
+            self.outside.repeat(rerun.run, run);
+        }
+    }
+
     fn note_command(&mut self, command: &Command) {
         match command {
             Command::Report(report) => {
@@ -65,6 +86,8 @@ impl World {
             Command::RegisterFunctions { .. }
             | Command::PauseFunction { .. }
             | Command::CancelRun { .. }
+            | Command::RerunRun { .. }
+            | Command::CancelEvent { .. }
             | Command::SendSignal { .. }
             | Command::AcceptEvents { .. }
             | Command::InvokeFunction { .. }
