@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::channel::NewMessage;
 use crate::event::NewEvent;
 use crate::function::FunctionSpec;
 use crate::id::{Epoch, RunId, Ticket};
@@ -66,6 +67,15 @@ pub enum Command {
         signal: String,
         /// What its waiter is given, JSON.
         data: Bytes,
+    },
+    /// Publish a message on its channel.
+    Publish {
+        /// Who waits for the answer.
+        ticket: Ticket,
+        /// The message.
+        message: NewMessage,
+        /// The channel's record, where the store has one (see [`crate::write::channel_key`]).
+        known: Option<Bytes>,
     },
     /// An executor is ready for work. All that was with the one before it is lost and queued again.
     ConnectExecutor {

@@ -327,17 +327,17 @@ impl Engine {
         self.post(Message::Look(look))
     }
 
-    fn ask(&self, command: impl FnOnce(Ticket) -> Command) -> Result<Answer> {
+    pub(crate) fn ask(&self, command: impl FnOnce(Ticket) -> Command) -> Result<Answer> {
         let (ticket, answer) = self.shared.waiters.issue()?;
         self.tell(command(Ticket(ticket)))?;
         answer.blocking_recv().map_err(|_gone| Error::closed())?
     }
 
-    fn tell(&self, command: Command) -> Result<()> {
+    pub(crate) fn tell(&self, command: Command) -> Result<()> {
         self.post(Message::Command(command))
     }
 
-    fn post(&self, message: Message) -> Result<()> {
+    pub(crate) fn post(&self, message: Message) -> Result<()> {
         self.alive(self.shared.mailbox.put([message], [])).map(|_taken| ())
     }
 
@@ -380,12 +380,13 @@ fn accepted(answer: Answer) -> Result<Vec<EventId>> {
         | Answer::Started(..)
         | Answer::Paused
         | Answer::Cancelled(_)
-        | Answer::Signalled(_) => Err(unexpected(&answer)),
+        | Answer::Signalled(_)
+        | Answer::Published(_) => Err(unexpected(&answer)),
     }
 }
 
 /// An answer that is not what was asked for: a refusal, or a mistake of ours.
-fn unexpected(answer: &Answer) -> Error {
+pub(crate) fn unexpected(answer: &Answer) -> Error {
     match answer {
         Answer::Refused(why) => why.clone().into(),
         Answer::Accepted(_)
@@ -393,7 +394,8 @@ fn unexpected(answer: &Answer) -> Error {
         | Answer::Started(..)
         | Answer::Paused
         | Answer::Cancelled(_)
-        | Answer::Signalled(_) => {
+        | Answer::Signalled(_)
+        | Answer::Published(_) => {
             let text = "a ticket was answered with the answer to another question";
             Error::new(Kind::Broken, text)
         }

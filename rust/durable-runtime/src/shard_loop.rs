@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use durable_core::{Command, NewEvent, Op, Record, RunId, Shard, Timestamp, Turn, Write, write};
+use durable_core::{
+    Command, NewEvent, Op, Record, RunId, Shard, Timestamp, Turn, Write, channel_id, write,
+};
 use durable_store::{Seq, View, batch};
 use rustc_hash::FxHashSet;
 
@@ -19,6 +21,7 @@ use crate::pipeline::{Leaving, Sealed};
 use crate::resolve;
 use crate::shared::Shared;
 use crate::steady::in_engine_time;
+use crate::subscriptions::Subscriptions;
 
 /// So much goes into one turn at most, so that no turn takes long.
 const MESSAGES_PER_TURN: usize = 4_096;
@@ -39,6 +42,7 @@ pub(crate) struct ShardLoop {
     pub(crate) checkpoints: Checkpoints,
     pub(crate) executor: LocalExecutor,
     pub(crate) watched: FxHashSet<RunId>,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) joins: Vec<u64>,
     /// The functions that the executor serves; `None`: there was none yet.
     pub(crate) served: Option<BTreeSet<String>>,
@@ -107,8 +111,10 @@ impl ShardLoop {
         }
         self.shard.tick(now, &mut turn);
         self.shard.dispatch(now, &mut turn);
+        let stirred = self.subscriptions.stirred(&turn.writes);
         let batch = self.stage(turn.writes)?;
         self.resolve_effects(turn.effects)?;
+        self.leaving.extend(stirred.into_iter().map(Item::Stirred).map(Leaving::Item));
         if self.is_time_to_count() {
             self.renew_counts();
         }
@@ -137,6 +143,11 @@ impl ShardLoop {
             Message::Unwatch(runs) => runs.iter().for_each(|run| {
                 self.watched.remove(run);
             }),
+            Message::Subscribe(channel) => {
+                self.subscriptions.add(&channel);
+                self.leaving.push(Leaving::Item(Item::Stirred(channel)));
+            }
+            Message::Unsubscribe(channel) => self.subscriptions.remove(&channel),
             Message::Join(ticket) => self.joins.push(ticket),
             Message::Unjoin(ticket) => self.joins.retain(|one| *one != ticket),
             Message::Advance(ticket, length) => {
@@ -171,7 +182,7 @@ impl ShardLoop {
     }
 
     /// A command with what the store knows that it needs: of events their senders' ids, of waits the run's own
-    /// event.
+    /// event, of a message its channel.
     fn with_what_is_remembered(&self, command: Command) -> Result<Command> {
         match command {
             Command::AcceptEvents { ticket, events, source } => {
@@ -180,6 +191,10 @@ impl ShardLoop {
                     .map(|(event, _)| self.known(&event).map(|record| (event, record)))
                     .collect();
                 Ok(Command::AcceptEvents { ticket, events: events?, source })
+            }
+            Command::Publish { ticket, message, .. } => {
+                let known = self.view.get(&write::channel_key(&channel_id(&message.channel)))?;
+                Ok(Command::Publish { ticket, message, known })
             }
             Command::Report(mut report) => {
                 for own in report.ops.iter_mut().filter_map(Op::own_event) {

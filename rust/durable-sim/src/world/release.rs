@@ -101,6 +101,7 @@ impl World {
                     | Answer::Paused
                     | Answer::Cancelled(_)
                     | Answer::Signalled(_)
+                    | Answer::Published(_)
                     | Answer::Refused(_) => {}
                 }
             }
