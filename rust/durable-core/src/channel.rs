@@ -138,16 +138,13 @@ impl ChannelRecord {
     pub(crate) fn append(&mut self, weight: u64, now: Timestamp, ring: &Ring) -> u64 {
         let number = self.next;
         self.next = number.saturating_add(1);
-        match self.blocks.back_mut().filter(|block| !block.is_full(now, ring)) {
-            Some(block) => {
-                block.count = block.count.saturating_add(1);
-                block.bytes = block.bytes.saturating_add(weight);
-                block.last_at = now;
-            }
-            None => {
-                let block = Block { count: 1, bytes: weight, first_at: now, last_at: now };
-                self.blocks.push_back(block);
-            }
+        if let Some(block) = self.blocks.back_mut().filter(|block| !block.is_full(now, ring)) {
+            block.count = block.count.saturating_add(1);
+            block.bytes = block.bytes.saturating_add(weight);
+            block.last_at = now;
+        } else {
+            let block = Block { count: 1, bytes: weight, first_at: now, last_at: now };
+            self.blocks.push_back(block);
         }
         number
     }

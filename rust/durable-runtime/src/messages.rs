@@ -59,10 +59,7 @@ impl Engine {
                 start: write::message_key(&id, after.saturating_add(1)),
                 end: Some(after_all(&id)),
             };
-            for found in view.scan(range) {
-                if page.messages.len() == limit {
-                    break;
-                }
+            for found in view.scan(range).take(limit) {
                 let (key, value) = found?;
                 let number = write::number_in_key(&key).unwrap_or_default();
                 page.messages.push((number, write::decode("a message", &value)?));

@@ -10,7 +10,8 @@ use durable_core::write::{
     self, LOADED_PREFIXES, MEMO, RUN, TIMER, history, history_key, memo_key, run_key,
 };
 use durable_core::{
-    Command, Effect, Memo, NewEvent, Record, RunEnd, RunId, Settings, Shard, Timestamp, Turn, Write,
+    Command, Effect, Memo, NewEvent, Record, RunEnd, RunId, Settings, Shard, Timestamp, Turn,
+    Write, channel_id,
 };
 
 use crate::chance::Chance;
@@ -112,7 +113,8 @@ impl Driver {
         self.seal((commands, latest), turn, chance)
     }
 
-    /// Puts with each event what the store remembers of its sender's id, and with each wait its run's event.
+    /// Puts with each event what the store remembers of its sender's id, with each wait its run's event, and with
+    /// a message its channel.
     fn remember(&self, command: &mut Command) {
         if let Command::AcceptEvents { events, .. } = command {
             for (event, known) in events {
@@ -122,6 +124,8 @@ impl Driver {
             for own in report.ops.iter_mut().filter_map(Op::own_event) {
                 *own = self.event_of(report.run);
             }
+        } else if let Command::Publish { message, known, .. } = command {
+            *known = self.storage.get(&write::channel_key(&channel_id(&message.channel)));
         }
     }
 

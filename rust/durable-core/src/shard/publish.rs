@@ -55,7 +55,10 @@ impl Shard {
         let (now, ring) = (self.now(), self.settings.limits.ring);
         let stored = read_channel(value);
         let id = channel_id(&stored.name);
-        let mut channel = self.turn.channels.remove(&id).flatten().unwrap_or(stored);
+        let Some(mut channel) = self.turn.channels.remove(&id).unwrap_or(Some(stored)) else {
+            self.turn.channels.insert(id, None);
+            return; // its timer fired twice, and it went with the first
+        };
         forget_messages(&id, channel.trim(now, &ring), turn);
         let due = channel.forgotten_at(&ring);
         if let Some(due) = due {

@@ -408,6 +408,7 @@ fn reports(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Report> {
         | Command::PauseFunction { .. }
         | Command::CancelRun { .. }
         | Command::SendSignal { .. }
+        | Command::Publish { .. }
         | Command::AcceptEvents { .. }
         | Command::InvokeFunction { .. }
         | Command::ConnectExecutor { .. }

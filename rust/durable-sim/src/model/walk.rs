@@ -86,7 +86,8 @@ impl Model {
                 | Command::InvokeFunction { .. }
                 | Command::PauseFunction { .. }
                 | Command::CancelRun { .. }
-                | Command::SendSignal { .. } => {
+                | Command::SendSignal { .. }
+                | Command::Publish { .. } => {
                     let (answer, effects) = told.pop_front().unwrap_or_default();
                     self.end_by_reports(walk, &effects)?;
                     self.obey(walk, command, answer)?;
@@ -126,6 +127,7 @@ impl Model {
             Command::ConnectExecutor { .. }
             | Command::DrainExecutor
             | Command::SendSignal { .. } // see `check_signals`
+            | Command::Publish { .. } // see `check_messages`
             | Command::Report(_)
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }

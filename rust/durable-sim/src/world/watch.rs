@@ -66,6 +66,7 @@ impl World {
             | Command::PauseFunction { .. }
             | Command::CancelRun { .. }
             | Command::SendSignal { .. }
+            | Command::Publish { .. }
             | Command::AcceptEvents { .. }
             | Command::InvokeFunction { .. }
             | Command::ConnectExecutor { .. }
