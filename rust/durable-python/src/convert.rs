@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use durable_core::{
-    Backoff, Epoch, EventId, FunctionSpec, NewEvent, NewMessage, OnConflict, Op, Report, Retry, RunId, Since,
-    Timestamp, Until,
+    Backoff, Epoch, EventId, FunctionSpec, NewEvent, NewMessage, OnConflict, Op, Report, Retry,
+    RunId, Since, Timestamp, Until,
 };
 use durable_runtime::Request;
 use pyo3::exceptions::{PyTypeError, PyValueError};
