@@ -95,7 +95,8 @@ class Context(_Given[DataT]):
         """Publish a message for whoever subscribes to the channel; its id. See `Engine.publish`.
 
         Between steps it is a step of its own, named after the topic: published once, and not again when the code is
-        gone through again. Inside a step it is a part of that step: each of its tries publishes.
+        gone through again. Inside a step it is a part of that step: each of its tries publishes. A plain function on a
+        thread, which cannot await, calls `engine.publish_sync`.
         """
         json, run = encode(channel, topic, data), self._run
         if CURRENT_STEP.get() is not None:

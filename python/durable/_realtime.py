@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -85,6 +86,20 @@ class Realtime(ABC):
         asked = session.worker.publish(channel, topic, json)
         elsewhere = asyncio.run_coroutine_threadsafe(asked, session.loop)
         return await asyncio.wrap_future(elsewhere)
+
+    def publish_sync(self, channel: str, topic: str, data: object = None) -> str:
+        """The same from another thread, as in a step with `blocking=True`: blocks until the message is kept.
+
+        Raises:
+            UsageError: it is called on the engine's own loop, which it would hold up.
+        """
+        json = encode(channel, topic, data)
+        session = self.session
+        with contextlib.suppress(RuntimeError):
+            if asyncio.get_running_loop() is session.loop:
+                text = "publish_sync would hold up the engine's own loop: use `await engine.publish(...)` here"
+                raise UsageError(text)
+        return session.worker.publish_wait(channel, topic, json)
 
     async def subscribe(
         self,

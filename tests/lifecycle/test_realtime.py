@@ -395,6 +395,17 @@ async def test_a_subscription_that_is_given_up_leaves_nothing(world: Any) -> Non
     assert data_of(await take(engine.subscribe("news"), 1)) == [1]
 
 
+async def test_a_thread_publishes_and_blocks(world: Any) -> None:
+    engine = await world.open()
+    message_id = await asyncio.to_thread(engine.publish_sync, "news", "a", 1)
+    (message,) = await take(engine.subscribe("news"), 1)
+    assert (message.id, message.data) == (message_id, 1)
+    with pytest.raises(durable.UsageError, match="use `await engine.publish"):
+        engine.publish_sync("news", "a", 2)
+    with pytest.raises(durable.PayloadTooLarge):
+        await asyncio.to_thread(engine.publish_sync, "news", "a", "x" * 524_288)
+
+
 async def test_a_thread_with_a_loop_of_its_own_publishes_too(world: Any) -> None:
     engine = await world.open()
 
