@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     )
     from ._function import Function as Function
     from ._limits import Limit as Limit, WaitingOn as WaitingOn
+    from ._messages import Message as Message
     from ._signals import Signal as Signal
     from ._usage import Usage as Usage
     from ._views import (
@@ -92,6 +93,7 @@ _PLACES: Final = {
     "InvokeError": "_errors",
     "InvokeTimeoutError": "_errors",
     "Limit": "_limits",
+    "Message": "_messages",
     "NestedStepError": "_errors",
     "NonDeterminismError": "_errors",
     "NonRetriableError": "_errors",

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         FunctionTuple as FunctionTuple,
         Item as Item,
         MemoTuple as MemoTuple,
+        MessagePage as MessagePage,
         NewEvent as NewEvent,
         Op as Op,
         Report as Report,
@@ -64,6 +65,8 @@ IDLE: Final = 10
 UNKNOWN: Final = 11
 FINISHED: Final = 12
 SIGNALLED: Final = 13
+STIRRED: Final = 20
+PUBLISHED: Final = 21
 
 # What an op's first member says.
 STEP_RUN: Final = 0

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ._bridge import Core, CoreError, public_error, public_errors
 from ._errors import DurableError, NotFoundError
+from ._messages import Position
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from ._sending import Unheard
 
@@ -31,6 +33,7 @@ class Callers:
         self._tickets: dict[int, asyncio.Future[Any]] = {}
         self._last_ticket = 0
         self._watched: dict[str, list[asyncio.Future[tuple[str, bytes, str]]]] = {}
+        self._listeners: dict[str, list[Listener]] = {}
         self._failure: DurableError | None = None
 
     def _schedule(self) -> None:
@@ -60,6 +63,38 @@ class Callers:
             self._requests.append(([], []))
         self._requests[-1][1].append((ticket, name, data, is_signal))
         return future
+
+    async def publish(self, channel: str, topic: str, data: bytes) -> str:
+        """Publish a message: its id, once it is kept."""
+        ticket, future = self._ticket()
+        with public_errors():
+            self._core.publish(ticket, channel, topic, data)
+        number: int = await future
+        return Position(number).id
+
+    def publish_wait(self, channel: str, topic: str, data: bytes) -> str:
+        """The same on another thread, which it blocks."""
+        with public_errors():
+            return Position(self._core.publish_wait(channel, topic, data)).id
+
+    @contextlib.contextmanager
+    def listening(self, channel: str) -> Generator[Listener]:
+        """Hear of what is new on a channel."""
+        self._check()
+        listener = Listener()
+        listeners = self._listeners.setdefault(channel, [])
+        listeners.append(listener)
+        if len(listeners) == 1:
+            with public_errors():
+                self._core.subscribe(channel)
+        try:
+            yield listener
+        finally:
+            listeners.remove(listener)
+            if not listeners:
+                del self._listeners[channel]
+                with contextlib.suppress(CoreError):  # it is closing
+                    self._core.unsubscribe(channel)
 
     async def idle(
         self, ask: Callable[[int], None], timeout_s: float | None = None
@@ -150,14 +185,50 @@ class Callers:
         for future in self._watched.pop(item[1], ()):
             _refuse(future, NotFoundError(f"there is no run {item[1]} in this store"))
 
+    def _take_stir(self, item: Any) -> None:
+        for listener in self._listeners.get(item[1], ()):
+            listener.tell()
+
     def _fail_callers(self, error: DurableError) -> None:
         self._failure = self._failure or error
+        for listener in chain.from_iterable(self._listeners.values()):
+            listener.tell(self._failure)
         waiting = [*self._tickets.values()]
         waiting += [future for futures in self._watched.values() for future in futures]
         self._tickets.clear()
         self._watched.clear()
         for future in waiting:
             _refuse(future, error)
+
+
+class Listener:
+    """Somebody who wants to know when there is something new on a channel."""
+
+    __slots__ = ("_error", "_event")
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._error: DurableError | None = None
+
+    def clear(self) -> None:
+        """What is new from here on counts."""
+        self._event.clear()
+
+    async def wait(self) -> None:
+        """Until there is something.
+
+        Raises:
+            DurableError: there will never be, since the engine has ended.
+        """
+        if self._error is None:
+            await self._event.wait()
+        if self._error is not None:
+            raise self._error
+
+    def tell(self, error: DurableError | None = None) -> None:
+        """There is; or there never will be."""
+        self._error = self._error or error
+        self._event.set()
 
 
 def settle(future: asyncio.Future[Any] | None, value: object) -> None:

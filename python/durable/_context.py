@@ -10,14 +10,16 @@ from typing_extensions import TypeVar
 from ._codec import read_plain
 from ._errors import SerializationError
 from ._events import Event, make_event
+from ._messages import encode
 from ._run_logger import RunLogger
-from ._step import CURRENT_STEP, StepOwner
+from ._step import CURRENT_STEP, StepOwner, caller
 from ._steps import Steps
 from ._sync_steps import SyncSteps
 
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Coroutine
 
     from ._bridge import EventTuple
 
@@ -87,6 +89,20 @@ class Context(_Given[DataT]):
         super().__init__(run)
         self.step = Steps(run)
 
+    def publish(
+        self, channel: str, topic: str, data: object = None
+    ) -> Coroutine[Any, Any, str]:
+        """Publish a message for whoever subscribes to the channel; its id. See `Engine.publish`.
+
+        Between steps it is a step of its own, named after the topic: published once, and not again when the code is
+        gone through again. Inside a step it is a part of that step: each of its tries publishes. A plain function on a
+        thread, which cannot await, calls `engine.publish_sync`.
+        """
+        json, run = encode(channel, topic, data), self._run
+        if CURRENT_STEP.get() is not None:
+            return run.worker.publish(channel, topic, json)
+        return self.step.make_publish((channel, topic, json), caller(1))
+
 
 class SyncContext(_Given[DataT]):
     """What a plain `def` handler is given: it runs on a thread, and its steps block."""
@@ -96,6 +112,15 @@ class SyncContext(_Given[DataT]):
     def __init__(self, run: StepOwner) -> None:
         super().__init__(run)
         self.step = SyncSteps(run)
+
+    def publish(self, channel: str, topic: str, data: object = None) -> str:
+        """Publish a message for whoever subscribes to the channel; its id. See `Context.publish`."""
+        json, run = encode(channel, topic, data), self._run
+        if CURRENT_STEP.get() is not None:
+            return run.worker.publish_wait(channel, topic, json)
+        call = self.step.make_publish((channel, topic, json), caller(1))
+        message_id: str = run.driver.wait_for(call)
+        return message_id
 
 
 def read_event(run: StepOwner, row: EventTuple) -> Event[Any]:

@@ -131,6 +131,9 @@ Unknown: TypeAlias = tuple[Literal[11], str]  # a watched run that does not exis
 #: A run that is live here has ended: forget it. Comes for each run that executed here. run
 Finished: TypeAlias = tuple[Literal[12], str]
 Signalled: TypeAlias = tuple[Literal[13], int, str]  # ticket, the run that was given it
+#: There may be something new on a channel that is subscribed to. channel
+Stirred: TypeAlias = tuple[Literal[20], str]
+Published: TypeAlias = tuple[Literal[21], int, int]  # ticket, the message's number
 
 Item: TypeAlias = (
     Accepted
@@ -147,6 +150,8 @@ Item: TypeAlias = (
     | Unknown
     | Finished
     | Signalled
+    | Stirred
+    | Published
 )
 
 # --- what is read ---------------------------------------------------------------------------------
@@ -175,6 +180,9 @@ RunTuple: TypeAlias = tuple[
 #: event, ids of the runs it started, the event it repeats, the functions that it did not start and why
 #: ("rate_limit", "idempotency", "singleton", "paused")
 StoredEvent: TypeAlias = tuple[EventTuple, list[str], str | None, list[tuple[str, str]]]
+#: messages (number, topic, JSON, published_at), how many behind the number asked from are gone, the number behind
+#: the channel's last message (0: it has none)
+MessagePage: TypeAlias = tuple[list[tuple[int, str, bytes, int]], int, int]
 #: name, app, triggers, retries, policies (JSON), is_archived, is_paused
 FunctionTuple: TypeAlias = tuple[str, str, list[str], int, bytes, bool, bool]
 
@@ -277,6 +285,19 @@ class Core:
     ) -> list[str]:
         """The same as a send, from another thread: blocks until the events are durable."""
 
+    def publish(self, ticket: int, channel: str, topic: str, data: bytes) -> None:
+        """Publish a message; `Published` or `Refused` comes once it is durable. Never blocks."""
+
+    def publish_wait(self, channel: str, topic: str, data: bytes) -> int:
+        """The same from another thread: its number. Blocks."""
+
+    def subscribe(self, channel: str) -> None:
+        """Ask for `Stirred` now and whenever there is something new on a channel: a message, or, where a run's
+        id is its name, something that the run has recorded."""
+
+    def unsubscribe(self, channel: str) -> None:
+        """No longer."""
+
     def watch(self, runs: Sequence[str]) -> None:
         """Ask for one `Ended` (or `Unknown`) for each of these runs, also for those that have ended."""
 
@@ -343,6 +364,9 @@ class Core:
         cursor: str | None = None,
     ) -> tuple[list[StoredEvent], str | None]: ...
     def functions(self) -> list[FunctionTuple]: ...
+    def messages(self, channel: str, after: int, limit: int) -> MessagePage:
+        """Messages of a channel behind the one of this number, at most so many; behind 0: all that are kept."""
+
     def source_position(self, source: str) -> int | None:
         """How far a source of events has got: the position of its last accepted batch."""
 

@@ -35,6 +35,7 @@ from ._failure import read_error
 from ._fork import forget, watch
 from ._function import Function
 from ._reading import Events, Functions, Runs
+from ._realtime import Realtime
 from ._sending import encode_events, tell_of_strays
 from ._session import Session, read_apps, register
 from ._setting import Place
@@ -56,7 +57,7 @@ _MAX_CAPACITY: Final = 100_000
 _MAX_HOT_RUNS: Final = 10_000_000
 
 
-class Engine:
+class Engine(Realtime):
     """Runs the functions of applications on a store: `async with Engine(app, store="./state") as engine`.
 
     Args:
@@ -223,6 +224,7 @@ class Engine:
         return self._session is not None
 
     @property
+    @override
     def session(self) -> Session:
         """What the open engine has; for the parts of this package.
 

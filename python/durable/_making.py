@@ -98,6 +98,14 @@ class StepMaker:
         call: StepCall[FetchResponse] = self.make(step_id, fetch, arguments, frame)
         return call
 
+    def make_publish(
+        self, message: tuple[str, str, bytes], frame: FrameType
+    ) -> StepCall[str]:
+        """One use of a step that publishes, named after the topic; `message`: channel, topic, JSON."""
+        publish, name = self._run.worker.publish, f"publish {message[1]}"
+        call: StepCall[str] = self.make(name, publish, (message, {}), frame)
+        return call
+
     def make_wait(
         self,
         step_id: str,

@@ -123,6 +123,14 @@ class StepHome(Protocol):
         """Have these events accepted, all or none."""
         ...
 
+    async def publish(self, channel: str, topic: str, data: bytes) -> str:
+        """Publish a message."""
+        ...
+
+    def publish_wait(self, channel: str, topic: str, data: bytes) -> str:
+        """Publish a message, on another thread."""
+        ...
+
 
 class StepCall(Coroutine[Any, Any, T]):
     """One use of a step. Awaitable once; `asyncio` may make a task of it.

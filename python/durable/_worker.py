@@ -24,10 +24,12 @@ from ._bridge import (
     IDLE,
     MEMOS,
     POISONED,
+    PUBLISHED,
     REFUSED,
     ROOM,
     SIGNALLED,
     STARTED,
+    STIRRED,
     UNKNOWN,
     WORK,
     Core,
@@ -107,6 +109,8 @@ class Worker(Callers):
             UNKNOWN: self._take_unknown,
             FINISHED: self._take_finish,
             SIGNALLED: self._take_answer,
+            STIRRED: self._take_stir,
+            PUBLISHED: self._take_answer,
         }
 
     # --- turns

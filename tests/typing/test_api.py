@@ -74,6 +74,7 @@ async def asks(ctx: durable.Context) -> None:
     assert_type(task.result(), dict[str, Any])
     assert_type(await ctx.step.ai.wrap("c", charge, "o1", cents=3), Charge)
     assert_type(await ctx.step.ai.wrap("d", count, "o1"), int)
+    assert_type(await ctx.publish("news", "topic", [1]), str)
     ctx.step.ai.wrap("e", charge, 3)  # type: ignore[call-overload]
 
 
@@ -83,6 +84,7 @@ def asks_plain(ctx: durable.SyncContext) -> None:
     assert_type(ctx.step.ai.infer("a", model=gpt, body={}), dict[str, Any])
     assert_type(ctx.step.ai.wrap("c", charge, "o1", cents=3), Charge)
     assert_type(ctx.step.ai.wrap("d", count, "o1"), int)
+    assert_type(ctx.publish("news", "topic"), str)
 
 
 @app.function("plain")
@@ -127,3 +129,7 @@ async def engines() -> None:
         assert_type(done, durable.BulkResult)
         assert_type(done.run_ids, Sequence[str])
         assert_type(await engine.events.cancel("id"), int)
+        assert_type(await engine.publish("news", "topic", {"n": 1}), str)
+        async for message in engine.subscribe("news", ["topic"], after="1-0"):
+            assert_type(message, durable.Message)
+            assert_type(message.id, str)

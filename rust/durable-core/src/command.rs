@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::channel::NewMessage;
 use crate::event::{EventRecord, NewEvent};
 use crate::function::FunctionSpec;
 use crate::id::{Epoch, EventId, RunId, Ticket};
@@ -84,6 +85,15 @@ pub enum Command {
         /// What its waiter is given, JSON.
         data: Bytes,
     },
+    /// Publish a message on its channel.
+    Publish {
+        /// Who waits for the answer.
+        ticket: Ticket,
+        /// The message.
+        message: NewMessage,
+        /// The channel's record, where the store has one (see [`crate::write::channel_key`]).
+        known: Option<Bytes>,
+    },
     /// An executor is ready for work. All that was with the one before it is lost and queued again.
     ConnectExecutor {
         /// How many pieces of work it takes at a time.
@@ -158,6 +168,7 @@ impl Command {
             | Self::PauseFunction { .. }
             | Self::CancelRun { .. }
             | Self::SendSignal { .. }
+            | Self::Publish { .. }
             | Self::ConnectExecutor { .. }
             | Self::DrainExecutor
             | Self::Report(_)

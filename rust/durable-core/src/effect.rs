@@ -112,6 +112,8 @@ pub enum Answer {
     EventCancelled(u32),
     /// This run was given the signal.
     Signalled(RunId),
+    /// The message is kept under this number of its channel.
+    Published(u64),
     /// Nothing was done, for this reason.
     Refused(Refusal),
 }

@@ -11,6 +11,7 @@
 mod id;
 mod time;
 
+mod channel;
 mod event;
 mod function;
 mod origin;
@@ -28,6 +29,7 @@ mod waits;
 
 mod shard;
 
+pub use channel::{ChannelRecord, MessageRecord, NewMessage, Ring, channel_id};
 pub use command::{Command, FromStep, OnConflict, Op, Report, Rerun, Retry, Since, Until};
 pub use effect::{Answer, Effect, Refusal, Work};
 pub use event::{

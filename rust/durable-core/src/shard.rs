@@ -20,6 +20,7 @@ mod invoke;
 mod load;
 mod pause;
 mod program;
+mod publish;
 mod register;
 mod report;
 mod rerun;
@@ -43,6 +44,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::channel::{ChannelRecord, Ring};
 use crate::command::Command;
 use crate::effect::Effect;
 use crate::event::DedupRecord;
@@ -104,6 +106,8 @@ pub struct Limits {
     pub state_bytes: u64,
     /// How far ahead a sleep may end.
     pub sleep: Duration,
+    /// How much of each channel is kept.
+    pub ring: Ring,
     /// How far ahead timers are held in memory.
     pub timer_window: Duration,
     /// How many timers are held in memory, about.
@@ -118,6 +122,7 @@ impl Default for Limits {
             output_bytes: 4 * 1024 * 1024,
             state_bytes: 32 * 1024 * 1024,
             sleep: Duration::from_hours(366 * 24),
+            ring: Ring::default(),
             timer_window: Duration::from_mins(10),
             timer_count: 1_000_000,
         }
@@ -213,6 +218,8 @@ struct TurnState {
     functions: BTreeSet<FunctionId>,
     /// Senders' event ids of this turn, which the store cannot know yet.
     dedups: BTreeMap<String, DedupRecord>,
+    /// Channels that have changed; `None`: forgotten.
+    channels: BTreeMap<[u8; 16], Option<ChannelRecord>>,
 }
 
 impl Shard {
@@ -239,6 +246,9 @@ impl Shard {
             }
             Command::SendSignal { ticket, signal, data } => {
                 self.send_signal(ticket, &signal, &data, turn);
+            }
+            Command::Publish { ticket, message, known } => {
+                self.publish(ticket, message, known.as_ref(), turn);
             }
             Command::ConnectExecutor { capacity, functions } => self.connect(capacity, &functions),
             Command::DrainExecutor => self.capacity = 0,
@@ -381,6 +391,7 @@ impl Shard {
             turn.writes.push(Write::Put { key: crate::write::function_key(id), value });
         }
         self.turn.dedups.clear();
+        self.close_channels(turn);
         if !turn.writes.is_empty() {
             let key = Bytes::from_static(crate::write::META_KEY);
             turn.writes.push(Write::Put { key, value: encode(&self.meta) });

@@ -91,6 +91,11 @@ pub const INBOX: u8 = b'i';
 /// Prefix of gates: throttles with their keys, and the arrival time of each.
 pub const GATE: u8 = b'g';
 
+/// Prefix of channels that have messages.
+pub const CHANNEL: u8 = b'k';
+/// Prefix of messages, by channel and number.
+pub const MESSAGE: u8 = b'p';
+
 /// The prefixes that [`crate::Shard::load`] wants; a shard's timers it asks for window by window.
 pub const LOADED_PREFIXES: [u8; 5] = [META, FUNCTION, INBOX, GATE, RUN];
 
@@ -147,12 +152,27 @@ pub fn inbox_key(source: &str) -> Bytes {
     key(INBOX, &[source.as_bytes()])
 }
 
+/// The key of a channel; see [`crate::channel_id`].
+pub fn channel_key(id: &[u8; 16]) -> Bytes {
+    key(CHANNEL, &[id])
+}
+
+/// The key of a message.
+pub fn message_key(channel: &[u8; 16], number: u64) -> Bytes {
+    key(MESSAGE, &[channel, &number.to_be_bytes()])
+}
+
+/// The number of the message whose key this is.
+pub fn number_in_key(key: &[u8]) -> Option<u64> {
+    key.get(17..25).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
+}
+
 /// The key of a timer: the moment, then what it is for.
 pub(crate) fn timer_key(due: Timestamp, what: &[u8]) -> Bytes {
     key(TIMER, &[&due.as_nanos().to_be_bytes(), what])
 }
 
-/// The event, run or history whose key this is, as its 16 bytes.
+/// The event, run, history or channel whose key this is, as its 16 bytes.
 pub fn id_in_key(key: &[u8]) -> Option<[u8; 16]> {
     key.get(1..17).and_then(|bytes| bytes.try_into().ok())
 }

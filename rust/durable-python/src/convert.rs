@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use durable_core::{
-    Backoff, Epoch, EventId, FunctionSpec, NewEvent, OnConflict, Op, Report, Retry, RunId, Since,
-    Timestamp, Until,
+    Backoff, Epoch, EventId, FunctionSpec, NewEvent, NewMessage, OnConflict, Op, Report, Retry,
+    RunId, Since, Timestamp, Until,
 };
 use durable_runtime::Request;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -77,6 +77,10 @@ pub(crate) fn call((ticket, name, data, is_signal): CallTuple<'_>) -> Request {
     } else {
         Request::Invoke { ticket, function: name, data }
     }
+}
+
+pub(crate) fn message(channel: String, topic: String, data: &Bound<'_, PyBytes>) -> NewMessage {
+    NewMessage { channel, topic, data: bytes(data) }
 }
 
 pub(crate) fn function(app: &str, tuple: FunctionTuple) -> PyResult<FunctionSpec> {

@@ -272,6 +272,49 @@ impl Core {
         Ok(ids.iter().map(ToString::to_string).collect())
     }
 
+    fn publish(
+        &self,
+        ticket: u64,
+        channel: String,
+        topic: String,
+        data: Bound<'_, PyBytes>,
+    ) -> PyResult<()> {
+        let message = convert::message(channel, topic, &data);
+        self.engine()?.publish(ticket, message).map_err(to_py)
+    }
+
+    fn publish_wait(
+        &self,
+        py: Python<'_>,
+        channel: String,
+        topic: String,
+        data: Bound<'_, PyBytes>,
+    ) -> PyResult<u64> {
+        let engine = self.engine()?;
+        let message = convert::message(channel, topic, &data);
+        py.detach(|| engine.publish_wait(message)).map_err(to_py)
+    }
+
+    fn subscribe(&self, channel: String) -> PyResult<()> {
+        self.engine()?.subscribe(channel).map_err(to_py)
+    }
+
+    fn unsubscribe(&self, channel: String) -> PyResult<()> {
+        self.engine()?.unsubscribe(channel).map_err(to_py)
+    }
+
+    fn messages<'py>(
+        &self,
+        py: Python<'py>,
+        channel: &str,
+        after: u64,
+        limit: usize,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let engine = self.engine()?;
+        let page = py.detach(|| engine.messages(channel, after, limit)).map_err(to_py)?;
+        reads::messages(py, page)
+    }
+
     fn watch(&self, runs: Vec<String>) -> PyResult<()> {
         self.engine()?.watch(convert::run_ids(&runs)?).map_err(to_py)
     }

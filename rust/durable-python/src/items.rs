@@ -21,6 +21,8 @@ const IDLE: u8 = 10;
 const UNKNOWN: u8 = 11;
 const FINISHED: u8 = 12;
 const SIGNALLED: u8 = 13;
+const STIRRED: u8 = 20;
+const PUBLISHED: u8 = 21;
 
 pub(crate) fn item(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
     match item {
@@ -42,6 +44,7 @@ pub(crate) fn item(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
         Item::Room => (ROOM,).into_pyobject(py),
         Item::Idle(ticket) => (IDLE, ticket).into_pyobject(py),
         Item::Unknown(run) => (UNKNOWN, run.to_string()).into_pyobject(py),
+        Item::Stirred(channel) => (STIRRED, channel).into_pyobject(py),
         Item::Finished(run) => (FINISHED, run.to_string()).into_pyobject(py),
     }
 }
@@ -58,6 +61,7 @@ fn to_answer(py: Python<'_>, ticket: u64, answer: Answer) -> PyResult<Bound<'_, 
         Answer::Signalled(run) => {
             return (SIGNALLED, ticket, run.to_string()).into_pyobject(py);
         }
+        Answer::Published(number) => return (PUBLISHED, ticket, number).into_pyobject(py),
         Answer::Refused(Refusal::Invalid(text)) => ("event", text),
         Answer::Refused(Refusal::TooLarge(text)) => ("too_large", text),
         Answer::Refused(Refusal::UnknownFunction(text)) => ("unknown_function", text),

@@ -1,10 +1,10 @@
 //! Stored runs, events and functions, and the engine in numbers, as Python sees them.
 
 use durable_core::{
-    EventId, EventRecord, FunctionId, FunctionRecord, Memo, Outcome, Pending, PendingState, RunId,
-    RunStatus, RunView,
+    EventId, EventRecord, FunctionId, FunctionRecord, Memo, MessageRecord, Outcome, Pending,
+    PendingState, RunId, RunStatus, RunView,
 };
-use durable_runtime::Stats;
+use durable_runtime::{MessagePage, Stats};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
@@ -92,6 +92,14 @@ pub(crate) fn stored_event<'py>(
     let skips = event.skips.iter().filter_map(|(id, why)| Some((name(*id)?, why.as_str())));
     let skips: Vec<(String, &str)> = skips.collect();
     (to_event(py, id, event)?, runs, duplicate_of, skips).into_pyobject(py)
+}
+
+pub(crate) fn messages(py: Python<'_>, page: MessagePage) -> PyResult<Bound<'_, PyTuple>> {
+    let message = |(number, message): (u64, MessageRecord)| {
+        (number, message.topic, PyBytes::new(py, &message.data), message.at.as_millis())
+    };
+    let messages: Vec<_> = page.messages.into_iter().map(message).collect();
+    (messages, page.missed, page.next).into_pyobject(py)
 }
 
 pub(crate) fn function(py: Python<'_>, record: FunctionRecord) -> PyResult<Bound<'_, PyTuple>> {

@@ -330,7 +330,7 @@ impl Engine {
         self.post(Message::Command(command))
     }
 
-    fn post(&self, message: Message) -> Result<()> {
+    pub(crate) fn post(&self, message: Message) -> Result<()> {
         self.alive(self.shared.mailbox.put([message], [])).map(|_taken| ())
     }
 
@@ -374,7 +374,8 @@ fn accepted(answer: Answer) -> Result<Vec<EventId>> {
         | Answer::Paused
         | Answer::Cancelled(_)
         | Answer::EventCancelled(_)
-        | Answer::Signalled(_) => Err(unexpected(&answer)),
+        | Answer::Signalled(_)
+        | Answer::Published(_) => Err(unexpected(&answer)),
     }
 }
 
@@ -388,7 +389,8 @@ pub(crate) fn unexpected(answer: &Answer) -> Error {
         | Answer::Paused
         | Answer::Cancelled(_)
         | Answer::EventCancelled(_)
-        | Answer::Signalled(_) => {
+        | Answer::Signalled(_)
+        | Answer::Published(_) => {
             let text = "a ticket was answered with the answer to another question";
             Error::new(Kind::Broken, text)
         }

@@ -25,6 +25,8 @@ mod resolve;
 mod shard_loop;
 mod virtual_time;
 
+mod subscriptions;
+
 mod commit_times;
 mod committer;
 mod pipeline;
@@ -36,6 +38,7 @@ mod poison;
 mod shared;
 mod threads;
 
+mod messages;
 mod query;
 mod redo;
 mod rehearsal;
@@ -46,6 +49,7 @@ pub use commit_times::CommitStats;
 pub use config::{Config, Sync};
 pub use engine::{Engine, Request, Stats, Submission};
 pub use error::{Error, Kind, Result};
+pub use messages::MessagePage;
 pub use outbox::{Item, Offer, Outbox};
 pub use query::{EventFilter, Page, RunFilter, Selection};
 pub use rehearsal::{Arrival, EventTrace, Plan, RunTrace, Trace, rehearse};

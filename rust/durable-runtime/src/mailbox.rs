@@ -20,6 +20,9 @@ pub(crate) enum Message {
     /// Tell when these runs end, or that they have.
     Watch(Vec<RunId>),
     Unwatch(Vec<RunId>),
+    /// Tell when there is something new on this channel.
+    Subscribe(String),
+    Unsubscribe(String),
     /// Tell when no run is left that will go on by itself.
     Join(u64),
     /// Whoever waited under this ticket no longer does.
@@ -86,6 +89,7 @@ impl Message {
             Self::Command(
                 Command::InvokeFunction { data, .. } | Command::SendSignal { data, .. },
             ) => (1, data.len()),
+            Self::Command(Command::Publish { message, .. }) => (1, message.data.len()),
             Self::Command(Command::Report(report)) => (1, size_of_report(report)),
             Self::Command(Command::RerunRun { rerun, .. }) => (1, size_of_rerun(rerun)),
             Self::Command(
@@ -102,6 +106,8 @@ impl Message {
             )
             | Self::Watch(_)
             | Self::Unwatch(_)
+            | Self::Subscribe(_)
+            | Self::Unsubscribe(_)
             | Self::Join(_)
             | Self::Unjoin(_)
             | Self::Advance(..)

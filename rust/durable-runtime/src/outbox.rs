@@ -67,6 +67,8 @@ pub enum Item {
     Unknown(RunId),
     /// A run that is live with the executor has ended.
     Finished(RunId),
+    /// There may be something new on a channel that is listened to.
+    Stirred(String),
     /// The engine has stopped; nothing comes after this.
     Poisoned(Error),
     /// There is room for requests again.
@@ -129,6 +131,7 @@ impl Item {
             Self::Answer { .. }
             | Self::Ended { .. }
             | Self::Unknown(_)
+            | Self::Stirred(_)
             | Self::Poisoned(_)
             | Self::Room
             | Self::Idle(_) => false,

@@ -6,7 +6,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use durable_core::{
-    Command, NewEvent, Op, Origin, Record, Rerun, RunId, Shard, Timestamp, Turn, Write, write,
+    Command, NewEvent, Op, Origin, Record, Rerun, RunId, Shard, Timestamp, Turn, Write, channel_id,
+    write,
 };
 use durable_store::{Seq, View, batch};
 use rustc_hash::FxHashSet;
@@ -21,6 +22,7 @@ use crate::pipeline::{Leaving, Sealed};
 use crate::resolve;
 use crate::shared::Shared;
 use crate::steady::{in_engine_time, starts_at};
+use crate::subscriptions::Subscriptions;
 
 /// So much goes into one turn at most, so that no turn takes long.
 const MESSAGES_PER_TURN: usize = 4_096;
@@ -41,6 +43,7 @@ pub(crate) struct ShardLoop {
     pub(crate) checkpoints: Checkpoints,
     pub(crate) executor: LocalExecutor,
     pub(crate) watched: FxHashSet<RunId>,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) joins: Vec<u64>,
     /// The functions that the executor serves; `None`: there was none yet.
     pub(crate) served: Option<BTreeSet<String>>,
@@ -116,8 +119,10 @@ impl ShardLoop {
         }
         self.shard.tick(now, &mut turn);
         self.shard.dispatch(now, &mut turn);
+        let stirred = self.subscriptions.stirred(&turn.writes);
         let batch = self.stage(turn.writes)?;
         self.resolve_effects(turn.effects)?;
+        self.leaving.extend(stirred.into_iter().map(Item::Stirred).map(Leaving::Item));
         if self.is_time_to_count() {
             self.renew_counts();
         }
@@ -146,6 +151,11 @@ impl ShardLoop {
             Message::Unwatch(runs) => runs.iter().for_each(|run| {
                 self.watched.remove(run);
             }),
+            Message::Subscribe(channel) => {
+                self.subscriptions.add(&channel);
+                self.leaving.push(Leaving::Item(Item::Stirred(channel)));
+            }
+            Message::Unsubscribe(channel) => self.subscriptions.remove(&channel),
             Message::Join(ticket) => self.joins.push(ticket),
             Message::Unjoin(ticket) => self.joins.retain(|one| *one != ticket),
             Message::Advance(ticket, length) => {
@@ -180,7 +190,7 @@ impl ShardLoop {
     }
 
     /// A command with what the store knows that it needs: of events their senders' ids, of waits the run's own
-    /// event, of what is repeated or called off all there is.
+    /// event, of what is repeated or called off all there is, of a message its channel.
     fn with_what_is_remembered(&self, command: Command) -> Result<Command> {
         match command {
             Command::AcceptEvents { ticket, events, source } => {
@@ -189,6 +199,10 @@ impl ShardLoop {
                     .map(|(event, _)| self.known(&event).map(|record| (event, record)))
                     .collect();
                 Ok(Command::AcceptEvents { ticket, events: events?, source })
+            }
+            Command::Publish { ticket, message, .. } => {
+                let known = self.view.get(&write::channel_key(&channel_id(&message.channel)))?;
+                Ok(Command::Publish { ticket, message, known })
             }
             Command::Report(mut report) => {
                 for own in report.ops.iter_mut().filter_map(Op::own_event) {

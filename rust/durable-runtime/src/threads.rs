@@ -51,6 +51,7 @@ impl Threads {
             checkpoints,
             executor: LocalExecutor::default(),
             watched: rustc_hash::FxHashSet::default(),
+            subscriptions: crate::subscriptions::Subscriptions::default(),
             joins: Vec::new(),
             served: None,
             advances: VecDeque::new(),

@@ -11,7 +11,7 @@ use durable_core::write::{
 };
 use durable_core::{
     Command, Effect, Memo, NewEvent, Origin, Record, RunEnd, RunId, Settings, Shard, Timestamp,
-    Turn, Unreadable, Write,
+    Turn, Unreadable, Write, channel_id,
 };
 
 use crate::chance::Chance;
@@ -142,6 +142,9 @@ impl Driver {
                 let found = self.storage.get(&write::event_key(*event));
                 let found = found.map(|bytes| write::decode("an event", &bytes)).transpose();
                 *record = found.map_err(|why: Unreadable| why.to_string())?.map(Box::new);
+            }
+            Command::Publish { message, known, .. } => {
+                *known = self.storage.get(&write::channel_key(&channel_id(&message.channel)));
             }
             Command::RegisterFunctions { .. }
             | Command::InvokeFunction { .. }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use durable_core::{Limits, Settings};
+use durable_core::{Limits, Ring, Settings};
 
 use crate::chance::Chance;
 
@@ -75,6 +75,8 @@ pub struct Mix {
     pub examine_every: u64,
     /// More turns than the world needs: one that takes them does not come to rest.
     pub most_turns: u64,
+    /// Calls that publish a message.
+    pub publishes: u32,
     /// The shard's settings.
     pub settings: Settings,
 }
@@ -129,6 +131,7 @@ impl Mix {
             pause_function,
             examine_every: 1,
             most_turns: 60_000,
+            publishes: if chance.happens(300) { chance.small(50, 600) } else { 0 },
             settings,
         }
     }
@@ -191,6 +194,13 @@ fn settings(chance: &mut Chance) -> Settings {
         limits.timer_window = Duration::from_secs(chance.within(2, 900));
         limits.timer_count = chance.size(1, 12);
     }
+    let message_bytes = chance.size(10, 100);
+    limits.ring = Ring {
+        messages: chance.small(1, 40),
+        bytes: chance.within(2, 40) * 100,
+        age: Duration::from_secs(chance.within(1, 20_000)),
+        message_bytes,
+    };
     let retention = Duration::from_hours(24 * chance.within(1, 5));
     let (seed, secret) = (chance.draw(), chance.draw());
     Settings { seed, secret, retention, limits }

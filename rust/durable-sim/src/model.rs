@@ -10,6 +10,7 @@ mod gathering;
 mod gcra;
 mod keys;
 mod lives;
+mod messages;
 mod progress;
 mod repeating;
 mod room;
@@ -26,8 +27,8 @@ use std::time::Duration;
 
 use crate::storage::Change;
 use durable_core::write::{
-    DEDUP, EVENT, FUNCTION, GATE, HISTORY, INBOX, MEMO, META, RUN, TIMER, decode, id_in_key,
-    read_history,
+    CHANNEL, DEDUP, EVENT, FUNCTION, GATE, HISTORY, INBOX, MEMO, MESSAGE, META, RUN, TIMER, decode,
+    id_in_key, read_history,
 };
 use durable_core::{
     Effect, EventId, EventRecord, FunctionId, FunctionRecord, FunctionSpec, Memo, RunEnd, RunId,
@@ -133,6 +134,7 @@ pub struct Model {
     counts: BTreeMap<FunctionId, Counted>,
     passed: gcra::Passed,
     given: signals::Given,
+    channels: BTreeMap<[u8; 16], messages::Channel>,
     /// Of the executor that is connected.
     capacity: u32,
     served: BTreeSet<FunctionId>,
@@ -155,6 +157,7 @@ impl Model {
             counts: BTreeMap::new(),
             passed: gcra::Passed::default(),
             given: signals::Given::default(),
+            channels: BTreeMap::new(),
             capacity: 0,
             served: BTreeSet::new(),
         }
@@ -205,6 +208,7 @@ impl Model {
         self.check_offers(turn, tally)?;
         self.check_room(turn, tally)?;
         self.check_signals(turn, tally)?;
+        self.check_messages(turn, tally)?;
         if self.is_following {
             return Ok(());
         }
@@ -272,7 +276,8 @@ impl Model {
                 }
                 Ok(())
             }
-            (Some(&EVENT | &DEDUP | &META | &INBOX), Some(_)) | (Some(&TIMER | &GATE), _) => Ok(()),
+            (Some(&EVENT | &DEDUP | &META | &INBOX), Some(_))
+            | (Some(&TIMER | &GATE | &CHANNEL | &MESSAGE), _) => Ok(()),
             (other, _) => Err(format!("an unexpected change of {other:?}")),
         }
     }

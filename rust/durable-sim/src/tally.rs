@@ -42,7 +42,7 @@ impl Tally {
 }
 
 /// Rare branches that a campaign must have come to.
-pub const MUST_HAPPEN: [&str; 87] = [
+pub const MUST_HAPPEN: [&str; 91] = [
     "acknowledged event",
     "append refused",
     "batch by timeout",
@@ -52,6 +52,7 @@ pub const MUST_HAPPEN: [&str; 87] = [
     "call repeated after a crash",
     "call repeated after an error",
     "checkpoint failed",
+    "channel forgotten",
     "checkpoint made",
     "clock jumped ahead",
     "clock jumped back",
@@ -96,6 +97,9 @@ pub const MUST_HAPPEN: [&str; 87] = [
     "killed",
     "killed while forgetting",
     "memo delivered to executing code",
+    "message gone from a full ring",
+    "message published",
+    "message too large",
     "paused in the middle of a run",
     "paused: skipped",
     "poisoned append refused again",

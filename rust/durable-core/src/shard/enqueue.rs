@@ -14,7 +14,7 @@ use crate::write::{RECORD_VERSION, Write, timer_key};
 /// The number of a run's stretch among the things of it that queue and wait; its steps' begin at 1.
 pub(super) const STRETCH: u32 = 0;
 /// Timers of a run with these numbers and above wait for no step of it.
-const FIRST_SPECIAL: u32 = GATHERED;
+pub(super) const FIRST_SPECIAL: u32 = u32::MAX - 16;
 /// A run has gathered events for long enough.
 pub(super) const GATHERED: u32 = u32::MAX - 4;
 /// A run must have started.

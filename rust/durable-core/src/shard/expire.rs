@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::enqueue::FIRST_SPECIAL;
 use super::tick::after;
 use super::{Shard, Turn};
 use crate::effect::Effect;
@@ -16,13 +17,14 @@ use crate::id::{EventId, RunId};
 use crate::run::RunEnd;
 use crate::time::Timestamp;
 use crate::write::{
-    DEDUP, EVENT, HISTORY, META_KEY, Record, Write, decode, dedup_key, encode, event_key,
-    history_key, id_in_key, read_history,
+    CHANNEL, DEDUP, EVENT, HISTORY, META_KEY, Record, Write, channel_key, decode, dedup_key,
+    encode, event_key, history_key, id_in_key, read_history,
 };
 
 /// Timers of these numbers belong to no run's work.
 const EXPIRE_EVENT: u32 = u32::MAX;
 const EXPIRE_RUN: u32 = u32::MAX - 1;
+pub(super) const EXPIRE_CHANNEL: u32 = FIRST_SPECIAL;
 
 /// As many records are looked at in one turn.
 const PAGE: usize = 512;
@@ -52,7 +54,7 @@ enum Reached {
 }
 
 pub(super) fn is_expiry(timer: Timer) -> bool {
-    timer.number >= EXPIRE_RUN
+    timer.number >= EXPIRE_RUN || timer.number == EXPIRE_CHANNEL
 }
 
 fn ask_for_one(key: Bytes, turn: &mut Turn) {
@@ -63,10 +65,10 @@ fn ask_for_one(key: Bytes, turn: &mut Turn) {
 impl Shard {
     /// The moment has come for one record: it is read and looked at.
     pub(super) fn fire_expiry(&mut self, timer: Timer, turn: &mut Turn) {
-        let key = if timer.number == EXPIRE_EVENT {
-            event_key(EventId::from_bytes(timer.id))
-        } else {
-            history_key(RunId::from_bytes(timer.id))
+        let key = match timer.number {
+            EXPIRE_EVENT => event_key(EventId::from_bytes(timer.id)),
+            EXPIRE_CHANNEL => channel_key(&timer.id),
+            _ => history_key(RunId::from_bytes(timer.id)),
         };
         let known = self.expiry.fired.insert(key.clone(), timer);
         if let Some(other) = known.filter(|other| *other != timer) {
@@ -109,6 +111,7 @@ impl Shard {
                 Some(&EVENT) => self.expire_event(key, value, turn),
                 Some(&HISTORY) => self.expire_run(key, value, turn),
                 Some(&DEDUP) => self.expire_dedup(key, value, turn),
+                Some(&CHANNEL) => self.expire_channel(value, turn),
                 Some(_) | None => super::broken("a record that never expires came back as expired"),
             }
         }

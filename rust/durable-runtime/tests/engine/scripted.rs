@@ -105,6 +105,7 @@ impl<'a> Scripted<'a> {
             | Item::Abandon { .. }
             | Item::Ended { .. }
             | Item::Unknown(_)
+            | Item::Stirred(_)
             | Item::Poisoned(_)
             | Item::Room
             | Item::Idle(_) => None,

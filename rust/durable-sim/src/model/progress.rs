@@ -420,6 +420,7 @@ fn reports(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Report> {
         | Command::RerunRun { .. }
         | Command::CancelEvent { .. }
         | Command::SendSignal { .. }
+        | Command::Publish { .. }
         | Command::AcceptEvents { .. }
         | Command::InvokeFunction { .. }
         | Command::ConnectExecutor { .. }

@@ -88,7 +88,8 @@ impl Model {
                 | Command::CancelRun { .. }
                 | Command::RerunRun { .. }
                 | Command::CancelEvent { .. }
-                | Command::SendSignal { .. } => {
+                | Command::SendSignal { .. }
+                | Command::Publish { .. } => {
                     let (answer, effects) = told.pop_front().unwrap_or_default();
                     self.end_by_reports(walk, &effects)?;
                     self.obey(walk, command, answer)?;
@@ -130,6 +131,7 @@ impl Model {
             Command::ConnectExecutor { .. }
             | Command::DrainExecutor
             | Command::SendSignal { .. } // see `check_signals`
+            | Command::Publish { .. } // see `check_messages`
             | Command::Report(_)
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use durable_core::{
-    Backoff, Command, Epoch, EventId, FromStep, FunctionSpec, NewEvent, OnConflict, Op, Report,
-    Rerun, Retry, RunId, Ticket, Timestamp, Until,
+    Backoff, Command, Epoch, EventId, FromStep, FunctionSpec, NewEvent, NewMessage, OnConflict, Op,
+    Report, Rerun, Retry, RunId, Ticket, Timestamp, Until,
 };
 
 use super::{Happening, World};
@@ -95,6 +95,7 @@ impl World {
             | Command::RerunRun { ticket, .. }
             | Command::CancelEvent { ticket, .. }
             | Command::SendSignal { ticket, .. }
+            | Command::Publish { ticket, .. }
             | Command::AcceptEvents { ticket, .. }
             | Command::InvokeFunction { ticket, .. } => *ticket = Ticket(self.next_ticket),
             Command::ConnectExecutor { .. }
@@ -127,6 +128,12 @@ impl World {
         } else if self.chance.happens(120) {
             let signal = self.chance.pick(&SIGNALS).copied().unwrap_or_default().to_owned();
             Command::SendSignal { ticket, signal, data: self.draw_data() }
+        } else if self.chance.happens(self.mix.publishes) {
+            for _ in 0..self.chance.small(0, 12) {
+                let message = self.draw_message();
+                self.ask(Duration::ZERO, Command::Publish { ticket, message, known: None });
+            }
+            Command::Publish { ticket, message: self.draw_message(), known: None }
         } else if self.chance.happens(150) {
             let number = self.chance.size(0, self.mix.function_count);
             let data = self.draw_data();
@@ -165,6 +172,13 @@ impl World {
                 self.ask(wait, Command::SendSignal { ticket, signal, data });
             }
         }
+    }
+
+    fn draw_message(&mut self) -> NewMessage {
+        let channel = format!("channel-{}", self.chance.below(3));
+        let topic = if self.chance.happens(20) { "$mine" } else { "topic" }.to_owned();
+        let size = self.chance.size(0, self.mix.settings.limits.ring.message_bytes);
+        NewMessage { channel, topic, data: Bytes::from("1".repeat(size.min(200))) }
     }
 
     fn draw_event(&mut self) -> NewEvent {

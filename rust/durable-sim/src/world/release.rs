@@ -102,6 +102,7 @@ impl World {
                     | Answer::Cancelled(_)
                     | Answer::EventCancelled(_)
                     | Answer::Signalled(_)
+                    | Answer::Published(_)
                     | Answer::Refused(_) => {}
                 }
             }

@@ -89,6 +89,7 @@ impl World {
             | Command::RerunRun { .. }
             | Command::CancelEvent { .. }
             | Command::SendSignal { .. }
+            | Command::Publish { .. }
             | Command::AcceptEvents { .. }
             | Command::InvokeFunction { .. }
             | Command::ConnectExecutor { .. }

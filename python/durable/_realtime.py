@@ -1,0 +1,182 @@
+"""Channels for whoever looks on: messages are published on them and read as they come, or later."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final, Protocol
+
+from ._bridge import Core, public_errors
+from ._errors import UsageError
+from ._messages import (
+    MISSED,
+    Batch,
+    Message,
+    Position,
+    check_names,
+    encode,
+    newest_position,
+    read_batch,
+    read_position,
+)
+
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+
+    from ._callers import Callers
+
+#: So many messages are read at a time.
+_PAGE: Final = 256
+_EVERYTHING: Final = 2**63 - 1
+
+
+class Open(Protocol):
+    """What an open engine has, as far as channels need it."""
+
+    @property
+    def core(self) -> Core:
+        """Its store."""
+        ...
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where it lives."""
+        ...
+
+    @property
+    def worker(self) -> Callers:
+        """Who asks for it."""
+        ...
+
+
+class Realtime(ABC):
+    """The part of an engine that publishes and listens."""
+
+    @property
+    @abstractmethod
+    def session(self) -> Open:
+        """What the open engine has."""
+
+    async def publish(self, channel: str, topic: str, data: object = None) -> str:
+        """Publish a message on a channel; kept when this returns, for an hour or as long as the ring has room.
+
+        Publishing never waits for subscribers. A channel keeps its last 1,024 messages of 4 MiB together, a
+        sixteenth of that more or less.
+
+        Args:
+            channel: 1 to 256 bytes, as in `f"order/{order_id}"`; a run's id is the channel of that run.
+            topic: 1 to 128 bytes, not beginning with `$`.
+            data: anything that JSON can say, or a pydantic model; at most 512 KiB.
+
+        Returns:
+            The message's id.
+
+        Raises:
+            ConfigError: a name is not accepted.
+            SerializationError: the data is not JSON.
+            PayloadTooLarge: the data is.
+            EngineClosed: the engine is not open.
+        """
+        json = encode(channel, topic, data)
+        session = self.session
+        if asyncio.get_running_loop() is session.loop:
+            return await session.worker.publish(channel, topic, json)
+        asked = session.worker.publish(channel, topic, json)
+        elsewhere = asyncio.run_coroutine_threadsafe(asked, session.loop)
+        return await asyncio.wrap_future(elsewhere)
+
+    def publish_sync(self, channel: str, topic: str, data: object = None) -> str:
+        """The same from another thread, as in a step with `blocking=True`: blocks until the message is kept.
+
+        Raises:
+            UsageError: it is called on the engine's own loop, which it would hold up.
+        """
+        json = encode(channel, topic, data)
+        session = self.session
+        with contextlib.suppress(RuntimeError):
+            if asyncio.get_running_loop() is session.loop:
+                text = "publish_sync would hold up the engine's own loop: use `await engine.publish(...)` here"
+                raise UsageError(text)
+        return session.worker.publish_wait(channel, topic, json)
+
+    async def subscribe(
+        self,
+        channel: str,
+        topics: str | Iterable[str] | None = None,
+        *,
+        after: str | None = None,
+    ) -> AsyncGenerator[Message]:
+        """Messages of a channel, as they come: `async for message in engine.subscribe(channel)`.
+
+        It begins with what is kept, so that who comes late misses nothing, and goes on behind `after` where
+        somebody comes back. Whoever is slower than the ring, or comes back too late, is given one message of the topic
+        `"$missed"` in the place of those that are gone, whatever `topics` says; its `data["count"]` is how many at most.
+
+        A run's id is the channel of that run. There each recorded step comes as `"$step"` (`step`, `kind`, `status`,
+        and `result` or `error`) and its end as `"$run"` (`status`, and `result` or `error`), from the run's own
+        records: also long after. With the end of its run a subscription ends.
+
+        Args:
+            channel: its name.
+            topics: only these; all where absent.
+            after: the id of the last message that was seen; `"now"`: nothing of what was before.
+
+        Raises:
+            ConfigError: a name or `after` is not accepted.
+            UsageError: it is called on another loop than the engine's.
+            EngineClosed: the engine is not open, or was closed meanwhile.
+        """
+        wanted = _read_topics(topics)
+        check_names(channel, wanted or ())
+        session = self.session
+        position = await _begin(session, channel, after)
+        with session.worker.listening(channel) as listener:
+            while True:
+                listener.clear()
+                batch = await _look(session, channel, position)
+                for message in batch.messages:
+                    if wanted is None or message.topic in wanted:
+                        yield message
+                position = batch.position
+                if batch.is_over:
+                    return
+                if batch.is_whole:
+                    await listener.wait()
+
+
+def _read_topics(topics: str | Iterable[str] | None) -> frozenset[str] | None:
+    if topics is None:
+        return None
+    return frozenset({topics} if isinstance(topics, str) else topics) | {MISSED}
+
+
+async def _begin(session: Open, channel: str, after: str | None) -> Position:
+    if asyncio.get_running_loop() is not session.loop:
+        text = "subscribe on the engine's own loop, and pass messages on from there"
+        raise UsageError(text)
+    if after == "now":
+        return await _newest(session, channel)
+    return Position() if after is None else read_position(after)
+
+
+async def _look(session: Open, channel: str, position: Position) -> Batch:
+    """Read away from the loop: the run first, so that what was published before its end is read, too."""
+
+    def look(core: Core) -> Batch:
+        run = core.run(channel)
+        page = core.messages(channel, position.number, _PAGE)
+        return read_batch(channel, position, page=page, run=run, most=_PAGE)
+
+    with public_errors():
+        return await session.loop.run_in_executor(None, look, session.core)
+
+
+async def _newest(session: Open, channel: str) -> Position:
+    def look(core: Core) -> Position:
+        _, _, following = core.messages(channel, _EVERYTHING, 1)
+        return newest_position(core.run(channel), following)
+
+    with public_errors():
+        return await session.loop.run_in_executor(None, look, session.core)
