@@ -91,6 +91,13 @@ pub enum Command {
         /// False where there were more than the limit.
         is_complete: bool,
     },
+    /// The answer to [`crate::Effect::FindEnd`]: those who listen are told.
+    TellEnd {
+        /// The run.
+        run: RunId,
+        /// The records asked for.
+        records: Vec<Record>,
+    },
     /// The answer to [`crate::Effect::FindExpired`]: records that may be too old to keep.
     Expire {
         /// The first key of the range that was asked for.

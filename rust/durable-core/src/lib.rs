@@ -15,6 +15,7 @@ mod event;
 mod function;
 mod run;
 mod step;
+mod system;
 
 mod command;
 mod effect;
@@ -45,5 +46,6 @@ pub use shard::{
     WaitView,
 };
 pub use step::{Memo, Outcome, Pending, PendingState, StepKind};
+pub use system::{Origin, SystemEvent, Untold};
 pub use time::Timestamp;
 pub use write::{Record, Unreadable, Write};

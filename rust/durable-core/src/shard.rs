@@ -23,6 +23,7 @@ mod report;
 mod retry;
 mod route;
 mod signal;
+mod tell;
 mod tick;
 
 use program::Program;
@@ -211,6 +212,7 @@ pub struct Shard {
     /// The window that was asked for and has not come: its first key, and the one behind its last.
     timers_asked: Option<(Bytes, Bytes)>,
     expiry: expire::Expiry,
+    telling: tell::Telling,
     stale_report_count: u64,
     /// Reports of paused functions' code that are not confirmed yet, while steps of it execute.
     withheld: BTreeMap<RunId, (Epoch, Vec<u32>)>,
@@ -317,6 +319,7 @@ impl Shard {
             Command::WakeRun { run } => self.wake_by_itself(run),
             Command::Report(report) => self.report(report, turn),
             Command::LoadTimers { timers, is_complete } => self.load_timers(&timers, is_complete),
+            Command::TellEnd { run, records } => self.tell_end(run, &records, turn),
             Command::Expire { from, before, records, is_complete } => {
                 self.expire((&from, &before), &records, is_complete, turn);
             }

@@ -89,6 +89,7 @@ impl Message {
                 | Command::DrainExecutor
                 | Command::WakeRun { .. }
                 | Command::LoadTimers { .. }
+                | Command::TellEnd { .. }
                 | Command::Expire { .. },
             )
             | Self::Watch(_)

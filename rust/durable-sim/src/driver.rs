@@ -128,7 +128,10 @@ impl Driver {
     /// Timers are fetched before anything else happens; what may be too old can wait.
     fn next_asked(&self, chance: &mut Chance) -> Option<usize> {
         let urgent = self.asked.iter().position(|ask| matches!(ask, Effect::LoadTimers { .. }));
-        urgent.or_else(|| (!self.asked.is_empty() && chance.happens(500)).then_some(0))
+        // Much may happen between the end of a run and those who hear of it.
+        let is_end = matches!(self.asked.front(), Some(Effect::FindEnd { .. }));
+        let soon = if is_end { 150 } else { 500 };
+        urgent.or_else(|| (!self.asked.is_empty() && chance.happens(soon)).then_some(0))
     }
 
     fn answer_early(&mut self, now: Timestamp, turn: &mut Turn) {
@@ -157,7 +160,7 @@ impl Driver {
         let mut effects = Vec::new();
         for effect in turn.effects {
             match &effect {
-                Effect::LoadTimers { .. } | Effect::FindExpired { .. } => {
+                Effect::LoadTimers { .. } | Effect::FindEnd { .. } | Effect::FindExpired { .. } => {
                     self.asked.push_back(effect);
                 }
                 Effect::OfferWork(work) => {
@@ -214,6 +217,11 @@ impl Driver {
             Effect::LoadTimers { from, before, limit } => {
                 let (timers, is_complete) = self.some(from, before, page(*limit));
                 Some(Command::LoadTimers { timers, is_complete })
+            }
+            Effect::FindEnd { run, keys } => {
+                let record = |key: &Bytes| Some((key.clone(), self.storage.get(key)?));
+                let records = keys.iter().filter_map(record).collect();
+                Some(Command::TellEnd { run: *run, records })
             }
             Effect::FindExpired { from, before, limit } => {
                 let (records, is_complete) = self.some(from, before, page(*limit));

@@ -15,6 +15,7 @@ mod room;
 pub mod says;
 mod signals;
 mod standing;
+mod telling;
 mod walk;
 
 pub use flow::DECISIONS;
@@ -25,8 +26,8 @@ use std::time::Duration;
 
 use crate::storage::Change;
 use durable_core::write::{
-    DEDUP, EVENT, FUNCTION, GATE, HISTORY, INBOX, MEMO, META, RUN, TIMER, decode, id_in_key,
-    read_history,
+    DEDUP, EVENT, FUNCTION, GATE, HISTORY, INBOX, MEMO, META, RUN, TIMER, UNTOLD, decode,
+    id_in_key, read_history,
 };
 use durable_core::{
     Effect, EventId, EventRecord, FunctionId, FunctionRecord, FunctionSpec, Memo, RunEnd, RunId,
@@ -52,6 +53,8 @@ pub struct Life {
     pub function: FunctionId,
     /// Its events: one, or those of a batch in the order of their arrival.
     pub events: Vec<EventId>,
+    /// Names of all events that ever went into it.
+    names: Vec<String>,
     /// When it was created, or had gathered its events.
     created_at: Timestamp,
     /// What it counts against.
@@ -79,6 +82,7 @@ impl Life {
         Self {
             function,
             events: vec![event],
+            names: Vec::new(),
             created_at: Timestamp::default(),
             keys: Frozen::default(),
             bucket: None,
@@ -120,6 +124,7 @@ pub struct Model {
     counts: BTreeMap<FunctionId, Counted>,
     passed: gcra::Passed,
     given: signals::Given,
+    telling: telling::Telling,
     /// Of the executor that is connected.
     capacity: u32,
     served: BTreeSet<FunctionId>,
@@ -142,6 +147,7 @@ impl Model {
             counts: BTreeMap::new(),
             passed: gcra::Passed::default(),
             given: signals::Given::default(),
+            telling: telling::Telling::default(),
             capacity: 0,
             served: BTreeSet::new(),
         }
@@ -151,6 +157,7 @@ impl Model {
     pub fn restart(&mut self) {
         self.capacity = 0;
         self.served.clear();
+        self.telling.restart();
     }
 
     /// Runs that have not ended.
@@ -192,6 +199,7 @@ impl Model {
         self.check_offers(turn, tally)?;
         self.check_room(turn, tally)?;
         self.check_signals(turn, tally)?;
+        self.check_untold()?;
         if self.is_following {
             return Ok(());
         }
@@ -259,6 +267,7 @@ impl Model {
                 }
                 Ok(())
             }
+            (Some(&UNTOLD), value) => self.take_untold(RunId::from_bytes(id()?), value.as_deref()),
             (Some(&EVENT | &DEDUP | &META | &INBOX), Some(_)) | (Some(&TIMER | &GATE), _) => Ok(()),
             (other, _) => Err(format!("an unexpected change of {other:?}")),
         }
@@ -286,6 +295,7 @@ fn check_ends(turn: &Sealed) -> Result<(), String> {
         | Effect::ConfirmReport { .. }
         | Effect::AbandonWork { .. }
         | Effect::LoadTimers { .. }
+        | Effect::FindEnd { .. }
         | Effect::FindExpired { .. } => None,
     });
     let recorded = turn.ends.iter().map(|(run, end)| (*run, end.ending, &end.outcome));

@@ -10,6 +10,7 @@ use crate::event::{DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_SEND_BYTES, Ne
 use crate::flow::policy::Keys;
 use crate::id::{EventId, FunctionId, RunId, Ticket};
 use crate::run::{RunRecord, Stretch};
+use crate::system::Origin;
 use crate::time::Timestamp;
 use crate::write::{Record, Write, decode, dedup_key, encode, event_key, inbox_key};
 
@@ -46,9 +47,16 @@ impl Shard {
         true
     }
 
-    fn admit(&mut self, event: NewEvent, known: Option<Record>, turn: &mut Turn) -> EventId {
+    /// Stores an event, and starts what it is to start. One of the engine's own leaves once, whatever its id: of
+    /// that nothing is remembered, and no sender can have taken it before.
+    pub(super) fn admit(
+        &mut self,
+        event: NewEvent,
+        known: Option<Record>,
+        turn: &mut Turn,
+    ) -> EventId {
         let id = self.next_event_id();
-        let sender = event.user_id.as_deref().filter(|name| !name.is_empty());
+        let sender = event.user_id.as_deref().filter(|id| !id.is_empty() && !event.is_reserved());
         let mut dedup = sender.and_then(|name| self.dedup(name, known));
         let duplicate_of = dedup.as_ref().map(|dedup| dedup.event);
         let (mut runs, mut skips) = (Vec::new(), Vec::new());
@@ -94,11 +102,11 @@ impl Shard {
     pub(super) fn create_run(
         &mut self,
         function: FunctionId,
-        event: EventId,
+        cause: (EventId, Origin),
         (starts_at, keys): (Option<Timestamp>, Keys),
         turn: &mut Turn,
     ) -> RunId {
-        let id = self.add_run(function, event, keys);
+        let id = self.add_run(function, cause, keys);
         self.begin(id, starts_at, turn);
         id
     }
@@ -118,13 +126,19 @@ impl Shard {
     }
 
     /// A run of which nothing is ready and nothing is waited for.
-    pub(super) fn add_run(&mut self, function: FunctionId, event: EventId, keys: Keys) -> RunId {
+    pub(super) fn add_run(
+        &mut self,
+        function: FunctionId,
+        (event, origin): (EventId, Origin),
+        keys: Keys,
+    ) -> RunId {
         let now = self.now();
         let id = self.next_run_id();
         let run = RunRecord {
             function,
             event,
             rest: Vec::new(),
+            origin,
             created_at: now,
             keys,
             gathering: None,

@@ -27,7 +27,7 @@ pub(super) fn refusal_of_triggers(spec: &FunctionSpec) -> Option<String> {
 
 /// The triggers that match an event of this name: the name itself, then for each `/` and each `.` what
 /// stands up to there with a `*`.
-fn patterns(name: &str) -> impl Iterator<Item = String> {
+pub(super) fn patterns(name: &str) -> impl Iterator<Item = String> {
     let wildcards = name
         .match_indices(['/', '.'])
         .filter_map(|(place, mark)| name.get(..place).map(|stem| format!("{stem}{mark}*")));
@@ -53,6 +53,7 @@ impl Shard {
                 self.routes.entry(trigger.clone()).or_default().push(FunctionId(id));
             }
         }
+        self.rebuild_listeners();
     }
 }
 

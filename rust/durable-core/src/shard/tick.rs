@@ -36,6 +36,7 @@ impl Shard {
         }
         self.open_gates(turn);
         self.look_for_expired(turn);
+        self.ask_for_ends(turn);
     }
 
     /// When the next window of timers must be fetched from the store.

@@ -146,6 +146,11 @@ impl World {
                     let (timers, is_complete) = self.read(&from, &before, limit);
                     questions.push(Command::LoadTimers { timers, is_complete });
                 }
+                Effect::FindEnd { run, keys } => {
+                    let record = |key: Bytes| Some((key.clone(), self.store.get(&key)?.clone()));
+                    let records = keys.into_iter().filter_map(record).collect();
+                    questions.push(Command::TellEnd { run, records });
+                }
                 Effect::FindExpired { from, before, limit } => {
                     let (records, is_complete) = self.read(&from, &before, limit);
                     questions.push(Command::Expire { from, before, records, is_complete });

@@ -166,6 +166,7 @@ impl Model {
                 | Effect::AbandonWork { .. }
                 | Effect::AnnounceEnd { .. }
                 | Effect::LoadTimers { .. }
+                | Effect::FindEnd { .. }
                 | Effect::FindExpired { .. } => {}
             }
         }
@@ -402,6 +403,7 @@ fn reports(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Report> {
         | Command::ConnectExecutor { .. }
         | Command::DrainExecutor
         | Command::LoadTimers { .. }
+        | Command::TellEnd { .. }
         | Command::Expire { .. } => None,
     })
 }

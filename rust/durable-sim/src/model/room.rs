@@ -327,6 +327,7 @@ fn work(effect: &Effect) -> Option<&Work> {
         | Effect::AbandonWork { .. }
         | Effect::AnnounceEnd { .. }
         | Effect::LoadTimers { .. }
+        | Effect::FindEnd { .. }
         | Effect::FindExpired { .. } => None,
     }
 }

@@ -76,6 +76,7 @@ impl Model {
                     self.connect(*capacity, functions);
                 }
                 Command::DrainExecutor => self.capacity = 0,
+                Command::TellEnd { run, .. } => self.tell(walk, *run)?,
                 Command::Report(_)
                 | Command::WakeRun { .. }
                 | Command::LoadTimers { .. }
@@ -128,6 +129,7 @@ impl Model {
             | Command::Report(_)
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }
+            | Command::TellEnd { .. }
             | Command::Expire { .. } => Ok(()),
         }
     }
@@ -169,6 +171,7 @@ impl Model {
                 | Effect::DeliverMemo { .. }
                 | Effect::AbandonWork { .. }
                 | Effect::LoadTimers { .. }
+                | Effect::FindEnd { .. }
                 | Effect::FindExpired { .. } => {}
             }
         }

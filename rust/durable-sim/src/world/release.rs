@@ -116,7 +116,7 @@ impl World {
                 self.executor.forget(*run);
                 self.announced.push(*run);
             }
-            Effect::LoadTimers { .. } | Effect::FindExpired { .. } => {}
+            Effect::LoadTimers { .. } | Effect::FindEnd { .. } | Effect::FindExpired { .. } => {}
         }
     }
 

@@ -71,7 +71,8 @@ impl World {
             | Command::ConnectExecutor { .. }
             | Command::DrainExecutor
             | Command::WakeRun { .. }
-            | Command::LoadTimers { .. } => {}
+            | Command::LoadTimers { .. }
+            | Command::TellEnd { .. } => {}
         }
     }
 
@@ -131,10 +132,11 @@ impl World {
         let counts = self.driver.shard.counts();
         let is_idle = counts.executing_count == 0 && counts.live_count == 0;
         let held = self.executor.held();
-        if is_idle && held.is_empty() {
+        let untold = self.model.untold_count();
+        if is_idle && held.is_empty() && untold == 0 {
             Ok(())
         } else {
-            Err(format!("at rest, and yet {counts:?}, held {held:?}"))
+            Err(format!("at rest, and yet {counts:?}, held {held:?}, {untold} ends untold"))
         }
     }
 
