@@ -8,6 +8,10 @@ use crate::id::{EventId, RunId};
 use crate::run::{Ending, RunEnd, json_text};
 use crate::step::Outcome;
 
+/// A system event has no more data, about: an expression looks through 6 MB at most, and one that is larger would
+/// be heard by nobody who has a condition. The largest event and an error are less.
+const MOST_BYTES: usize = 5 * 1024 * 1024;
+
 /// What the engine tells when a run has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SystemEvent {
@@ -100,32 +104,20 @@ pub(crate) fn compose(
     end: &RunEnd,
     events: &[(EventId, EventRecord)],
 ) -> NewEvent {
-    let envelopes: Vec<Bytes> = events.iter().map(|(id, event)| envelope(*id, event)).collect();
-    let mut json = BytesMut::new();
-    // The function's name comes first: conditions ask for it, and go no further.
+    let (word, outcome) = outcome(end);
+    let (first, all) = envelopes(events, outcome.len());
+    let mut json = BytesMut::with_capacity(outcome.len().saturating_add(length(&first, &all)));
+    // The function's name comes first: conditions ask for it.
     let head = format!("{{\"function_id\":{},\"run_id\":\"{run}\"", json_text(function));
     json.put_slice(head.as_bytes());
     json.put_slice(b",\"event\":");
-    json.put_slice(envelopes.first().map_or(b"null".as_slice(), |first| first));
+    json.put_slice(&first);
     json.put_slice(b",\"events\":[");
-    json.put_slice(&envelopes.join(&b","[..]));
-    json.put_slice(b"]");
-    match (end.ending, &end.outcome) {
-        (Ending::Cancelled, Outcome::Data(why) | Outcome::Error(why)) => {
-            if let Some(reason) = message_of(why) {
-                json.put_slice(b",\"reason\":");
-                json.put_slice(json_text(&reason).as_bytes());
-            }
-        }
-        (Ending::Completed | Ending::Failed, Outcome::Data(result)) => {
-            json.put_slice(b",\"result\":");
-            json.put_slice(result);
-        }
-        (Ending::Completed | Ending::Failed, Outcome::Error(error)) => {
-            json.put_slice(b",\"error\":");
-            json.put_slice(error);
-        }
-    }
+    json.put_slice(&all.join(&b","[..]));
+    json.put_slice(b"],\"");
+    json.put_slice(word);
+    json.put_slice(b"\":");
+    json.put_slice(&outcome);
     json.put_slice(b"}");
     NewEvent {
         name: kind.name().to_owned(),
@@ -136,15 +128,45 @@ pub(crate) fn compose(
     }
 }
 
+/// What came of a run, and under which key that is told.
+fn outcome(end: &RunEnd) -> (&'static [u8], Bytes) {
+    match (end.ending, &end.outcome) {
+        (Ending::Cancelled, Outcome::Data(why) | Outcome::Error(why)) => {
+            let reason = message_of(why).unwrap_or_default();
+            (b"reason", Bytes::from(json_text(&reason)))
+        }
+        (Ending::Completed | Ending::Failed, Outcome::Data(result)) => (b"result", result.clone()),
+        (Ending::Completed | Ending::Failed, Outcome::Error(error)) => (b"error", error.clone()),
+    }
+}
+
+/// The first event, and all of them: without the data of all, or of any, where that is too much.
+fn envelopes(events: &[(EventId, EventRecord)], more: usize) -> (Bytes, Vec<Bytes>) {
+    let with = |write: fn(EventId, &EventRecord) -> Bytes| {
+        let all = events.iter().map(|(id, event)| write(*id, event)).collect::<Vec<Bytes>>();
+        (all.first().cloned().unwrap_or_else(|| Bytes::from_static(b"null")), all)
+    };
+    let fits = |first: &Bytes, all: &[Bytes]| length(first, all).saturating_add(more) <= MOST_BYTES;
+    let (first, all) = with(envelope);
+    if fits(&first, &all) {
+        return (first, all);
+    }
+    let (short, all) = with(|id, event| brief(id, event, ",\"data\":null}"));
+    (if fits(&first, &all) { first } else { short }, all)
+}
+
+fn length(first: &Bytes, all: &[Bytes]) -> usize {
+    all.iter().fold(first.len(), |sum, one| sum.saturating_add(one.len()))
+}
+
 /// An event as JSON, as its handler sees it.
 fn envelope(id: EventId, event: &EventRecord) -> Bytes {
-    let id = event.user_id.clone().unwrap_or_else(|| id.to_string());
-    let (name, id, ts) = (json_text(&event.name), json_text(&id), event.ts.as_millis());
-    let mut json = BytesMut::from(format!("{{\"name\":{name},\"id\":{id},\"ts\":{ts}").as_bytes());
+    let mut rest = String::new();
     if let Some(version) = &event.version {
-        json.put_slice(b",\"v\":");
-        json.put_slice(json_text(version).as_bytes());
+        rest.push_str(",\"v\":");
+        rest.push_str(&json_text(version));
     }
+    let mut json = BytesMut::from(&*brief(id, event, &rest));
     if let Some(user) = &event.user {
         json.put_slice(b",\"user\":");
         json.put_slice(user);
@@ -153,6 +175,13 @@ fn envelope(id: EventId, event: &EventRecord) -> Bytes {
     json.put_slice(&event.data);
     json.put_slice(b"}");
     json.freeze()
+}
+
+/// What every event has, and behind it the rest.
+fn brief(id: EventId, event: &EventRecord, rest: &str) -> Bytes {
+    let id = event.user_id.clone().unwrap_or_else(|| id.to_string());
+    let (name, id, ts) = (json_text(&event.name), json_text(&id), event.ts.as_millis());
+    Bytes::from(format!("{{\"name\":{name},\"id\":{id},\"ts\":{ts}{rest}"))
 }
 
 /// Why a run was called off, out of its error.
@@ -223,6 +252,40 @@ mod tests {
         let cancelled = told(SystemEvent::Cancelled, &end(Ending::Cancelled, Outcome::Error(why)));
         assert_eq!(cancelled.data, format!("{head},{events},\"reason\":\"it was called off\"}}"));
         assert_eq!(cancelled.user_id, Some(run.to_string()));
+    }
+
+    #[test]
+    fn what_would_be_too_much_is_told_without_the_events_data() {
+        let event = |size: usize| EventRecord {
+            name: "a".to_owned(),
+            user_id: None,
+            received_at: Timestamp::default(),
+            ts: Timestamp::default(),
+            version: None,
+            user: None,
+            runs: Vec::new(),
+            skips: Vec::new(),
+            duplicate_of: None,
+            data: Bytes::from(format!("[{}]", "1".repeat(size))),
+        };
+        let told = |sizes: &[usize], result: usize| {
+            let events: Vec<_> =
+                sizes.iter().map(|size| (EventId::default(), event(*size))).collect();
+            let result = Outcome::Data(Bytes::from("2".repeat(result)));
+            let end = end(Ending::Completed, result);
+            let run = (RunId::default(), "f");
+            let data = compose(SystemEvent::Finished, run, &end, &events).data;
+            let text = String::from_utf8(data.to_vec()).unwrap();
+            assert!(text.len() < 6_000_000, "{}", text.len());
+            let count = |part: &str| text.matches(part).count();
+            assert_eq!(count("\"name\":\"a\""), sizes.len() + 1);
+            (count("[1"), count("\"data\":null"), count(":22") == 1)
+        };
+        const MEGABYTE: usize = 1024 * 1024;
+        assert_eq!(told(&[MEGABYTE, MEGABYTE], MEGABYTE), (3, 0, true));
+        assert_eq!(told(&[4 * MEGABYTE], 9), (1, 1, true));
+        assert_eq!(told(&[4 * MEGABYTE, 4 * MEGABYTE], 9), (1, 2, true));
+        assert_eq!(told(&[4 * MEGABYTE], 4 * MEGABYTE), (0, 2, true));
     }
 
     #[test]

@@ -16,6 +16,9 @@ mod moments;
 #[path = "promises/steps.rs"]
 mod steps;
 #[cfg(test)]
+#[path = "promises/telling.rs"]
+mod telling;
+#[cfg(test)]
 #[path = "promises/world.rs"]
 mod world;
 
