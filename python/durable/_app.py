@@ -153,7 +153,8 @@ class App:
 
     def _add(self, function: Function[Any, Any]) -> None:
         known = self.functions.get(function.id)
-        if known is not None and not _is_reloaded(known, function):
+        is_other = known and not _is_reloaded(known, function)
+        if is_other or self._owner_of(function.id):
             raise self._exists_twice(function.id)
         on_failure = function.on_failure
         taken = on_failure and self.functions.get(on_failure.id)
@@ -168,11 +169,13 @@ class App:
         if on_failure:
             self.functions[on_failure.id] = on_failure
 
+    def _owner_of(self, function_id: str) -> str | None:
+        """The function whose `on_failure` is registered under this id."""
+        known = self.functions.values()
+        return {f.on_failure.id: f.id for f in known if f.on_failure}.get(function_id)
+
     def _exists_twice(self, function_id: str) -> ConfigError:
-        owners = {
-            f.on_failure.id: f.id for f in self.functions.values() if f.on_failure
-        }
-        owner = owners.get(function_id)
+        owner = self._owner_of(function_id)
         whose = f", as the on_failure of '{owner}'" if owner else ""
         text = f"function '{function_id}' exists twice in app '{self.name}'{whose}: choose another id"
         return ConfigError(text)

@@ -72,7 +72,9 @@ async def test_it_has_steps_and_retries_as_any_run(world: Any) -> None:
             raise OddError(text)
 
     async def make_good(ctx: durable.Context) -> str:
-        done = await ctx.step.run("refund", refund, ctx.event.data["event"]["data"]["n"])
+        done = await ctx.step.run(
+            "refund", refund, ctx.event.data["event"]["data"]["n"]
+        )
         await ctx.step.sleep("cool off", "1h")
         await ctx.step.run("post", post)
         return done
@@ -194,7 +196,9 @@ async def test_a_handler_that_fails_calls_nobody(world: Any) -> None:
 async def test_a_batch_tells_all_of_its_events(world: Any) -> None:
     desk = Desk()
     batch = durable.Batch(3, "1h")
-    world.function(broken, on="test/start", retries=0, batch=batch, on_failure=desk.tell)
+    world.function(
+        broken, on="test/start", retries=0, batch=batch, on_failure=desk.tell
+    )
     await world.open()
     await world.send(*[durable.Event("test/start", {"n": n}) for n in range(3)])
     data = desk.told[0].data
@@ -236,4 +240,6 @@ async def test_join_waits_for_it(world: Any) -> None:
     for n in range(20):
         await engine.send(durable.Event("test/start", {"n": n}))
         await engine.join("30s")
-        assert {event.data["event"]["data"]["n"] for event in desk.told} == {*range(n + 1)}
+        assert {event.data["event"]["data"]["n"] for event in desk.told} == {
+            *range(n + 1)
+        }

@@ -78,7 +78,9 @@ async def end_each(world: Any) -> dict[str, str]:
 async def test_each_end_is_told_once_in_the_ways_that_fit(world: Any) -> None:
     three(world)
     failed, cancelled = Ear(world, FAILED, id="hears failed"), Ear(world, CANCELLED)
-    finished = Ear(world, durable.On(FINISHED, if_=f"event.data.function_id in {THREE}"))
+    finished = Ear(
+        world, durable.On(FINISHED, if_=f"event.data.function_id in {THREE}")
+    )
     await world.open()
     await end_each(world)
     for _ in range(2):
