@@ -254,6 +254,8 @@ mod tests {
         assert_eq!(cancelled.user_id, Some(run.to_string()));
     }
 
+    const MEGABYTE: usize = 1024 * 1024;
+
     #[test]
     fn what_would_be_too_much_is_told_without_the_events_data() {
         let event = |size: usize| EventRecord {
@@ -281,7 +283,6 @@ mod tests {
             assert_eq!(count("\"name\":\"a\""), sizes.len() + 1);
             (count("[1"), count("\"data\":null"), count(":22") == 1)
         };
-        const MEGABYTE: usize = 1024 * 1024;
         assert_eq!(told(&[MEGABYTE, MEGABYTE], MEGABYTE), (3, 0, true));
         assert_eq!(told(&[4 * MEGABYTE], 9), (1, 1, true));
         assert_eq!(told(&[4 * MEGABYTE, 4 * MEGABYTE], 9), (1, 2, true));

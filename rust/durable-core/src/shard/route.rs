@@ -27,7 +27,7 @@ pub(super) fn refusal_of_triggers(spec: &FunctionSpec) -> Option<String> {
 
 /// The triggers that match an event of this name: the name itself, then for each `/` and each `.` what
 /// stands up to there with a `*`.
-pub(super) fn patterns(name: &str) -> impl Iterator<Item = String> {
+fn patterns(name: &str) -> impl Iterator<Item = String> {
     let wildcards = name
         .match_indices(['/', '.'])
         .filter_map(|(place, mark)| name.get(..place).map(|stem| format!("{stem}{mark}*")));

@@ -71,9 +71,11 @@ impl Shard {
 
     /// Functions have come or gone: who listens now.
     pub(super) fn rebuild_listeners(&mut self) {
-        let is_heard = |event: &SystemEvent| {
-            super::route::patterns(event.name()).any(|pattern| self.routes.contains_key(&pattern))
+        let names = |trigger: &String, name: &str| match trigger.strip_suffix('*') {
+            Some(stem) => name.starts_with(stem),
+            None => name == trigger,
         };
+        let is_heard = |event: &SystemEvent| self.routes.keys().any(|on| names(on, event.name()));
         self.telling.listened = SystemEvent::ALL.into_iter().filter(is_heard).collect();
     }
 

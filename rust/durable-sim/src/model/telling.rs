@@ -71,13 +71,9 @@ impl Model {
         };
         let is_listened = |way: &SystemEvent| self.telling.listened.contains(way.name());
         let ways: Vec<SystemEvent> = ways.into_iter().filter(is_listened).collect();
-        let may = |way: &SystemEvent| {
-            match way {
-                SystemEvent::Failed | SystemEvent::Finished => !is_of(FAILED) && !is_of(FINISHED),
-                SystemEvent::Cancelled => {
-                    ![FAILED, FINISHED, CANCELLED].into_iter().any(is_of)
-                }
-            }
+        let may = |way: &SystemEvent| match way {
+            SystemEvent::Failed | SystemEvent::Finished => !is_of(FAILED) && !is_of(FINISHED),
+            SystemEvent::Cancelled => ![FAILED, FINISHED, CANCELLED].into_iter().any(is_of),
         };
         if !ways.iter().all(may) {
             walk.tally.note("end of a telling run told no further");
