@@ -96,7 +96,7 @@ class EventType(Generic[DataT]):
 
     def __init__(self, name: str, model: type[DataT] | None = None) -> None:
         check_name(Place("EventType", "name"), name, is_trigger=False)
-        if name.lower().startswith(_RESERVED) and name not in SYSTEM_EVENTS:
+        if is_reserved(name) and name not in SYSTEM_EVENTS:
             text = (
                 f"event '{name}': names beginning with 'durable/' or 'inngest/' are the engine's own; "
                 "choose another prefix"
@@ -271,6 +271,11 @@ def _is_on(given: object) -> TypeGuard[On[Any]]:
     return isinstance(given, On)
 
 
+def is_reserved(name: str) -> bool:
+    """True for names that only the engine may send."""
+    return name.lower().startswith(_RESERVED)
+
+
 def is_event(given: object) -> TypeGuard[Event[Any]]:
     """True for an event of any data."""
     return isinstance(given, Event)
@@ -287,7 +292,7 @@ def _read_trigger(place: Place, given: object) -> tuple[str, EventType[Any] | No
         )
         raise place.error(given, reason, accepted)
     name = check_name(place, event, is_trigger=True)
-    if name.lower().startswith(_RESERVED) and not _is_sent_by_engine(name):
+    if is_reserved(name) and not _is_sent_by_engine(name):
         reason = "names nothing that the engine sends"
         raise place.error(given, reason, _SYSTEM_FORMS)
     return name, None
