@@ -46,6 +46,6 @@ pub use shard::{
     WaitView,
 };
 pub use step::{Memo, Outcome, Pending, PendingState, StepKind};
-pub use system::{Origin, SystemEvent, Untold};
+pub use system::{StartedBy, SystemEvent, Untold};
 pub use time::Timestamp;
 pub use write::{Record, Unreadable, Write};

@@ -7,7 +7,7 @@ use crate::flow::policy::Keys;
 use crate::flow::timeouts::Deadline;
 use crate::id::{Epoch, EventId, FunctionId};
 use crate::step::{Memo, Outcome, Pending, PendingState};
-use crate::system::Origin;
+use crate::system::StartedBy;
 use crate::time::Timestamp;
 
 /// A live run. One record on disk says all of it but its memos, which have keys of their own.
@@ -20,7 +20,7 @@ pub struct RunRecord {
     /// The events behind that one, where a batch started it.
     pub rest: Vec<EventId>,
     /// What decides whether its end is told.
-    pub origin: Origin,
+    pub started_by: StartedBy,
     /// When it was created, or had gathered its events; older runs' work goes first.
     pub created_at: Timestamp,
     /// What it counts against, as its event said when it was created.

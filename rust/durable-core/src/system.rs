@@ -57,7 +57,7 @@ impl SystemEvent {
 /// What started a run, as far as it decides what is told of its own end: ends that tell of ends tell of no
 /// further ones, or two functions could keep each other busy for ever. The silent ones come last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Origin {
+pub enum StartedBy {
     /// Anything else.
     #[default]
     Elsewhere,
@@ -67,7 +67,7 @@ pub enum Origin {
     Ended,
 }
 
-impl Origin {
+impl StartedBy {
     /// Of a run that an event of this name starts.
     pub fn of(event: &str) -> Self {
         let is = |kind: &SystemEvent| kind.name() == event;
@@ -78,7 +78,7 @@ impl Origin {
         }
     }
 
-    /// Whether a run of this origin has its end told in this way.
+    /// Whether a run of this started_by has its end told in this way.
     pub fn tells(self, event: SystemEvent) -> bool {
         match self {
             Self::Elsewhere => true,
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn ends_that_tell_of_ends_tell_of_no_further_ones() {
         let told = |event: &str| {
-            let tells = |kind: &SystemEvent| Origin::of(event).tells(*kind);
+            let tells = |kind: &SystemEvent| StartedBy::of(event).tells(*kind);
             SystemEvent::ALL.into_iter().filter(tells).collect::<Vec<_>>()
         };
         assert_eq!(told("shop/order.placed"), SystemEvent::ALL);

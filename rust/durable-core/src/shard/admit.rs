@@ -10,7 +10,7 @@ use crate::event::{DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_SEND_BYTES, Ne
 use crate::flow::policy::Keys;
 use crate::id::{EventId, FunctionId, RunId, Ticket};
 use crate::run::{RunRecord, Stretch};
-use crate::system::Origin;
+use crate::system::StartedBy;
 use crate::time::Timestamp;
 use crate::write::{Record, Write, decode, dedup_key, encode, event_key, inbox_key};
 
@@ -102,7 +102,7 @@ impl Shard {
     pub(super) fn create_run(
         &mut self,
         function: FunctionId,
-        cause: (EventId, Origin),
+        cause: (EventId, StartedBy),
         (starts_at, keys): (Option<Timestamp>, Keys),
         turn: &mut Turn,
     ) -> RunId {
@@ -129,7 +129,7 @@ impl Shard {
     pub(super) fn add_run(
         &mut self,
         function: FunctionId,
-        (event, origin): (EventId, Origin),
+        (event, started_by): (EventId, StartedBy),
         keys: Keys,
     ) -> RunId {
         let now = self.now();
@@ -138,7 +138,7 @@ impl Shard {
             function,
             event,
             rest: Vec::new(),
-            origin,
+            started_by,
             created_at: now,
             keys,
             gathering: None,

@@ -8,7 +8,7 @@ use crate::expr::Given;
 use crate::flow::gcra::Rate;
 use crate::flow::policy::{Keys, LimitKey, RateLimit, SingletonMode};
 use crate::id::{EventId, FunctionId, RunId};
-use crate::system::Origin;
+use crate::system::StartedBy;
 
 use super::flow::{checksum, passed, policy_name};
 
@@ -22,8 +22,8 @@ pub(super) struct Arriving<'a> {
 
 impl Arriving<'_> {
     /// What the run that it starts is told to be of.
-    pub(super) fn cause(&self) -> (EventId, Origin) {
-        (self.id, Origin::of(&self.event.name))
+    pub(super) fn cause(&self) -> (EventId, StartedBy) {
+        (self.id, StartedBy::of(&self.event.name))
     }
 }
 

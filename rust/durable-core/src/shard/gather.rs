@@ -46,9 +46,9 @@ impl Shard {
             Some(run) => (run, false),
             None => (self.begin_to_gather(function, &name, arriving, turn), true),
         };
-        let origin = arriving.cause().1;
+        let started_by = arriving.cause().1;
         let joined = self.opened(run);
-        joined.origin = joined.origin.max(origin); // one event that is to be told of no further is enough
+        joined.started_by = joined.started_by.max(started_by); // one event that is to be told of no further is enough
         if kind == BATCH {
             self.add_to_batch(run, arriving, is_first);
         } else {

@@ -13,7 +13,7 @@ use crate::effect::Effect;
 use crate::event::EventRecord;
 use crate::id::{EventId, RunId};
 use crate::run::RunEnd;
-use crate::system::{Origin, SystemEvent, Untold, compose};
+use crate::system::{StartedBy, SystemEvent, Untold, compose};
 use crate::write::{
     Record, Unreadable, Write, decode, encode, event_key, history_key, read_history, untold_key,
 };
@@ -88,12 +88,12 @@ impl Shard {
     pub(super) fn tell_of_end(
         &mut self,
         run: RunId,
-        (origin, end): (Origin, &RunEnd),
+        (started_by, end): (StartedBy, &RunEnd),
         turn: &mut Turn,
     ) {
         let told = SystemEvent::of(end.ending).iter().copied();
         let as_what: Vec<SystemEvent> =
-            told.filter(|event| origin.tells(*event) && self.is_listened_to(*event)).collect();
+            told.filter(|event| started_by.tells(*event) && self.is_listened_to(*event)).collect();
         if as_what.is_empty() {
             return;
         }
