@@ -31,6 +31,7 @@ class World:
         """Register a handler, again after a change of code."""
         name = settings.pop("id", handler.__name__)
         self.app.functions.pop(name, None)
+        self.app.functions.pop(f"{name}-failure", None)
         return self.app.function(name, **settings)(handler)
 
     @property

@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 
     from ._context import Context, SyncContext
 
+    FailureHandler = (
+        Callable[[Context[Any]], Awaitable[object]]
+        | Callable[[SyncContext[Any]], object]
+    )
+
 DataT = TypeVar("DataT")
 ResultT = TypeVar("ResultT")
 
@@ -93,6 +98,7 @@ class App:
         idempotency: str | None = None,
         timeouts: Timeouts | None = None,
         cancel_on: CancelOn | Sequence[CancelOn] | None = None,
+        on_failure: FailureHandler | None = None,
         **unknown: Never,
     ) -> _Decorator:
         """Makes a durable function of an `async def` or a plain `def`.
@@ -113,6 +119,8 @@ class App:
             idempotency: CEL over the event: for each of its values one event in 24 hours is taken.
             timeouts: when a run is cancelled.
             cancel_on: an event that cancels a run, or up to five.
+            on_failure: called once for each failed run, as a run of its own, with steps and retries, whose
+                event is `durable/function.failed`.
             unknown: nothing; another name is refused, and told what it may have meant.
 
         Raises:
@@ -140,7 +148,7 @@ class App:
             if unknown:
                 raise _unknown_argument(handler, unknown)
             made: Function[Any, Any] = Function(
-                handler, id, on=on, retries=retries, flow=flow
+                handler, id, on=on, retries=retries, flow=flow, on_failure=on_failure
             )
             self._add(made)
             return made
@@ -149,13 +157,32 @@ class App:
 
     def _add(self, function: Function[Any, Any]) -> None:
         known = self.functions.get(function.id)
-        if known is not None and not _is_reloaded(known, function):
-            text = f"function '{function.id}' exists twice in app '{self.name}': choose another id"
-            raise ConfigError(text)
+        is_other = known and not _is_reloaded(known, function)
+        if is_other or self._owner_of(function.id):
+            raise self._exists_twice(function.id)
+        on_failure = function.on_failure
+        taken = on_failure and self.functions.get(on_failure.id)
+        if taken and taken is not (known and known.on_failure):
+            raise self._exists_twice(taken.id)
         if known is not None:
             text = f"function '{function.id}' was defined again: the new one counts"
             warnings.warn(text, stacklevel=4)
+            if known.on_failure:
+                self.functions.pop(known.on_failure.id, None)
         self.functions[function.id] = function
+        if on_failure:
+            self.functions[on_failure.id] = on_failure
+
+    def _owner_of(self, function_id: str) -> str | None:
+        """The function whose `on_failure` is registered under this id."""
+        known = self.functions.values()
+        return {f.on_failure.id: f.id for f in known if f.on_failure}.get(function_id)
+
+    def _exists_twice(self, function_id: str) -> ConfigError:
+        owner = self._owner_of(function_id)
+        whose = f", as the on_failure of '{owner}'" if owner else ""
+        text = f"function '{function_id}' exists twice in app '{self.name}'{whose}: choose another id"
+        return ConfigError(text)
 
     @property
     def has_engine(self) -> bool:

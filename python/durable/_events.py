@@ -20,6 +20,18 @@ else:
 
 MAX_TRIGGERS: Final = 10
 _RESERVED: Final = ("durable/", "inngest/")  # as in durable-core's event.rs
+FAILED: Final = "durable/function.failed"
+FINISHED: Final = "durable/function.finished"
+CANCELLED: Final = "durable/function.cancelled"
+#: What the engine itself sends: triggers may name it, nobody else may send it.
+SYSTEM_EVENTS: Final = (
+    FAILED,
+    FINISHED,
+    CANCELLED,
+    "durable/function.invoked",
+    "durable/scheduled.timer",
+)
+_SYSTEM_FORMS: Final = f"{', '.join(SYSTEM_EVENTS)}, durable/function.*, durable/*"
 _NAME_FORMS: Final = (
     "an event's name as in 'shop/order.placed'; a wildcard is one '*' at the end, after '/' or '.', "
     "as in 'shop/*' or 'shop/order.*'"
@@ -75,13 +87,16 @@ class Event(BaseModel, Generic[DataT]):
 
 
 class EventType(Generic[DataT]):
-    """A typed event: calling it with the model's fields, or one instance of it, gives an `Event`."""
+    """A typed event: calling it with the model's fields, or one instance of it, gives an `Event`.
+
+    The engine's own events, as `durable/function.failed`, may be named for triggers; `send` refuses them.
+    """
 
     __slots__ = ("_adapter", "model", "name")
 
     def __init__(self, name: str, model: type[DataT] | None = None) -> None:
         check_name(Place("EventType", "name"), name, is_trigger=False)
-        if name.lower().startswith(_RESERVED):
+        if is_reserved(name) and name not in SYSTEM_EVENTS:
             text = (
                 f"event '{name}': names beginning with 'durable/' or 'inngest/' are the engine's own; "
                 "choose another prefix"
@@ -256,6 +271,11 @@ def _is_on(given: object) -> TypeGuard[On[Any]]:
     return isinstance(given, On)
 
 
+def is_reserved(name: str) -> bool:
+    """True for names that only the engine may send."""
+    return name.lower().startswith(_RESERVED)
+
+
 def is_event(given: object) -> TypeGuard[Event[Any]]:
     """True for an event of any data."""
     return isinstance(given, Event)
@@ -271,4 +291,14 @@ def _read_trigger(place: Place, given: object) -> tuple[str, EventType[Any] | No
             "an EventType, an event's name, On(event), or a list of 1 to 10 of these"
         )
         raise place.error(given, reason, accepted)
-    return check_name(place, event, is_trigger=True), None
+    name = check_name(place, event, is_trigger=True)
+    if is_reserved(name) and not _is_sent_by_engine(name):
+        reason = "names nothing that the engine sends"
+        raise place.error(given, reason, _SYSTEM_FORMS)
+    return name, None
+
+
+def _is_sent_by_engine(trigger: str) -> bool:
+    if trigger.endswith("*"):
+        return any(name.startswith(trigger[:-1]) for name in SYSTEM_EVENTS)
+    return trigger in SYSTEM_EVENTS

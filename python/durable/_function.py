@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeGuard, TypeVar, cast
 
 import orjson
 from typing_extensions import override
 
 from ._codec import Codec, codec_of
 from ._errors import ConfigError
-from ._events import EventType, read_conditions, read_triggers
+from ._events import FAILED, FINISHED, EventType, On, read_conditions, read_triggers
 from ._expression import check_fields
-from ._flow import Retries, read_retries
+from ._flow import DEFAULT_RETRIES, Retries, read_retries
 from ._flow_check import Flow, FlowFields, expressions_of, read_flow
 from ._setting import Place
 
@@ -25,6 +25,8 @@ ResultT = TypeVar("ResultT")
 HandlerT = TypeVar("HandlerT", bound="Callable[..., Any]")
 
 MAX_ID_BYTES: Final = 256
+#: Behind a function's id: that of its `on_failure`, as in the SDK protocol.
+FAILURE_SUFFIX: Final = "-failure"
 
 
 class Function(Generic[HandlerT, ResultT]):
@@ -37,6 +39,7 @@ class Function(Generic[HandlerT, ResultT]):
         conditions: what must be true of an event, in CEL, by its trigger's name, where a trigger says so.
         retries: how many more tries, and how far apart.
         flow: its flow control, by argument, in ms and without what was left out: as `flow_json` gives it.
+        on_failure: the function that each of its failed runs starts, where it has one.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Function(Generic[HandlerT, ResultT]):
         on: object,
         retries: int | Retries,
         flow: Flow,
+        on_failure: object = None,
     ) -> None:
         self.handler: HandlerT = handler
         self.id = _check_id(handler, id)
@@ -61,6 +65,7 @@ class Function(Generic[HandlerT, ResultT]):
                 check_fields(where, text, kind.model)
         self.is_async = _check_handler(place, handler)
         self.codec: Codec[ResultT] = codec_of(handler)
+        self.on_failure = _read_on_failure(self, place.at("on_failure"), on_failure)
         self.__doc__ = handler.__doc__
 
     def type_of(self, event_name: str) -> EventType[Any] | None:
@@ -91,6 +96,42 @@ def flow_json(function: Function[Any, Any]) -> bytes:
     if function.conditions:
         fields["conditions"] = dict(function.conditions)
     return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+
+
+def _read_on_failure(
+    function: Function[Any, Any], place: Place, handler: Any
+) -> Function[Any, Any] | None:
+    """The function that failed runs of another start: one of its own, told of the other's failures alone.
+
+    Raises:
+        ConfigError: it is no handler, or would never be called.
+    """
+    if handler is None:
+        return None
+    accepted = "a function that takes the context, as in on_failure=tell_support"
+    if _is_function(handler):
+        reason = "is a durable function, which its own triggers start"
+        accepted = f"its handler, or on=On('{FAILED}', if_=...) at that function"
+        raise place.error(handler, reason, accepted)
+    if not callable(handler):
+        reason = f"is of type {type(handler).__name__}"
+        raise place.error(handler, reason, accepted)
+    if function.triggers and function.triggers.keys() <= {FAILED, FINISHED}:
+        reason = "would never be called: no end is told of a run that the end of another has started"
+        accepted = "on_failure at functions with other triggers"
+        raise place.error(handler, reason, accepted)
+    _check_handler(Place(f"on_failure of {place.owner}", "on_failure"), handler)
+    own_id = f"{function.id}{FAILURE_SUFFIX}"
+    if len(own_id.encode()) > MAX_ID_BYTES:
+        reason = f"is registered as '{own_id}', which is too long"
+        raise place.error(handler, reason, f"an id of {place.owner} of 248 bytes")
+    condition = f"event.data.function_id == {orjson.dumps(function.id).decode()}"
+    own = On[Any](FAILED, condition)
+    return Function(handler, own_id, on=own, retries=DEFAULT_RETRIES, flow=Flow())
+
+
+def _is_function(given: object) -> TypeGuard[Function[Any, Any]]:
+    return isinstance(given, Function)
 
 
 def _check_id(handler: object, given: object) -> str:

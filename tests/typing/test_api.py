@@ -94,6 +94,37 @@ def plain(ctx: durable.SyncContext) -> int:
     return ctx.step.run("count", count, "word")
 
 
+async def tell(ctx: durable.Context) -> str:
+    assert_type(ctx.event.data, dict[str, Any])
+    return await ctx.step.run("name", str, ctx.event.data["error"]["name"])
+
+
+def tell_plainly(ctx: durable.SyncContext) -> None:
+    ctx.step.run("name", str, ctx.event.data["function_id"])
+
+
+@app.function(on=order_placed, on_failure=tell)
+async def told(ctx: durable.Context[Order]) -> int:
+    return ctx.event.data.total_cents
+
+
+@app.function(on=durable.On("durable/*", if_="event.data.error != null"))
+async def listens(ctx: durable.Context) -> None:
+    assert_type(ctx.event.data, dict[str, Any])
+
+
+@app.function(on_failure=tell_plainly)
+async def told_plainly(ctx: durable.Context) -> int:
+    return ctx.attempt
+
+
+def failure_handlers() -> None:
+    assert_type(
+        told, durable.Function[Callable[[durable.Context[Order]], Awaitable[int]], int]
+    )
+    app.function(on_failure=count)  # type: ignore[arg-type]
+
+
 def misspelt() -> None:
     app.function(retrys=3)  # type: ignore[arg-type]
 

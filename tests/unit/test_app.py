@@ -57,3 +57,33 @@ async def test_sending_goes_through_the_open_engine() -> None:
     app.use_engine(Sender())
     assert app.has_engine
     assert await app.send(durable.Event("a")) == ["a"]
+
+
+def test_a_failure_handler_is_one_of_its_functions() -> None:
+    app = durable.App("t")
+    made = app.function(on_failure=two)(one)
+    assert app.functions == {"one": made, "one-failure": made.on_failure}
+
+
+def test_a_function_defined_again_takes_its_failure_handler_along() -> None:
+    app = durable.App("t")
+    app.function(on_failure=two)(one)
+    with pytest.warns(UserWarning, match="defined again"):
+        again = app.function(on_failure=one)(one)
+    assert app.functions == {"one": again, "one-failure": again.on_failure}
+    with pytest.warns(UserWarning, match="defined again"):
+        again = app.function()(one)
+    assert app.functions == {"one": again}
+
+
+def test_an_id_that_a_failure_handler_has_is_taken() -> None:
+    app = durable.App("t")
+    app.function(on_failure=two)(one)
+    text = "'one-failure' exists twice in app 't', as the on_failure of 'one': choose"
+    with pytest.raises(durable.ConfigError, match=text):
+        app.function("one-failure")(two)
+    other = durable.App("u")
+    taken = other.function("one-failure")(two)
+    with pytest.raises(durable.ConfigError, match="'one-failure' exists twice"):
+        other.function(on_failure=two)(one)
+    assert other.functions == {"one-failure": taken}

@@ -154,3 +154,31 @@ def test_a_misplaced_star_is_pointed_at() -> None:
         read("shop/*.placed")
     first, second, *_ = str(caught.value).splitlines()
     assert first[second.index("^")] == "*"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "durable/function.failed",
+        "durable/function.finished",
+        "durable/function.cancelled",
+        "durable/function.*",
+        "durable/*",
+    ],
+)
+def test_what_the_engine_sends_may_be_a_trigger(name: str) -> None:
+    assert read(name) == {name: None}
+    assert read(durable.On(name, if_="event.data.function_id == 'x'")) == {name: None}
+    if not name.endswith("*"):
+        kind = durable.EventType(name)
+        assert read(kind) == {name: kind}
+
+
+@pytest.mark.parametrize(
+    "name", ["durable/function.fialed", "durable/x.*", "inngest/function.failed"]
+)
+def test_a_trigger_that_the_engine_never_sends_is_refused(name: str) -> None:
+    text = f"on='{name}' names nothing that the engine sends\n  accepted: durable/function.failed, "
+    with pytest.raises(durable.ConfigError) as caught:
+        read(name)
+    assert text in str(caught.value)

@@ -153,3 +153,56 @@ def test_a_batch_crosses_the_border() -> None:
         b'{"batch":{"if":"event.data.small","key":null,"max_size":100,"timeout_ms":5000},'
         b'"idempotency":"event.data.id"}'
     )
+
+
+def test_a_failure_handler_is_a_function_of_its_own() -> None:
+    made = make(id='an "odd" id', retries=0, on_failure=handler)
+    own = made.on_failure
+    assert own.id == 'an "odd" id-failure'
+    assert own.handler is handler
+    assert own.triggers == {"durable/function.failed": None}
+    condition = 'event.data.function_id == "an \\"odd\\" id"'
+    assert own.conditions == {"durable/function.failed": condition}
+    assert own.retries.count == 4
+    assert own.flow == {}
+    assert own.on_failure is None
+    assert make().on_failure is None
+
+
+def generator(ctx: Any) -> Iterator[Any]:
+    yield ctx
+
+
+NO_HANDLERS: list[tuple[object, str]] = [
+    (5, "on_failure=5 is of type int\n  accepted: a function that takes the context"),
+    (
+        make(),
+        "is a durable function, which its own triggers start\n  accepted: its handler",
+    ),
+    (lambda: None, r"on_failure of function 'handler' takes \(\).*: \(ctx\)"),
+    (generator, "on_failure of function 'handler' is a generator"),
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "text"), NO_HANDLERS, ids=["int", "function", "args", "yield"]
+)
+def test_what_is_no_failure_handler_is_refused(given: object, text: str) -> None:
+    with pytest.raises(durable.ConfigError, match=text):
+        make(on_failure=given)
+
+
+def test_a_failure_handler_that_would_never_be_called_is_refused() -> None:
+    ends = ["durable/function.failed", durable.On("durable/function.finished")]
+    with pytest.raises(durable.ConfigError, match="would never be called"):
+        make(on=ends, on_failure=handler)
+    assert make(on=[*ends, "shop/x"], on_failure=handler).on_failure
+    assert make(on="durable/function.cancelled", on_failure=handler).on_failure
+
+
+def test_the_id_of_a_failure_handler_is_not_too_long() -> None:
+    assert make(id="x" * 248, on_failure=handler).on_failure
+    with pytest.raises(
+        durable.ConfigError, match=r"an id of function 'x+' of 248 bytes"
+    ):
+        make(id="x" * 249, on_failure=handler)

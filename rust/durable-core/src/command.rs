@@ -132,6 +132,13 @@ pub enum Command {
         /// False where there were more than the limit.
         is_complete: bool,
     },
+    /// The answer to [`crate::Effect::FindEnd`]: those who listen are told.
+    TellEnd {
+        /// The run.
+        run: RunId,
+        /// The records asked for.
+        records: Vec<Record>,
+    },
     /// The answer to [`crate::Effect::FindExpired`]: records that may be too old to keep.
     Expire {
         /// The first key of the range that was asked for.
@@ -175,6 +182,7 @@ impl Command {
             | Self::WakeRun { .. }
             | Self::LoadTimers { .. }
             | Self::LookBack { .. }
+            | Self::TellEnd { .. }
             | Self::Expire { .. } => false,
         }
     }

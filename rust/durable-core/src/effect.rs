@@ -84,6 +84,14 @@ pub enum Effect {
         /// At most so many.
         limit: usize,
     },
+    /// Read how a run has ended and what had started it, and answer with [`crate::Command::TellEnd`]. A read: it
+    /// waits for no commit, but sees what this turn has written.
+    FindEnd {
+        /// The run.
+        run: RunId,
+        /// The keys of its end and of its events: the answer has their records in this order.
+        keys: Vec<Bytes>,
+    },
     /// Read records that may be too old to keep and answer with [`crate::Command::Expire`], at leisure.
     FindExpired {
         /// The first key to read.

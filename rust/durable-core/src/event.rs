@@ -143,13 +143,18 @@ impl NewEvent {
         if name.is_empty() {
             return Some("an event has no name: give it one, as in 'shop/order.placed'".to_owned());
         }
-        if RESERVED_PREFIXES.iter().any(|prefix| starts_with_ignoring_case(name, prefix)) {
+        if self.is_reserved() {
             return Some(format!(
                 "event '{name}': names beginning with 'durable/' or 'inngest/' are the engine's own; \
                  choose another prefix"
             ));
         }
         self.refusal_of_shape()
+    }
+
+    /// Whether only the engine may send it.
+    pub(crate) fn is_reserved(&self) -> bool {
+        RESERVED_PREFIXES.iter().any(|prefix| starts_with_ignoring_case(&self.name, prefix))
     }
 
     /// Bytes of its data and of what is said of it beside.

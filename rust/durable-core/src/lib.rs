@@ -17,6 +17,7 @@ mod function;
 mod origin;
 mod run;
 mod step;
+mod system;
 
 mod command;
 mod effect;
@@ -51,5 +52,6 @@ pub use shard::{
     WaitView,
 };
 pub use step::{Awaited, Awaits, Cancel, Memo, Outcome, Pending, PendingState, StepKind};
+pub use system::{StartedBy, SystemEvent, Untold};
 pub use time::Timestamp;
 pub use write::{Record, Unreadable, Write};

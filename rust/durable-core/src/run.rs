@@ -7,6 +7,7 @@ use crate::flow::policy::Keys;
 use crate::flow::timeouts::Deadline;
 use crate::id::{Epoch, EventId, FunctionId, RunId};
 use crate::step::{Awaits, Cancel, Memo, Outcome, Pending, PendingState};
+use crate::system::StartedBy;
 use crate::time::Timestamp;
 
 /// A live run. One record on disk says all of it but its memos, which have keys of their own.
@@ -20,6 +21,8 @@ pub struct RunRecord {
     pub rest: Vec<EventId>,
     /// The run that it repeats.
     pub rerun_of: Option<RunId>,
+    /// What decides whether its end is told.
+    pub started_by: StartedBy,
     /// When it was created, or had gathered its events; older runs' work goes first.
     pub created_at: Timestamp,
     /// What it counts against, as its event said when it was created.

@@ -27,6 +27,7 @@ mod rerun;
 mod retry;
 mod route;
 mod signal;
+mod tell;
 mod tick;
 mod wait;
 mod withdraw;
@@ -162,6 +163,7 @@ pub struct Shard {
     /// The window that was asked for and has not come: its first key, and the one behind its last.
     timers_asked: Option<(Bytes, Bytes)>,
     expiry: expire::Expiry,
+    telling: tell::Telling,
     stale_report_count: u64,
     /// Reports of paused functions' code that are not confirmed yet, while steps of it execute.
     withheld: BTreeMap<RunId, (Epoch, Vec<u32>)>,
@@ -258,6 +260,7 @@ impl Shard {
             Command::LookBack { run, number, before, records, is_complete } => {
                 self.look_back((run, number), &before, (&records, is_complete), turn);
             }
+            Command::TellEnd { run, records } => self.tell_end(run, &records, turn),
             Command::Expire { from, before, records, is_complete } => {
                 self.expire((&from, &before), &records, is_complete, turn);
             }

@@ -88,6 +88,9 @@ pub const HISTORY: u8 = b'h';
 /// Prefix of how far each source of events has got.
 pub const INBOX: u8 = b'i';
 
+/// Prefix of ends of runs that are still to be told.
+pub const UNTOLD: u8 = b'o';
+
 /// Prefix of gates: throttles with their keys, and the arrival time of each.
 pub const GATE: u8 = b'g';
 
@@ -97,7 +100,7 @@ pub const CHANNEL: u8 = b'k';
 pub const MESSAGE: u8 = b'p';
 
 /// The prefixes that [`crate::Shard::load`] wants; a shard's timers it asks for window by window.
-pub const LOADED_PREFIXES: [u8; 5] = [META, FUNCTION, INBOX, GATE, RUN];
+pub const LOADED_PREFIXES: [u8; 6] = [META, FUNCTION, INBOX, GATE, UNTOLD, RUN];
 
 /// The key of the shard's own record.
 pub const META_KEY: &[u8] = &[META];
@@ -145,6 +148,11 @@ pub fn memo_key(run: RunId, number: u32) -> Bytes {
 /// The key of an ended run.
 pub fn history_key(run: RunId) -> Bytes {
     key(HISTORY, &[run.as_bytes()])
+}
+
+/// The key of an end that is still to be told.
+pub fn untold_key(run: RunId) -> Bytes {
+    key(UNTOLD, &[run.as_bytes()])
 }
 
 /// The key of how far a source of events has got.

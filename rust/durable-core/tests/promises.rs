@@ -19,6 +19,9 @@ mod repeating;
 #[path = "promises/steps.rs"]
 mod steps;
 #[cfg(test)]
+#[path = "promises/telling.rs"]
+mod telling;
+#[cfg(test)]
 #[path = "promises/world.rs"]
 mod world;
 

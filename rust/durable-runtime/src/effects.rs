@@ -22,6 +22,7 @@ pub(crate) fn forget_executor(effects: &mut Vec<Effect>) {
         | Effect::AnnounceEnd { .. }
         | Effect::LoadTimers { .. }
         | Effect::LookBack { .. }
+        | Effect::FindEnd { .. }
         | Effect::FindExpired { .. } => true,
     });
 }
@@ -40,6 +41,7 @@ impl ShardLoop {
                 | Effect::AbandonWork { .. }
                 | Effect::LoadTimers { .. }
                 | Effect::LookBack { .. }
+                | Effect::FindEnd { .. }
                 | Effect::FindExpired { .. } => None,
             })
             .collect();
@@ -88,6 +90,10 @@ impl ShardLoop {
                 let command = Command::LookBack { run, number, before, records, is_complete };
                 self.answered.push(command);
             }
+            Effect::FindEnd { run, keys } => {
+                let records = self.those_there(keys)?;
+                self.answered.push(Command::TellEnd { run, records });
+            }
             Effect::FindExpired { from, before, limit } => {
                 let (records, is_complete) = self.page(from.clone(), before.clone(), limit)?;
                 self.answered.push(Command::Expire { from, before, records, is_complete });
@@ -112,6 +118,15 @@ impl ShardLoop {
         Ok((records, true))
     }
 
+    /// The records under these keys, in the same order. Which must be there is for whoever asks.
+    fn those_there(&self, keys: Vec<Bytes>) -> Result<Vec<Record>> {
+        let mut records = Vec::with_capacity(keys.len());
+        for key in keys {
+            records.extend(self.view.get(&key)?.map(|value| (key, value)));
+        }
+        Ok(records)
+    }
+
     /// Runs that have ended are told of at once, the others when they end.
     pub(crate) fn watch(&mut self, runs: &[RunId]) -> Result<()> {
         for run in runs {
@@ -131,6 +146,9 @@ impl ShardLoop {
     /// True where no run is left that goes on by itself. Runs whose function nobody serves, or which is paused,
     /// do not, nor those that wait for a signal, an event or another run.
     fn is_all_done(&self) -> bool {
+        if self.shard.untold_count() > 0 {
+            return false; // who is told of an end may start a run
+        }
         let is_served = |name| self.served.as_ref().is_none_or(|served| served.contains(name));
         let counts = self.shard.counts();
         let going = counts.functions.iter().filter(|function| is_served(&function.name));

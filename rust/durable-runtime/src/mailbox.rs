@@ -102,6 +102,7 @@ impl Message {
                 | Command::WakeRun { .. }
                 | Command::LoadTimers { .. }
                 | Command::LookBack { .. }
+                | Command::TellEnd { .. }
                 | Command::Expire { .. },
             )
             | Self::Watch(_)

@@ -225,11 +225,12 @@ impl Rehearsal {
                 let (records, is_complete) = self.shelf.page(&from, &before, limit);
                 self.answers.push(Command::Expire { from, before, records, is_complete });
             }
-            // The first three of these are about steps, of which there are none; work that is called off ends
-            // with its run.
+            // The first two of these are about steps, of which there are none; work that is called off ends with
+            // its run; and the ends of rehearsed runs are told to nobody.
             Effect::DeliverMemo { .. }
             | Effect::ConfirmReport { .. }
             | Effect::AbandonWork { .. }
+            | Effect::FindEnd { .. }
             | Effect::Answer { .. } => {}
         }
         Ok(())

@@ -229,6 +229,7 @@ impl ShardLoop {
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }
             | Command::LookBack { .. }
+            | Command::TellEnd { .. }
             | Command::Expire { .. }) => Ok(other),
         }
     }

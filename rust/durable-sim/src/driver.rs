@@ -156,6 +156,7 @@ impl Driver {
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }
             | Command::LookBack { .. }
+            | Command::TellEnd { .. }
             | Command::Expire { .. } => {}
         }
         Ok(())
@@ -175,7 +176,10 @@ impl Driver {
     /// Timers are fetched before anything else happens; what may be too old can wait.
     fn next_asked(&self, chance: &mut Chance) -> Option<usize> {
         let urgent = self.asked.iter().position(|ask| matches!(ask, Effect::LoadTimers { .. }));
-        urgent.or_else(|| (!self.asked.is_empty() && chance.happens(500)).then_some(0))
+        // Much may happen between the end of a run and those who hear of it.
+        let is_end = matches!(self.asked.front(), Some(Effect::FindEnd { .. }));
+        let soon = if is_end { 150 } else { 500 };
+        urgent.or_else(|| (!self.asked.is_empty() && chance.happens(soon)).then_some(0))
     }
 
     fn answer_early(&mut self, now: Timestamp, turn: &mut Turn) {
@@ -206,6 +210,7 @@ impl Driver {
             match &effect {
                 Effect::LoadTimers { .. }
                 | Effect::LookBack { .. }
+                | Effect::FindEnd { .. }
                 | Effect::FindExpired { .. } => {
                     self.asked.push_back(effect);
                 }
@@ -268,6 +273,11 @@ impl Driver {
                 let (records, is_complete) = self.some(from, before, page(*limit));
                 let (run, number, before) = (*run, *number, before.clone());
                 Some(Command::LookBack { run, number, before, records, is_complete })
+            }
+            Effect::FindEnd { run, keys } => {
+                let record = |key: &Bytes| Some((key.clone(), self.storage.get(key)?));
+                let records = keys.iter().filter_map(record).collect();
+                Some(Command::TellEnd { run: *run, records })
             }
             Effect::FindExpired { from, before, limit } => {
                 let (records, is_complete) = self.some(from, before, page(*limit));

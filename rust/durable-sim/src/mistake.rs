@@ -1,6 +1,6 @@
 //! Deliberate mistakes in the driver and the store: a simulator that finds none of them finds nothing.
 
-use durable_core::write::{FUNCTION, GATE, RUN, TIMER, decode, encode};
+use durable_core::write::{FUNCTION, GATE, RUN, TIMER, UNTOLD, decode, encode};
 use durable_core::{FunctionRecord, Record, RunRecord};
 
 /// One mistake, made throughout a world.
@@ -52,6 +52,8 @@ pub enum Mistake {
     ForgetsPriorities,
     /// After a start nobody waits for a signal.
     ForgetsSignals,
+    /// After a start no end is to be told.
+    ForgetsEnds,
     /// After a start a batch has its first event only.
     ForgetsBatches,
     /// After a start a debounce has only just begun.
@@ -66,7 +68,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::AnswersEarly,
         Self::OffersEarly,
         Self::SkipsSync,
@@ -90,6 +92,7 @@ impl Mistake {
         Self::ForgetsRunKeys,
         Self::ForgetsPriorities,
         Self::ForgetsSignals,
+        Self::ForgetsEnds,
         Self::ForgetsBatches,
         Self::ForgetsBursts,
         Self::ForgetsWhatIsRepeated,
@@ -130,6 +133,7 @@ impl Mistake {
             | Self::ForgetsRunKeys
             | Self::ForgetsPriorities
             | Self::ForgetsSignals
+            | Self::ForgetsEnds
             | Self::ForgetsBatches
             | Self::ForgetsBursts
             | Self::DropsGatherings
@@ -158,6 +162,7 @@ impl Mistake {
             (Self::ForgetsIdempotency, [GATE, b'i']),
         ];
         let is_lost = lost.iter().any(|(mistake, kind)| *mistake == self && key.starts_with(kind));
+        let is_lost = is_lost || (self == Self::ForgetsEnds && key.first() == Some(&UNTOLD));
         let value = match key.first() {
             Some(&FUNCTION) => {
                 decode("a function", &value).ok().map(|it| encode(&self.function(it)))

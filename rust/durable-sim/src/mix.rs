@@ -41,6 +41,8 @@ pub struct Mix {
     pub page: usize,
     /// The store's bytes lie on a simulated disk rather than in a map.
     pub has_disk: bool,
+    /// Functions hear of runs' ends.
+    pub listens: bool,
     /// Executors say things that are not so.
     pub is_hostile: bool,
     /// The process is killed.
@@ -114,6 +116,7 @@ impl Mix {
             drops_parked: if chance.happens(500) { chance.small(0, 1_000) } else { 0 },
             page: if chance.happens(500) { chance.size(2, 5) } else { 8_192 },
             has_disk: chance.happens(250),
+            listens: chance.happens(400),
             is_hostile: chance.happens(120),
             kill,
             cut,

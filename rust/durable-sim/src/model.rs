@@ -17,6 +17,7 @@ mod room;
 pub mod says;
 mod signals;
 mod standing;
+mod telling;
 mod walk;
 
 pub use flow::DECISIONS;
@@ -27,8 +28,8 @@ use std::time::Duration;
 
 use crate::storage::Change;
 use durable_core::write::{
-    CHANNEL, DEDUP, EVENT, FUNCTION, GATE, HISTORY, INBOX, MEMO, MESSAGE, META, RUN, TIMER, decode,
-    id_in_key, read_history,
+    CHANNEL, DEDUP, EVENT, FUNCTION, GATE, HISTORY, INBOX, MEMO, MESSAGE, META, RUN, TIMER, UNTOLD,
+    decode, id_in_key, read_history,
 };
 use durable_core::{
     Effect, EventId, EventRecord, FunctionId, FunctionRecord, FunctionSpec, Memo, RunEnd, RunId,
@@ -54,6 +55,8 @@ pub struct Life {
     pub function: FunctionId,
     /// Its events: one, or those of a batch in the order of their arrival.
     pub events: Vec<EventId>,
+    /// Names of all events that ever went into it.
+    names: Vec<String>,
     /// When it was created, or had gathered its events.
     created_at: Timestamp,
     /// What it counts against.
@@ -89,6 +92,7 @@ impl Life {
         Self {
             function,
             events: vec![event],
+            names: Vec::new(),
             created_at: Timestamp::default(),
             keys: Frozen::default(),
             bucket: None,
@@ -135,6 +139,7 @@ pub struct Model {
     passed: gcra::Passed,
     given: signals::Given,
     channels: BTreeMap<[u8; 16], messages::Channel>,
+    telling: telling::Telling,
     /// Of the executor that is connected.
     capacity: u32,
     served: BTreeSet<FunctionId>,
@@ -158,6 +163,7 @@ impl Model {
             passed: gcra::Passed::default(),
             given: signals::Given::default(),
             channels: BTreeMap::new(),
+            telling: telling::Telling::default(),
             capacity: 0,
             served: BTreeSet::new(),
         }
@@ -167,6 +173,7 @@ impl Model {
     pub fn restart(&mut self) {
         self.capacity = 0;
         self.served.clear();
+        self.telling.restart();
     }
 
     /// Runs that have not ended.
@@ -209,6 +216,7 @@ impl Model {
         self.check_room(turn, tally)?;
         self.check_signals(turn, tally)?;
         self.check_messages(turn, tally)?;
+        self.check_untold()?;
         if self.is_following {
             return Ok(());
         }
@@ -276,6 +284,7 @@ impl Model {
                 }
                 Ok(())
             }
+            (Some(&UNTOLD), value) => self.take_untold(RunId::from_bytes(id()?), value.as_deref()),
             (Some(&EVENT | &DEDUP | &META | &INBOX), Some(_))
             | (Some(&TIMER | &GATE | &CHANNEL | &MESSAGE), _) => Ok(()),
             (other, _) => Err(format!("an unexpected change of {other:?}")),
@@ -305,6 +314,7 @@ fn check_ends(turn: &Sealed) -> Result<(), String> {
         | Effect::AbandonWork { .. }
         | Effect::LoadTimers { .. }
         | Effect::LookBack { .. }
+        | Effect::FindEnd { .. }
         | Effect::FindExpired { .. } => None,
     });
     let recorded = turn.ends.iter().map(|(run, end)| (*run, end.ending, &end.outcome));

@@ -42,7 +42,7 @@ impl Tally {
 }
 
 /// Rare branches that a campaign must have come to.
-pub const MUST_HAPPEN: [&str; 91] = [
+pub const MUST_HAPPEN: [&str; 97] = [
     "acknowledged event",
     "append refused",
     "batch by timeout",
@@ -65,6 +65,12 @@ pub const MUST_HAPPEN: [&str; 91] = [
     "dedup kept while its run lives",
     "deploy changed a limit under waiting runs",
     "deploy changed timeouts under live runs",
+    "end of a telling run told no further",
+    "end told after a crash",
+    "end told as cancelled",
+    "end told as failed",
+    "end told as finished",
+    "end told with its event kept for it",
     "ended: a step's error",
     "ended: cancelled",
     "ended: code raised",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from durable._events import Event, make_event
+from durable._events import Event, is_reserved, make_event
 from durable._sending import encode_events
 from durable.cli.event_file import EventFile
 from durable.cli.failure import CommandError
@@ -126,7 +126,8 @@ def _recorded(wanted: Wanted, path: Path) -> Traffic:
         rate = read_rate(wanted.rate)
         moments = moments_us(len(events), rate, wanted.seed)
         times = [_FIRST_MS * 1000 + moment for moment in moments]
-    triggers = list(wanted.names) or sorted({name for name, *_ in events})
+    own = {name for name, *_ in events if not is_reserved(name)}  # others are refused
+    triggers = list(wanted.names) or sorted(own) or [SYNTHETIC_NAME]
     if len(triggers) > _MOST_NAMES:
         text = f"{path} has events of {len(triggers)} names; a function has {_MOST_NAMES} triggers at most"
         hint = "Say which of them start it: --on shop/order.placed, or --on 'shop/*'."

@@ -9,6 +9,7 @@ use crate::flow::policy::Keys;
 use crate::id::{EventId, FunctionId, RunId, Ticket};
 use crate::run::{RunRecord, Stretch};
 use crate::step::Cancel;
+use crate::system::StartedBy;
 use crate::time::Timestamp;
 use crate::write::{Record, Write, decode, dedup_key, encode, event_key, inbox_key};
 
@@ -45,9 +46,16 @@ impl Shard {
         true
     }
 
-    fn admit(&mut self, event: NewEvent, known: Option<Record>, turn: &mut Turn) -> EventId {
+    /// Stores an event, and starts what it is to start. One of the engine's own leaves once, whatever its id: of
+    /// that nothing is remembered, and no sender can have taken it before.
+    pub(super) fn admit(
+        &mut self,
+        event: NewEvent,
+        known: Option<Record>,
+        turn: &mut Turn,
+    ) -> EventId {
         let id = self.next_event_id();
-        let sender = event.user_id.as_deref().filter(|name| !name.is_empty());
+        let sender = event.user_id.as_deref().filter(|id| !id.is_empty() && !event.is_reserved());
         let mut dedup = sender.and_then(|name| self.dedup(name, known));
         let duplicate_of = dedup.as_ref().map(|dedup| dedup.event);
         self.hear(id, &event, turn);
@@ -94,11 +102,11 @@ impl Shard {
     pub(super) fn create_run(
         &mut self,
         function: FunctionId,
-        event: EventId,
+        cause: (EventId, StartedBy),
         (starts_at, keys, cancels): (Option<Timestamp>, Keys, Vec<Cancel>),
         turn: &mut Turn,
     ) -> RunId {
-        let id = self.add_run(function, event, keys);
+        let id = self.add_run(function, cause, keys);
         self.opened(id).cancels = cancels;
         self.begin(id, starts_at, turn);
         id
@@ -120,7 +128,12 @@ impl Shard {
     }
 
     /// A run of which nothing is ready and nothing is waited for.
-    pub(super) fn add_run(&mut self, function: FunctionId, event: EventId, keys: Keys) -> RunId {
+    pub(super) fn add_run(
+        &mut self,
+        function: FunctionId,
+        (event, started_by): (EventId, StartedBy),
+        keys: Keys,
+    ) -> RunId {
         let now = self.now();
         let id = self.next_run_id();
         let run = RunRecord {
@@ -128,6 +141,7 @@ impl Shard {
             event,
             rest: Vec::new(),
             rerun_of: None,
+            started_by,
             created_at: now,
             keys,
             cancels: Vec::new(),

@@ -8,6 +8,7 @@ use crate::expr::Given;
 use crate::flow::gcra::Rate;
 use crate::flow::policy::{Keys, LimitKey, RateLimit, SingletonMode};
 use crate::id::{EventId, FunctionId, RunId};
+use crate::system::StartedBy;
 
 use super::flow::{checksum, passed, policy_name};
 
@@ -17,6 +18,13 @@ pub(super) struct Arriving<'a> {
     pub(super) id: EventId,
     pub(super) event: &'a NewEvent,
     pub(super) given: &'a Given<'a>,
+}
+
+impl Arriving<'_> {
+    /// What the run that it starts is told to be of.
+    pub(super) fn cause(&self) -> (EventId, StartedBy) {
+        (self.id, StartedBy::of(&self.event.name))
+    }
 }
 
 /// For so long an idempotency key starts no second run.
@@ -65,7 +73,7 @@ impl Shard {
         self.make_way(function, &keys, turn)?;
         let starts_at = arriving.event.starts_at.or(arriving.event.ts);
         let cancels = self.function(function).program.cancels(arriving.given);
-        Ok(Some(self.create_run(function, arriving.id, (starts_at, keys, cancels), turn)))
+        Ok(Some(self.create_run(function, arriving.cause(), (starts_at, keys, cancels), turn)))
     }
 
     /// Whether an event may start a run of a function, by the function's rate limit and idempotency.

@@ -12,6 +12,7 @@ use crate::function::FunctionRecord;
 use crate::id::RunId;
 use crate::run::{RunRecord, Standing, Stretch};
 use crate::step::{Awaits, Pending, PendingState};
+use crate::system::Untold;
 use crate::time::Timestamp;
 use crate::write::Record;
 
@@ -26,6 +27,7 @@ pub struct Portrait {
     arrivals: Vec<(Box<[u8]>, Timestamp)>,
     standings: Vec<Standings>,
     executing: BTreeSet<RunId>,
+    untold: BTreeMap<RunId, Untold>,
 }
 
 impl Shard {
@@ -43,6 +45,7 @@ impl Shard {
             arrivals: self.queues.arrivals(),
             standings: self.functions.iter().map(|function| function.standings).collect(),
             executing: self.executing.clone(),
+            untold: self.telling.untold().clone(),
         }
     }
 
@@ -84,6 +87,7 @@ impl Shard {
             }
         }
         self.audit_holders()?;
+        self.telling.audit()?;
         let contents = self.queues.contents();
         if contents != queues {
             return Err(format!("the queues hold {contents:?}, the runs say {queues:?}"));

@@ -20,7 +20,7 @@ impl Shard {
         self.withheld.remove(&id);
         self.let_go_of_the_whole(id, turn);
         let run = self.opened(id);
-        let (function, memo_count) = (run.function, run.memo_count);
+        let (function, memo_count, started_by) = (run.function, run.memo_count, run.started_by);
         let invokers = std::mem::take(&mut run.invokers);
         let end = RunEnd {
             function,
@@ -35,6 +35,7 @@ impl Shard {
         };
         self.runs.remove(id);
         self.keep_until_expired(id, &end, turn);
+        self.tell_of_end(id, (started_by, &end), turn);
         let record = &mut self.function_mut(function).record;
         let total = match ending {
             Ending::Completed => &mut record.completed_count,

@@ -226,6 +226,10 @@ impl Shard {
         if event.runs.iter().any(|(_, run)| self.is_started_by(*run, id)) {
             return;
         }
+        if self.telling.needs_event(id, event.runs.iter().map(|(_, run)| *run)) {
+            self.look_again(key, turn);
+            return;
+        }
         let Some(name) = event.user_id else {
             self.forget_record(key, turn);
             return;
@@ -240,8 +244,12 @@ impl Shard {
 
     fn expire_run(&mut self, key: &Bytes, value: &[u8], turn: &mut Turn) {
         let history = read_history(value).unwrap_or_else(|why| super::broken(&why.to_string()));
-        let due = history.end.ended_at.plus(self.settings.retention);
-        if due <= self.now() {
+        let now = self.now();
+        let is_needed =
+            id_in_key(key).is_some_and(|id| self.telling.needs_run(RunId::from_bytes(id)));
+        let since = if is_needed { now } else { history.end.ended_at };
+        let due = since.plus(self.settings.retention);
+        if due <= now {
             self.forget_record(key, turn);
         } else if let Some(id) = id_in_key(key) {
             self.start_timer(Timer { due, id, number: EXPIRE_RUN }, turn);

@@ -46,6 +46,9 @@ impl Shard {
             Some(run) => (run, false),
             None => (self.begin_to_gather(function, &name, arriving, turn), true),
         };
+        let started_by = arriving.cause().1;
+        let joined = self.opened(run);
+        joined.started_by = joined.started_by.max(started_by); // one event that is to be told of no further is enough
         if kind == BATCH {
             self.add_to_batch(run, arriving, is_first);
         } else {
@@ -63,7 +66,7 @@ impl Shard {
         turn: &mut Turn,
     ) -> RunId {
         let now = self.now();
-        let id = self.add_run(function, arriving.id, Keys::default());
+        let id = self.add_run(function, arriving.cause(), Keys::default());
         self.gatherings.take(name, id);
         self.opened(id).gathering = Some(Gathering {
             name: Bytes::copy_from_slice(name),

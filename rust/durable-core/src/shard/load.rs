@@ -8,6 +8,7 @@ use super::arrive::singleton_name;
 use super::expire::Expiry;
 use super::flow::{is_start, item, needs, policies_of, queue_name, work_of};
 use super::program::Program;
+use super::tell::Telling;
 use super::tick::NO_TIMERS;
 use super::wait::Lately;
 use super::{Meta, Settings, Shard, Slot, TurnState};
@@ -21,7 +22,7 @@ use crate::run::{RunRecord, Standing};
 use crate::time::Timestamp;
 use crate::waits::Waits;
 use crate::write::{
-    FUNCTION, GATE, INBOX, META, RUN, Record, Unreadable, decode, function_key, id_in_key,
+    FUNCTION, GATE, INBOX, META, RUN, Record, UNTOLD, Unreadable, decode, function_key, id_in_key,
 };
 
 impl Shard {
@@ -56,6 +57,7 @@ impl Shard {
             timers_loaded: Bytes::from_static(NO_TIMERS),
             timers_asked: None,
             expiry: Expiry::default(),
+            telling: Telling::default(),
             stale_report_count: 0,
             withheld: BTreeMap::new(),
             is_behind: false,
@@ -92,6 +94,11 @@ impl Shard {
             Some(&GATE) => {
                 let name = key.get(1..).unwrap_or_default();
                 self.queues.restore_gate(name, decode("when a gate was passed", value)?);
+            }
+            Some(&UNTOLD) => {
+                let id = id_in_key(key).map(RunId::from_bytes);
+                let id = id.ok_or_else(|| unreadable("an end to tell", "its key is cut short"))?;
+                self.telling.restore(id, decode("an end to tell", value)?);
             }
             Some(&RUN) => {
                 let id = id_in_key(key).map(RunId::from_bytes);

@@ -12,6 +12,7 @@ use crate::event::{EventRecord, NewEvent, Skip};
 use crate::id::{EventId, FunctionId, RunId, Ticket};
 use crate::origin::Origin;
 use crate::step::{Memo, Outcome, Pending, StepKind};
+use crate::system::StartedBy;
 use crate::time::Timestamp;
 use crate::write::{Write, encode, event_key, memo_key};
 
@@ -140,7 +141,8 @@ impl Shard {
             return Err(self.skipped(function, skip));
         }
         let starts_at = starts_at.or(event.ts).filter(|_| events.len() == 1);
-        let run = self.add_run(function, id, keys);
+        let cause = (id, StartedBy::of(&event.name));
+        let run = self.add_run(function, cause, keys);
         let rest = events.iter().skip(1).map(|(id, _)| *id).collect();
         let memo_count = u32::try_from(memos.len()).unwrap_or(u32::MAX);
         let made = self.opened(run);

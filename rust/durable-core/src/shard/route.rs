@@ -53,6 +53,7 @@ impl Shard {
                 self.routes.entry(trigger.clone()).or_default().push(FunctionId(id));
             }
         }
+        self.rebuild_listeners();
     }
 }
 

@@ -37,6 +37,7 @@ impl Shard {
         self.open_gates(turn);
         self.ask_to_look_back(turn);
         self.look_for_expired(turn);
+        self.ask_for_ends(turn);
     }
 
     /// When the next window of timers must be fetched from the store.

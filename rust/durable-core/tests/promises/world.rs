@@ -28,6 +28,8 @@ pub struct World {
     pub is_audited: bool,
     /// Time that passes between any two turns.
     pub drift: Duration,
+    /// Ends that are to be told are read when the shard asks for them.
+    pub reads_ends: bool,
     /// How often the shard has asked the store.
     pub question_count: u32,
     /// Its questions are kept rather than answered.
@@ -88,6 +90,7 @@ impl World {
             functions,
             is_audited: true,
             drift: Duration::ZERO,
+            reads_ends: true,
             question_count: 0,
             held_back: None,
         };
@@ -148,6 +151,12 @@ impl World {
                 Effect::LoadTimers { from, before, limit } => {
                     let (timers, is_complete) = self.read(&from, &before, limit);
                     questions.push(Command::LoadTimers { timers, is_complete });
+                }
+                Effect::FindEnd { .. } if !self.reads_ends => {}
+                Effect::FindEnd { run, keys } => {
+                    let record = |key: Bytes| Some((key.clone(), self.store.get(&key)?.clone()));
+                    let records = keys.into_iter().filter_map(record).collect();
+                    questions.push(Command::TellEnd { run, records });
                 }
                 Effect::FindExpired { from, before, limit } => {
                     let (records, is_complete) = self.read(&from, &before, limit);

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use durable_core::Record;
-use durable_core::write::{EVENT, FUNCTION, GATE, HISTORY, INBOX, MEMO, META, RUN, TIMER};
+use durable_core::write::{EVENT, FUNCTION, GATE, HISTORY, INBOX, MEMO, META, RUN, TIMER, UNTOLD};
 
 /// Kinds that are read when a store is opened or by callers only, or once too old, which nothing is here.
-const NEVER_ASKED_FOR: [u8; 8] = [EVENT, FUNCTION, GATE, HISTORY, INBOX, MEMO, META, RUN];
+const NEVER_ASKED_FOR: [u8; 9] = [EVENT, FUNCTION, GATE, HISTORY, INBOX, MEMO, META, RUN, UNTOLD];
 
 /// A store without a disk.
 #[derive(Debug, Default)]

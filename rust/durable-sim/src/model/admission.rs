@@ -41,6 +41,7 @@ impl Model {
                 walk.tally.note("function archived");
             }
         }
+        self.rebuild_listeners();
         let given: Vec<usize> = ids.iter().map(|id| id.index()).collect();
         require(given == expected, || format!("registered as {given:?}, not {expected:?}"))
     }
@@ -150,7 +151,7 @@ impl Model {
     }
 
     /// One event: what it must do for each function, given all that its sender's id has started before.
-    fn start(
+    pub(super) fn start(
         &mut self,
         walk: &mut Walk<'_>,
         event: &NewEvent,
@@ -178,6 +179,7 @@ impl Model {
         for function in matching {
             let arrival = Arrival {
                 id,
+                name: event.name.clone(),
                 data: event.data.clone(),
                 size: u64::try_from(event.size()).unwrap_or(u64::MAX),
                 ts: event.ts,
@@ -240,6 +242,7 @@ impl Model {
             .ok_or_else(|| format!("an invoke without an event was answered {answer:?}"))?;
         let arrival = Arrival {
             id,
+            name: record.name.clone(),
             data: data.clone(),
             size: u64::try_from(data.len()).unwrap_or(u64::MAX),
             ts: None,
@@ -279,13 +282,15 @@ pub(super) fn is_fresh(made_at: Timestamp, now: Timestamp) -> bool {
 
 fn matches(spec: &FunctionSpec, event: &NewEvent) -> bool {
     spec.triggers.iter().any(|trigger| {
-        let is_named = match trigger.strip_suffix('*') {
-            Some(stem) => event.name.starts_with(stem),
-            None => event.name == *trigger,
-        };
         let condition = spec.policies.conditions.get(trigger);
-        is_named && condition.is_none_or(|condition| says::is_met(condition, &event.data))
+        is_named(trigger, &event.name)
+            && condition.is_none_or(|condition| says::is_met(condition, &event.data))
     })
+}
+
+/// Whether a trigger is for events of this name.
+pub(super) fn is_named(trigger: &str, name: &str) -> bool {
+    trigger.strip_suffix('*').map_or(name == trigger, |stem| name.starts_with(stem))
 }
 
 fn same(event: &NewEvent, record: &EventRecord) -> bool {

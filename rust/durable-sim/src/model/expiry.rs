@@ -24,6 +24,9 @@ impl Model {
         };
         let live = record.runs.iter().find(|(_, run)| keeps(*run));
         require(live.is_none(), || format!("event {id} goes, its run {live:?} lives"))?;
+        require(!self.is_untold_of(id), || {
+            format!("event {id} goes before it is told with an end")
+        })?;
         let due = id.made_at().plus(self.settings.retention);
         require(due <= turn.latest, || format!("event {id} goes too early"))
     }
@@ -36,6 +39,9 @@ impl Model {
         tally: &mut Tally,
     ) -> Result<(), String> {
         tally.note("history deleted");
+        require(!self.is_untold(run), || {
+            format!("the history of run {run} goes before it is told")
+        })?;
         let end = self.runs.get(run).and_then(|life| life.end.as_ref());
         let end = end.ok_or_else(|| format!("the history of run {run} goes, it has no end"))?;
         let due = end.ended_at.plus(self.settings.retention);

@@ -14,6 +14,7 @@ use super::{Life, Model, require, says};
 #[derive(Clone, Debug)]
 pub(super) struct Arrival {
     pub(super) id: EventId,
+    pub(super) name: String,
     pub(super) data: Bytes,
     /// Bytes of its data and of what is said of it beside.
     pub(super) size: u64,
@@ -180,7 +181,7 @@ impl Model {
     }
 
     /// A run ends here, as its record says.
-    pub(super) fn end(&mut self, walk: &Walk<'_>, run: RunId) -> Result<(), String> {
+    pub(super) fn end(&mut self, walk: &mut Walk<'_>, run: RunId) -> Result<(), String> {
         let end = walk.turn.ends.iter().find(|(ended, _)| *ended == run).map(|(_, end)| end);
         let end = end.ok_or_else(|| format!("run {run} should end"))?;
         let life = self.runs.get(run).ok_or_else(|| format!("unknown run {run} ends"))?;
@@ -190,6 +191,7 @@ impl Model {
         require(events.eq(&life.events) && is_same, || {
             format!("run {run} of {:?} ends as {end:?}", life.events)
         })?;
+        self.expect_telling(walk, run, end);
         self.runs.end(run, end.clone());
         let counted = self.counted(end.function);
         match end.ending {
@@ -210,7 +212,8 @@ impl Model {
         let run = arrival.run.ok_or_else(|| format!("event {id} starts no run of {function:?}"))?;
         let is_new = self.runs.get(run).is_none();
         require(is_new, || format!("event {id} should have a new run of {function:?}, not {run}"))?;
-        self.runs.add(run, Life::new(function, id));
+        let names = vec![arrival.name.clone()];
+        self.runs.add(run, Life { names, ..Life::new(function, id) });
         Ok(run)
     }
 

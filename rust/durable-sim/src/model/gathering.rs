@@ -103,11 +103,14 @@ impl Model {
         let now = walk.turn.now;
         let ts = arrival.ts.unwrap_or(now);
         let life = self.runs.get_mut(run);
-        let Some((bucket, events)) =
-            life.and_then(|life| Some((life.bucket.as_mut()?, &mut life.events)))
+        let Some((bucket, events, names)) =
+            life.and_then(|life| Some((life.bucket.as_mut()?, &mut life.events, &mut life.names)))
         else {
             return;
         };
+        if !is_first {
+            names.push(arrival.name.clone());
+        }
         bucket.last_at = now;
         bucket.bytes += arrival.size;
         let counts = match bucket.kind {

@@ -181,6 +181,7 @@ impl Model {
                 | Effect::AnnounceEnd { .. }
                 | Effect::LoadTimers { .. }
                 | Effect::LookBack { .. }
+                | Effect::FindEnd { .. }
                 | Effect::FindExpired { .. } => {}
             }
         }
@@ -427,6 +428,7 @@ fn reports(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Report> {
         | Command::DrainExecutor
         | Command::LoadTimers { .. }
         | Command::LookBack { .. }
+        | Command::TellEnd { .. }
         | Command::Expire { .. } => None,
     })
 }

@@ -82,6 +82,7 @@ impl Model {
         require(ids.first() == Some(&event), told)?;
         let arrival = Arrival {
             id: event,
+            name: first.name.clone(),
             size: 0,
             ts: None,
             starts_at: None,

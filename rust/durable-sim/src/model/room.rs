@@ -328,6 +328,7 @@ fn work(effect: &Effect) -> Option<&Work> {
         | Effect::AnnounceEnd { .. }
         | Effect::LoadTimers { .. }
         | Effect::LookBack { .. }
+        | Effect::FindEnd { .. }
         | Effect::FindExpired { .. } => None,
     }
 }

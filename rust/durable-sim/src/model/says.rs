@@ -7,6 +7,9 @@ pub const CONDITIONS: [&str; 2] = [IS_NOT_B, IS_POSITIVE];
 /// Priorities that worlds draw.
 pub const PRIORITIES: [&str; 2] = ["event.data.p", IS_A];
 
+/// A condition that worlds draw of triggers by runs' ends.
+pub const IS_OF_FIRST: &str = "event.data.function_id == \"f0\"";
+
 const IS_A: &str = "event.data.k == \"a\"";
 const IS_NOT_B: &str = "event.data.k != \"b\"";
 const IS_POSITIVE: &str = "event.data.p > 0";
@@ -55,6 +58,7 @@ fn said(expression: &str, data: &[u8]) -> Said {
         IS_A => Said::Bool(is("a")),
         IS_NOT_B => Said::Bool(!is("b")),
         IS_POSITIVE => Said::Bool(matches!(field(data, "p"), Said::Number(number) if number > 0.0)),
+        IS_OF_FIRST => Said::Bool(field(data, "function_id") == Said::Text("f0".to_owned())),
         path => path.strip_prefix("event.data.").map_or(Said::Nothing, |name| field(data, name)),
     }
 }

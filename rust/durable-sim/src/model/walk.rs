@@ -76,6 +76,7 @@ impl Model {
                     self.connect(*capacity, functions);
                 }
                 Command::DrainExecutor => self.capacity = 0,
+                Command::TellEnd { run, .. } => self.tell(walk, *run)?,
                 Command::Report(_)
                 | Command::WakeRun { .. }
                 | Command::LoadTimers { .. }
@@ -136,6 +137,7 @@ impl Model {
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }
             | Command::LookBack { .. }
+            | Command::TellEnd { .. }
             | Command::Expire { .. } => Ok(()),
         }
     }
@@ -178,6 +180,7 @@ impl Model {
                 | Effect::AbandonWork { .. }
                 | Effect::LoadTimers { .. }
                 | Effect::LookBack { .. }
+                | Effect::FindEnd { .. }
                 | Effect::FindExpired { .. } => {}
             }
         }

@@ -9,9 +9,18 @@ use durable_core::{
 };
 
 use super::{Happening, World};
+use crate::model::says::IS_OF_FIRST;
 use crate::program::SIGNALS;
 
 const TRIGGERS: [&str; 6] = ["app/a", "app/b.c", "app/b.*", "app/*", "x", "y.*"];
+/// Triggers of those who hear of runs' ends.
+const LISTENERS: [&str; 5] = [
+    "durable/function.failed",
+    "durable/function.finished",
+    "durable/function.cancelled",
+    "durable/function.*",
+    "durable/*",
+];
 const EVENTS: [&str; 6] = ["app/a", "app/b.c", "app/b.d", "x", "y.z.w", "nobody/listens"];
 
 impl World {
@@ -36,7 +45,14 @@ impl World {
         let count = self.chance.small(1, 2);
         let triggers = (0..count).filter_map(|_| self.chance.pick(&TRIGGERS));
         spec.triggers = triggers.map(|trigger| (*trigger).to_owned()).collect();
+        let listens = self.mix.listens && self.chance.happens(400);
+        let listener = self.chance.pick(&LISTENERS).copied().filter(|_| listens);
+        spec.triggers.extend(listener.map(str::to_owned));
         self.draw_policies(spec);
+        if let Some(listener) = listener.filter(|_| self.chance.happens(300)) {
+            let condition = IS_OF_FIRST.to_owned();
+            spec.policies.conditions.insert(listener.to_owned(), condition);
+        }
     }
 
     /// The application changes: other triggers, other limits, and some functions are no more.
@@ -104,6 +120,7 @@ impl World {
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }
             | Command::LookBack { .. }
+            | Command::TellEnd { .. }
             | Command::Expire { .. } => {}
         }
         self.questions.insert(self.next_ticket, command.clone());

@@ -118,7 +118,10 @@ impl World {
                 self.executor.forget(*run);
                 self.announced.push(*run);
             }
-            Effect::LoadTimers { .. } | Effect::LookBack { .. } | Effect::FindExpired { .. } => {}
+            Effect::LoadTimers { .. }
+            | Effect::LookBack { .. }
+            | Effect::FindEnd { .. }
+            | Effect::FindExpired { .. } => {}
         }
     }
 

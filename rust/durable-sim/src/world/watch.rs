@@ -57,6 +57,7 @@ impl World {
             | Effect::AnnounceEnd { .. }
             | Effect::LoadTimers { .. }
             | Effect::LookBack { .. }
+            | Effect::FindEnd { .. }
             | Effect::FindExpired { .. } => None,
         });
         if let ([Command::RerunRun { rerun, .. }], Some(run)) = (turn.commands.as_slice(), started)
@@ -96,7 +97,8 @@ impl World {
             | Command::DrainExecutor
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }
-            | Command::LookBack { .. } => {}
+            | Command::LookBack { .. }
+            | Command::TellEnd { .. } => {}
         }
     }
 
@@ -158,10 +160,11 @@ impl World {
         let counts = self.driver.shard.counts();
         let is_idle = counts.executing_count == 0 && counts.live_count == 0;
         let held = self.executor.held();
-        if is_idle && held.is_empty() {
+        let untold = self.model.untold_count();
+        if is_idle && held.is_empty() && untold == 0 {
             Ok(())
         } else {
-            Err(format!("at rest, and yet {counts:?}, held {held:?}"))
+            Err(format!("at rest, and yet {counts:?}, held {held:?}, {untold} ends untold"))
         }
     }
 
