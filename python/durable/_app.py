@@ -107,8 +107,7 @@ class App:
             id: unique in the store; the function's name by default.
             on: what starts it: an event's type or name, `On`, or a list of up to ten; absent: only `invoke`.
             retries: more tries for each step and each stretch of code between steps, 0 to 20.
-            concurrency: how many of its steps and stretches of code may execute at one instant; at most
-                two limits.
+            concurrency: how much of its code and steps executes at one instant; at most two limits.
             run_concurrency: how many of its runs may have begun and not ended at one instant.
             throttle: how many runs start in a period; the later ones wait.
             rate_limit: how many events are taken in a period; the others are dropped.
@@ -119,9 +118,8 @@ class App:
             idempotency: CEL over the event: for each of its values one event in 24 hours is taken.
             timeouts: when a run is cancelled.
             cancel_on: an event that cancels a run, or up to five.
-            on_failure: called once for each failed run, as a run of its own, with steps and retries, whose
-                event is `durable/function.failed`.
-            unknown: nothing; another name is refused, and told what it may have meant.
+            on_failure: called once for each failed run, as a run of its own, on `durable/function.failed`.
+            unknown: nothing; another name is refused.
 
         Raises:
             ConfigError: a setting is wrong, excludes another, or has another name, or the id is taken.
@@ -129,7 +127,6 @@ class App:
         if callable(cast("object", id)):
             text = f"{id!r} is decorated without parentheses: write @app.function()"
             raise ConfigError(text)
-
         flow = Flow(
             concurrency=concurrency,
             run_concurrency=run_concurrency,

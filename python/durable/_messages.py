@@ -185,7 +185,7 @@ _RECORDED: Final = frozenset({"completed", "failed"})
 
 
 def _recorded(run: RunTuple) -> list[StepTuple]:
-    return [step for step in run[-1] if step[2] in _RECORDED]
+    return [step for step in run[10] if step[2] in _RECORDED]
 
 
 def _of_steps(

@@ -400,7 +400,7 @@ async def test_a_thread_publishes_and_blocks(world: Any) -> None:
     message_id = await asyncio.to_thread(engine.publish_sync, "news", "a", 1)
     (message,) = await take(engine.subscribe("news"), 1)
     assert (message.id, message.data) == (message_id, 1)
-    with pytest.raises(durable.UsageError, match="use `await engine.publish"):
+    with pytest.raises(durable.UsageError, match=r"use `await engine\.publish"):
         engine.publish_sync("news", "a", 2)
     with pytest.raises(durable.PayloadTooLarge):
         await asyncio.to_thread(engine.publish_sync, "news", "a", "x" * 524_288)

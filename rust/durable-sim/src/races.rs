@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use durable_core::{
-    CancelOn, Command, Effect, EventId, EventRecord, FunctionSpec, Memo, NewEvent, Pending,
-    Policies, RunEnd, RunId, Settings, Shard, Ticket, Timestamp, Turn, Work,
+    CancelOn, Command, Effect, EventId, EventRecord, FunctionSpec, Memo, NewEvent, Op, Pending,
+    Policies, RunEnd, RunId, Settings, Shard, Ticket, Timestamp, Turn,
 };
 
 use crate::chance::Chance;
@@ -164,12 +164,7 @@ impl Race {
             }
         }
         for mut command in std::mem::take(&mut self.mailbox) {
-            if let Command::Report(report) = &mut command {
-                let own = self.shard.event_of(report.run).and_then(|event| self.store.event(event));
-                for place in report.ops.iter_mut().filter_map(durable_core::Op::own_event) {
-                    place.clone_from(&own);
-                }
-            }
+            self.remember(&mut command);
             self.shard.handle(self.now, command, &mut turn);
         }
         self.shard.tick(self.now, &mut turn);
@@ -184,6 +179,15 @@ impl Race {
             if is_ask { &mut self.asked } else { &mut self.leaving }.push(effect);
         }
         if self.chance.happens(100) { self.examine() } else { Ok(()) }
+    }
+
+    /// Puts with each wait its run's event.
+    fn remember(&self, command: &mut Command) {
+        let Command::Report(report) = command else { return };
+        let own = self.shard.event_of(report.run).and_then(|event| self.store.event(event));
+        for place in report.ops.iter_mut().filter_map(Op::own_event) {
+            place.clone_from(&own);
+        }
     }
 
     fn examine(&self) -> Result<(), String> {
@@ -206,18 +210,12 @@ impl Race {
         self.store.commit();
         self.durable_count = self.log.len();
         for effect in std::mem::take(&mut self.leaving) {
-            match effect {
-                Effect::OfferWork(work) => self.take(work),
-                Effect::AbandonWork { run, epoch } => {
-                    self.held.retain(|held, work| *held != run || !work.is_under(epoch));
-                }
-                _ => {}
+            if let Effect::OfferWork(work) = effect {
+                self.held.insert(work.run, Held::new(work));
+            } else if let Effect::AbandonWork { run, epoch } = effect {
+                self.held.retain(|held, work| *held != run || !work.is_under(epoch));
             }
         }
-    }
-
-    fn take(&mut self, work: Work) {
-        self.held.insert(work.run, Held::new(work));
     }
 
     /// The process dies: what is not durable never was.
@@ -256,10 +254,11 @@ impl Race {
             }
             self.turn()?;
             self.commit();
-            if self.held.is_empty() && self.asked.is_empty() {
-                if self.store.live().is_empty() {
-                    return self.examine();
-                }
+            let is_quiet = self.held.is_empty() && self.asked.is_empty();
+            if is_quiet && self.store.live().is_empty() {
+                return self.examine();
+            }
+            if is_quiet {
                 self.now = self.now.plus(LENGTH / 4);
             }
         }

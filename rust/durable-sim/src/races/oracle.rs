@@ -102,16 +102,25 @@ impl<'a> Log<'a> {
                 Item::Step | Item::Invoke => {}
                 Item::Sleep => bound = self.last_event(turn),
                 Item::Wait { expression, since } => {
-                    let from = if *since == Since::Run { end.event } else { bound };
-                    let first = self.events.iter().find(|(_, id, event)| {
-                        *id > from && event.name == "go" && is_met(*expression, own, event)
-                    });
+                    let from = since_when(*since, end, bound);
+                    let first = self.first(from, *expression, own);
                     let asked = self.asked(run, &name(place), turn);
                     bound = self.check_wait((turn, memo), first, asked.as_ref())?;
                 }
             }
         }
         require(end.ending != Ending::Failed, || format!("it failed: {:?}", end.outcome))
+    }
+
+    /// The first event that a wait was to see.
+    fn first(
+        &self,
+        from: EventId,
+        expression: Option<&str>,
+        own: &EventRecord,
+    ) -> Option<&(usize, EventId, &'a EventRecord)> {
+        let is_one = |event: &EventRecord| event.name == "go" && is_met(expression, own, event);
+        self.events.iter().find(|(_, id, event)| *id > from && is_one(event))
     }
 
     /// What the next wait goes on from.
@@ -217,6 +226,13 @@ impl<'a> Log<'a> {
         };
         let is_told = said.contains(&format!("\"reason\":\"{reason}\"")) && ended == turn;
         require(is_told, || format!("{said} in turn {turn}, but {child} {reason} in {ended}"))
+    }
+}
+
+fn since_when(since: Since, end: &RunEnd, bound: EventId) -> EventId {
+    match since {
+        Since::Run => end.event,
+        Since::Stretch => bound,
     }
 }
 

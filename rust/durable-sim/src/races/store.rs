@@ -76,7 +76,13 @@ impl Store {
                 let (run, number, before) = (*run, *number, before.clone());
                 Some(Command::LookBack { run, number, before, records, is_complete })
             }
-            _ => None,
+            Effect::Answer { .. }
+            | Effect::OfferWork(_)
+            | Effect::DeliverMemo { .. }
+            | Effect::ConfirmReport { .. }
+            | Effect::AbandonWork { .. }
+            | Effect::AnnounceEnd { .. }
+            | Effect::FindEnd { .. } => None,
         }
     }
 
@@ -101,30 +107,7 @@ impl Store {
     ) -> Result<Past, String> {
         let mut past = Past { now, ..Past::default() };
         for write in writes {
-            match write {
-                Write::Insert { key, value } => {
-                    if self.staged.contains_key(&key) {
-                        return Err(format!("{key:?} is inserted and was there"));
-                    }
-                    note(&mut past, &key, &value);
-                    self.staged.insert(key, value);
-                }
-                Write::Put { key, value } => {
-                    note(&mut past, &key, &value);
-                    self.staged.insert(key, value);
-                }
-                Write::Delete { key } => drop(self.staged.remove(&key)),
-                Write::Archive { run, end, memo_count } => {
-                    let memos = self.memos(run);
-                    if memos.len() != usize::try_from(memo_count).unwrap_or(usize::MAX) {
-                        return Err(format!("run {run} ends with {memos:?}, not {memo_count}"));
-                    }
-                    (0..memo_count).for_each(|n| drop(self.staged.remove(&memo_key(run, n))));
-                    self.staged.remove(&run_key(run));
-                    self.staged.insert(history_key(run), history(end.clone(), memos));
-                    past.ends.push((run, end));
-                }
-            }
+            self.carry_out(write, &mut past)?;
         }
         let offers = effects.iter().filter_map(|effect| {
             let Effect::OfferWork(work) = effect else { return None };
@@ -132,6 +115,32 @@ impl Store {
         });
         past.offers = offers.collect();
         Ok(past)
+    }
+}
+
+impl Store {
+    fn carry_out(&mut self, write: Write, past: &mut Past) -> Result<(), String> {
+        match write {
+            Write::Insert { key, .. } if self.staged.contains_key(&key) => {
+                return Err(format!("{key:?} is inserted and was there"));
+            }
+            Write::Insert { key, value } | Write::Put { key, value } => {
+                note(past, &key, &value);
+                self.staged.insert(key, value);
+            }
+            Write::Delete { key } => drop(self.staged.remove(&key)),
+            Write::Archive { run, end, memo_count } => {
+                let memos = self.memos(run);
+                if memos.len() != usize::try_from(memo_count).unwrap_or(usize::MAX) {
+                    return Err(format!("run {run} ends with {memos:?}, not {memo_count}"));
+                }
+                (0..memo_count).for_each(|n| drop(self.staged.remove(&memo_key(run, n))));
+                self.staged.remove(&run_key(run));
+                self.staged.insert(history_key(run), history(end.clone(), memos));
+                past.ends.push((run, end));
+            }
+        }
+        Ok(())
     }
 }
 
