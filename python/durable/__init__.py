@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ._bridge import __version__ as __version__
     from ._bulk import BulkResult as BulkResult
     from ._context import Context as Context, SyncContext as SyncContext
+    from ._cron import Cron as Cron
     from ._decorator import step as step
     from ._engine import Engine as Engine
     from ._errors import (
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         FunctionInfo as FunctionInfo,
         ReceivedEvent as ReceivedEvent,
         Run as Run,
+        Schedule as Schedule,
         Step as Step,
     )
 
@@ -77,6 +79,7 @@ _PLACES: Final = {
     "Concurrency": "_flow",
     "ConfigError": "_errors",
     "Context": "_context",
+    "Cron": "_cron",
     "Debounce": "_flow",
     "DurableError": "_errors",
     "Engine": "_engine",
@@ -108,6 +111,7 @@ _PLACES: Final = {
     "RetryAfterError": "_errors",
     "Run": "_views",
     "RunCancelled": "_errors",
+    "Schedule": "_views",
     "SerializationError": "_errors",
     "Signal": "_signals",
     "SignalNotFound": "_errors",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Never, Protocol, TypeVar, cast, overload
 
 from typing_extensions import override
 
+from ._cron import Cron
 from ._errors import ConfigError, EngineClosed
 from ._events import Event, EventType, On
 from ._flow import (
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 DataT = TypeVar("DataT")
 ResultT = TypeVar("ResultT")
 
-Trigger = EventType[Any] | On[Any] | str
+Trigger = EventType[Any] | On[Any] | Cron | str
 
 
 class _Decorator(Protocol):
@@ -105,7 +106,7 @@ class App:
 
         Args:
             id: unique in the store; the function's name by default.
-            on: what starts it: an event's type or name, `On`, or a list of up to ten; absent: only `invoke`.
+            on: what starts it: an event's type or name, `On`, `Cron`, or a list of up to ten; absent: only `invoke`.
             retries: more tries for each step and each stretch of code between steps, 0 to 20.
             concurrency: how much of its code and steps executes at one instant; at most two limits.
             run_concurrency: how many of its runs may have begun and not ended at one instant.

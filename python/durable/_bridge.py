@@ -7,6 +7,7 @@ from durable._core import (
     Core as Core,
     CoreError as CoreError,
     __version__ as __version__,
+    check_cron as check_cron,
     check_expression as check_expression,
     expression_keys as expression_keys,
     expression_paths as expression_paths,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         Op as Op,
         Report as Report,
         RunTuple as RunTuple,
+        ScheduleTuple as ScheduleTuple,
         StepTuple as StepTuple,
         StoredEvent as StoredEvent,
     )

@@ -22,6 +22,7 @@ __all__ = [
     "Core",
     "CoreError",
     "__version__",
+    "check_cron",
     "check_expression",
     "expression_keys",
     "expression_paths",
@@ -81,7 +82,7 @@ Op: TypeAlias = (
 Report: TypeAlias = tuple[str, int, int, Sequence[Op], int | None]
 
 #: name, trigger event names, retries, delays, jitter, policies (a JSON object, as `Policies` in
-#: durable-core's flow/policy.rs)
+#: durable-core's flow/policy.rs, and `crons`, a list of `CronTrigger`s of its schedule.rs)
 Function: TypeAlias = tuple[str, Sequence[str], int, Sequence[int], int, bytes]
 
 # --- what Python gets: items, told apart by their first member ------------------------------------
@@ -183,8 +184,25 @@ StoredEvent: TypeAlias = tuple[EventTuple, list[str], str | None, list[tuple[str
 #: messages (number, topic, JSON, published_at), how many behind the number asked from are gone, the number behind
 #: the channel's last message (0: it has none)
 MessagePage: TypeAlias = tuple[list[tuple[int, str, bytes, int]], int, int]
-#: name, app, triggers, retries, policies (JSON), is_archived, is_paused
-FunctionTuple: TypeAlias = tuple[str, str, list[str], int, bytes, bool, bool]
+#: id (None: a function's trigger), function, (cron, time zone, period: of a cron the first two), data (JSON), jitter,
+#: catch_up, is_paused, made_at, the moments of its last tick, of its next, and of when that comes with its jitter
+ScheduleTuple: TypeAlias = tuple[
+    str | None,
+    str,
+    tuple[str | None, str | None, int | None],
+    bytes,
+    int,
+    str,
+    bool,
+    int,
+    int | None,
+    int | None,
+    int | None,
+]
+#: name, app, triggers, retries, policies (JSON), is_archived, is_paused, crons
+FunctionTuple: TypeAlias = tuple[
+    str, str, list[str], int, bytes, bool, bool, list[ScheduleTuple]
+]
 
 @final
 class Core:
@@ -242,6 +260,17 @@ class Core:
 
     def rerun_many(self, runs: Sequence[str]) -> list[tuple[str | None, str | None]]:
         """Repeat each run that no later one of its event repeats yet: the new run's id, or why there is none."""
+
+    def put_schedule(
+        self, schedule: str, function: str, spec: bytes, data: bytes
+    ) -> None:
+        """Make a schedule or replace it; durable when it returns. The spec is a `ScheduleSpec` of durable-core's
+        schedule.rs, JSON. Blocks."""
+
+    def change_schedule(
+        self, schedule: str, change: Literal["pause", "resume", "delete", "trigger"]
+    ) -> str | None:
+        """Do something with a schedule; durable when it returns. The run, where it triggers one. Blocks."""
 
     def connect(self, functions: Sequence[str]) -> None:
         """Be ready for work on these functions: it begins to come. All that an executor had before is
@@ -367,6 +396,12 @@ class Core:
     def messages(self, channel: str, after: int, limit: int) -> MessagePage:
         """Messages of a channel behind the one of this number, at most so many; behind 0: all that are kept."""
 
+    def schedule(self, schedule: str) -> ScheduleTuple | None: ...
+    def schedules(
+        self, *, function: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> tuple[list[ScheduleTuple], str | None]:
+        """By their ids, without functions' triggers; the second member is the cursor of the next page."""
+
     def source_position(self, source: str) -> int | None:
         """How far a source of events has got: the position of its last accepted batch."""
 
@@ -386,6 +421,10 @@ def check_expression(
 
     The scope says which variables there are: `event`, or also `async`. `plain` refuses macros.
     """
+
+def check_cron(text: str, tz: str) -> tuple[bool, str, int, int] | None:
+    """What is wrong with a cron: True where it is the time zone's name, the message, and where in the text it is and
+    how long, in characters. None: nothing."""
 
 def expression_paths(text: str) -> list[tuple[str, int, int]]:
     """Each field an expression reads, as in `event.data.customer_id`, where it stands and how long, in characters."""

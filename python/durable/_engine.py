@@ -36,6 +36,7 @@ from ._fork import forget, watch
 from ._function import Function
 from ._reading import Events, Functions, Runs
 from ._realtime import Realtime
+from ._schedules import Schedules
 from ._sending import encode_events, tell_of_strays
 from ._session import Session, read_apps, register
 from ._setting import Place
@@ -116,6 +117,7 @@ class Engine(Realtime):
         self.runs = Runs(self)
         self.events = Events(self)
         self.functions = Functions(self)
+        self.schedules = Schedules(self)
 
     # --- open and close
 

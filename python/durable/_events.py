@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeGuard, cast
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 from typing_extensions import TypeVar, override
 
+from ._cron import is_cron
 from ._errors import ConfigError
 from ._expression import check
 from ._setting import Place
@@ -217,14 +218,17 @@ def check_name(place: Place, name: object, *, is_trigger: bool) -> str:
 
 
 def read_triggers(place: Place, given: object) -> dict[str, EventType[Any] | None]:
-    """What a decorator's `on` means: names of events, each with its type where one was given.
+    """What a decorator's `on` means: names of events, each with its type where one was given. Crons are passed by.
 
     Raises:
         ConfigError: something in it is no trigger, or there are more than ten, or one twice.
     """
     listed = [] if given is None else given if _is_list(given) else [given]
+    crons = [one for one in listed if is_cron(one)]
     triggers: dict[str, EventType[Any] | None] = {}
     for one in listed:
+        if is_cron(one):
+            continue
         name, kind = _read_trigger(place, one)
         if name in triggers:
             reason = f"has the trigger '{name}' twice"
@@ -233,10 +237,11 @@ def read_triggers(place: Place, given: object) -> dict[str, EventType[Any] | Non
             )
             raise place.error(given, reason, accepted)
         triggers[name] = kind
-    if len(triggers) > MAX_TRIGGERS:
-        reason = f"has {len(triggers)} triggers"
+    count = len(triggers) + len(crons)
+    if count > MAX_TRIGGERS:
+        reason = f"has {count} triggers"
         raise place.error(given, reason, f"1 to {MAX_TRIGGERS} triggers")
-    if _is_list(given) and not triggers:
+    if _is_list(given) and not count:
         reason = "has no trigger"
         raise place.error(
             given,
@@ -287,9 +292,7 @@ def _read_trigger(place: Place, given: object) -> tuple[str, EventType[Any] | No
         return event.name, event
     if not isinstance(event, str):
         reason = f"is of type {type(event).__name__}"
-        accepted = (
-            "an EventType, an event's name, On(event), or a list of 1 to 10 of these"
-        )
+        accepted = "an EventType, an event's name, On(event), Cron(expression), or a list of 1 to 10 of these"
         raise place.error(given, reason, accepted)
     name = check_name(place, event, is_trigger=True)
     if is_reserved(name) and not _is_sent_by_engine(name):

@@ -9,6 +9,7 @@ import orjson
 from typing_extensions import override
 
 from ._codec import Codec, codec_of
+from ._cron import CronFields, read_crons
 from ._errors import ConfigError
 from ._events import FAILED, FINISHED, EventType, On, read_conditions, read_triggers
 from ._expression import check_fields
@@ -36,6 +37,7 @@ class Function(Generic[HandlerT, ResultT]):
         id: its id, unique in the store.
         handler: the decorated function itself, to be called in tests.
         triggers: names of the events that start it, each with its type where one was given.
+        crons: when it is started by the clock.
         conditions: what must be true of an event, in CEL, by its trigger's name, where a trigger says so.
         retries: how many more tries, and how far apart.
         flow: its flow control, by argument, in ms and without what was left out: as `flow_json` gives it.
@@ -57,6 +59,7 @@ class Function(Generic[HandlerT, ResultT]):
         place = Place(f"function '{self.id}'", "on")
         self.triggers: dict[str, EventType[Any] | None] = read_triggers(place, on)
         self.conditions: dict[str, str] = read_conditions(place, on)
+        self.crons: list[CronFields] = read_crons(place, on)
         self.retries = read_retries(place.at("retries"), retries)
         self.flow: FlowFields = read_flow(place, flow)
         kind = self.type_for_invoke()
@@ -84,7 +87,7 @@ class Function(Generic[HandlerT, ResultT]):
 
 
 def flow_json(function: Function[Any, Any]) -> bytes:
-    """What crosses the border of a function's flow control and of its triggers' conditions.
+    """What crosses the border of a function's flow control, its triggers' conditions and its crons.
 
     A JSON object with sorted keys, lengths in ms, and without the settings that are absent:
 
@@ -95,6 +98,8 @@ def flow_json(function: Function[Any, Any]) -> bytes:
     fields: FlowFields = dict(function.flow)
     if function.conditions:
         fields["conditions"] = dict(function.conditions)
+    if function.crons:
+        fields["crons"] = list(function.crons)
     return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
 
 

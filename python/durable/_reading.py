@@ -73,7 +73,7 @@ class Opened(Protocol):
         ...
 
 
-class _Reader:
+class Reader:
     """Reads for one engine, away from the loop."""
 
     __slots__ = ("_engine",)
@@ -94,7 +94,7 @@ class _Reader:
             return read_plain(json)
 
 
-class Runs(_Reader):
+class Runs(Reader):
     """`engine.runs`: what is known of runs."""
 
     __slots__ = ()
@@ -258,7 +258,7 @@ class Runs(_Reader):
                 status=statuses,
                 function=name,
                 since_ms=_to_ms(since),
-                limit=_check_limit(limit),
+                limit=check_limit(limit),
                 cursor=cursor,
             )
         )
@@ -282,7 +282,7 @@ class Runs(_Reader):
         return await self.get(run_id)
 
 
-class Events(_Reader):
+class Events(Reader):
     """`engine.events`: what is known of events."""
 
     __slots__ = ()
@@ -312,7 +312,7 @@ class Events(_Reader):
             lambda core: core.events(
                 name=name,
                 since_ms=_to_ms(since),
-                limit=_check_limit(limit),
+                limit=check_limit(limit),
                 cursor=cursor,
             )
         )
@@ -347,7 +347,7 @@ class Events(_Reader):
         return [await self._engine.runs.get(run_id) for run_id in received.run_ids]
 
 
-class Functions(_Reader):
+class Functions(Reader):
     """`engine.functions`: what is registered."""
 
     __slots__ = ()
@@ -369,8 +369,8 @@ class Functions(_Reader):
         Raises:
             NotFoundError: there is no such function in the store.
         """
-        name = _name_of(function)
-        most = _check_limit(limit)
+        name = name_of(function)
+        most = check_limit(limit)
         json = await self._read(lambda core: core.limits(name, most))
         if json is None:
             text = f"there is no function '{name}' in this store"
@@ -399,7 +399,7 @@ class Functions(_Reader):
     async def _pause(
         self, function: str | Function[Any, Any], *, is_paused: bool
     ) -> None:
-        name = _name_of(function)
+        name = name_of(function)
         await self._read(lambda core: core.pause(name, is_paused))
 
 
@@ -410,7 +410,12 @@ def _look(core: Core, run_id: str) -> tuple[RunTuple | None, bytes | None]:
     return row, core.waiting_on(run_id) if is_live else None
 
 
-def _name_of(function: object) -> str:
+def name_of(function: object) -> str:
+    """The id of a function that was given as one or by its id.
+
+    Raises:
+        ConfigError: it is neither.
+    """
     name = getattr(function, "id", function)
     if not isinstance(name, str):
         text = f"function={function!r}: accepted is a function of an app, or its id"
@@ -419,7 +424,7 @@ def _name_of(function: object) -> str:
 
 
 def _name_or_none(function: object) -> str | None:
-    return None if function is None else _name_of(function)
+    return None if function is None else name_of(function)
 
 
 def _read_statuses(status: RunStatus | Sequence[RunStatus]) -> Sequence[str]:
@@ -431,7 +436,12 @@ def _read_statuses(status: RunStatus | Sequence[RunStatus]) -> Sequence[str]:
     return cast("Sequence[str]", statuses)
 
 
-def _check_limit(limit: int) -> int:
+def check_limit(limit: int) -> int:
+    """How many at most, where that may be asked for.
+
+    Raises:
+        ConfigError: it may not.
+    """
     if not 1 <= limit <= _MAX_LIMIT:
         text = f"limit={limit}: accepted is a whole number from 1 to {_MAX_LIMIT}"
         raise ConfigError(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from typing_extensions import override
@@ -18,7 +18,15 @@ from ._usage import Usage, read_usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ._bridge import EventTuple, FunctionTuple, RunTuple, StepTuple, StoredEvent
+    from ._bridge import (
+        EventTuple,
+        FunctionTuple,
+        RunTuple,
+        ScheduleTuple,
+        StepTuple,
+        StoredEvent,
+    )
+    from ._cron import CatchUp
 
 T = TypeVar("T")
 
@@ -127,9 +135,48 @@ class ReceivedEvent:
     skipped: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """What starts a function by the clock.
+
+    Attributes:
+        id: its id; `None` where it is a cron among its function's triggers.
+        function: its function's id.
+        cron: its expression; `None` where its ticks are the same time apart.
+        tz: the time zone of its cron.
+        every: the time between two ticks.
+        data: what its events' data holds beside the engine's own fields.
+        jitter: by how much each run comes later at most.
+        catch_up: what becomes of missed ticks.
+        is_paused: its ticks pass by.
+        made_at: when it was made, or replaced by another.
+        last_at: its last tick, whether a run came of it or not.
+        next_at: the next tick; `None` while it is paused.
+        fires_at: when the next run comes: `next_at` with its jitter.
+    """
+
+    id: str | None
+    function: str
+    cron: str | None
+    tz: str | None
+    every: timedelta | None
+    data: Mapping[str, Any]
+    jitter: timedelta | None
+    catch_up: CatchUp
+    is_paused: bool
+    made_at: datetime
+    last_at: datetime | None
+    next_at: datetime | None
+    fires_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionInfo:
-    """A registered function. `is_archived`: its app no longer has it. `is_paused`: nothing of it goes on."""
+    """A registered function. `is_archived`: its app no longer has it. `is_paused`: nothing of it goes on.
+
+    Attributes:
+        crons: those of its triggers, each with its next tick.
+    """
 
     id: str
     app: str
@@ -138,6 +185,7 @@ class FunctionInfo:
     concurrency: int | None
     is_archived: bool
     is_paused: bool = False
+    crons: tuple[Schedule, ...] = ()
 
 
 class Page(list[T]):
@@ -249,9 +297,38 @@ def read_received(row: StoredEvent) -> ReceivedEvent:
 
 def read_function(row: FunctionTuple) -> FunctionInfo:
     """A registered function as the native module gives it."""
-    name, app, triggers, retries, policies, is_archived, is_paused = row
+    name, app, triggers, retries, policies, is_archived, is_paused, crons = row
     limits = read_plain(policies)["concurrency"]
     concurrency = next((one["limit"] for one in limits if one["key"] is None), None)
     return FunctionInfo(
-        name, app, tuple(triggers), retries, concurrency, is_archived, is_paused
+        name,
+        app,
+        tuple(triggers),
+        retries,
+        concurrency,
+        is_archived,
+        is_paused,
+        tuple(read_schedule(cron) for cron in crons),
+    )
+
+
+def read_schedule(row: ScheduleTuple) -> Schedule:
+    """A schedule as the native module gives it."""
+    schedule_id, function, rhythm, data, jitter_ms, catch_up, is_paused, *moments = row
+    cron, tz, every_ms = rhythm
+    made, last, following, fires = moments
+    return Schedule(
+        id=schedule_id,
+        function=function,
+        cron=cron,
+        tz=tz,
+        every=None if every_ms is None else timedelta(milliseconds=every_ms),
+        data=read_plain(data),
+        jitter=timedelta(milliseconds=jitter_ms) if jitter_ms else None,
+        catch_up=cast("CatchUp", catch_up),
+        is_paused=is_paused,
+        made_at=moment(cast("int", made)),
+        last_at=moment_or_none(last),
+        next_at=moment_or_none(following),
+        fires_at=moment_or_none(fires),
     )

@@ -48,7 +48,7 @@ class Core:
         return [self.event("E")], None
 
     def functions(self) -> Any:
-        return [("f", "app", [], 4, b'{"concurrency":[]}', False, False)]
+        return [("f", "app", [], 4, b'{"concurrency":[]}', False, False, [])]
 
 
 class Opened:

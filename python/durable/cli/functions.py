@@ -9,6 +9,7 @@ from rich.text import Text
 from .options import DEFAULT_STORE, AsJson, Store
 from .output import clip, moment, print_json, results, rows_table, to_ms
 from .reading import read
+from .schedules import schedule_json, times_of
 
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def list_(*, store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
         (
             Text(one.id),
             Text(one.app),
-            Text(clip(", ".join(one.triggers), results().width)),
+            Text(clip(_started_by(one), results().width)),
             _state_of(one),
         )
         for one in found
@@ -119,6 +120,10 @@ def _used(one: "Limit") -> str:
     return "" if one.limit is None else f"of {one.limit}"
 
 
+def _started_by(one: "FunctionInfo") -> str:
+    return ", ".join([*one.triggers, *(times_of(cron) for cron in one.crons)])
+
+
 def _state_of(one: "FunctionInfo") -> Text:
     if one.is_archived:
         return Text("gone", style="dim")
@@ -130,6 +135,7 @@ def _function_json(one: "FunctionInfo") -> dict[str, object]:
         "id": one.id,
         "app": one.app,
         "triggers": list(one.triggers),
+        "crons": [schedule_json(cron) for cron in one.crons],
         "retries": one.retries,
         "concurrency": one.concurrency,
         "is_archived": one.is_archived,

@@ -15,6 +15,7 @@ from .output import results
 from .redo import cancel, rerun
 from .run_command import run
 from .runs import runs
+from .schedules import schedules
 from .store import store
 
 
@@ -35,6 +36,7 @@ runs.command()(rerun)
 app.add_typer(runs, name="runs")
 app.add_typer(events, name="events")
 app.add_typer(functions, name="functions")
+app.add_typer(schedules, name="schedules")
 app.add_typer(store, name="store")
 app.add_typer(bench, name="bench")
 app.command()(explain)

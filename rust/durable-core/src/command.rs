@@ -9,6 +9,7 @@ use crate::event::{EventRecord, NewEvent};
 use crate::function::FunctionSpec;
 use crate::id::{Epoch, EventId, RunId, Ticket};
 use crate::origin::Origin;
+use crate::schedule::ScheduleSpec;
 use crate::time::Timestamp;
 use crate::write::Record;
 
@@ -94,6 +95,28 @@ pub enum Command {
         /// The channel's record, where the store has one (see [`crate::write::channel_key`]).
         known: Option<Bytes>,
     },
+    /// Start runs of a function by the clock from now on; what has this id already is replaced.
+    PutSchedule {
+        /// Who waits for the answer.
+        ticket: Ticket,
+        /// The schedule's id.
+        id: String,
+        /// The function's name.
+        function: String,
+        /// When.
+        spec: ScheduleSpec,
+        /// What its events' data holds beside what the engine says in it: a JSON object.
+        data: Bytes,
+    },
+    /// Do something with a schedule that a caller made.
+    ChangeSchedule {
+        /// Who waits for the answer.
+        ticket: Ticket,
+        /// The schedule's id.
+        id: String,
+        /// What.
+        change: ScheduleChange,
+    },
     /// An executor is ready for work. All that was with the one before it is lost and queued again.
     ConnectExecutor {
         /// How many pieces of work it takes at a time.
@@ -176,6 +199,8 @@ impl Command {
             | Self::CancelRun { .. }
             | Self::SendSignal { .. }
             | Self::Publish { .. }
+            | Self::PutSchedule { .. }
+            | Self::ChangeSchedule { .. }
             | Self::ConnectExecutor { .. }
             | Self::DrainExecutor
             | Self::Report(_)
@@ -210,6 +235,19 @@ pub struct FromStep {
     pub name: String,
     /// Its result, JSON: it is taken over too, with this.
     pub output: Option<Bytes>,
+}
+
+/// What is done with a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScheduleChange {
+    /// Its ticks pass by until it is resumed.
+    Pause,
+    /// It goes on with the first tick from now.
+    Resume,
+    /// It is no more.
+    Delete,
+    /// One run at once, beside its ticks.
+    Trigger,
 }
 
 /// What an executor says of one piece of work.

@@ -122,6 +122,8 @@ pub enum Answer {
     Signalled(RunId),
     /// The message is kept under this number of its channel.
     Published(u64),
+    /// The schedule is as was asked.
+    Scheduled,
     /// Nothing was done, for this reason.
     Refused(Refusal),
 }
@@ -135,7 +137,7 @@ pub enum Refusal {
     TooLarge(String),
     /// There is no such function.
     UnknownFunction(String),
-    /// There is no such run, event or step.
+    /// There is no such run, event, step or schedule.
     NotFound(String),
     /// Flow control let the run not be started.
     Skipped(String),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::flow::backoff::Backoff;
 use crate::flow::policy::Policies;
+use crate::schedule::CronTrigger;
 
 /// A function as an application registers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,8 @@ pub struct FunctionSpec {
     pub app: String,
     /// Names of the events that start it; a trailing `*` after `/` or `.` matches any ending.
     pub triggers: Vec<String>,
+    /// When it is started by the clock.
+    pub crons: Vec<CronTrigger>,
     /// How many more tries each step, and each stretch of code between steps, gets: 0 to 20.
     pub retries: u8,
     /// How long each of them waits.
@@ -74,6 +77,7 @@ impl FunctionSpec {
             name: name.into(),
             app: app.into(),
             triggers: Vec::new(),
+            crons: Vec::new(),
             retries: 4,
             backoff: Backoff::default(),
             policies: Policies::default(),
@@ -95,8 +99,11 @@ impl FunctionSpec {
         if let Some(why) = self.policies.refusal() {
             return Some(format!("function '{name}': {why}"));
         }
-        if self.triggers.len() > 10 {
-            let count = self.triggers.len();
+        if let Some(why) = CronTrigger::refusal_of_all(&self.crons) {
+            return Some(format!("function '{name}': {why}"));
+        }
+        let count = self.triggers.len().saturating_add(self.crons.len());
+        if count > 10 {
             return Some(format!("function '{name}' has {count} triggers; the limit is 10"));
         }
         if self.backoff.delays.iter().any(|delay| *delay > Duration::from_hours(366 * 24)) {

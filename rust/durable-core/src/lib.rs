@@ -16,6 +16,7 @@ mod event;
 mod function;
 mod origin;
 mod run;
+mod schedule;
 mod step;
 mod system;
 
@@ -23,6 +24,7 @@ mod command;
 mod effect;
 pub mod write;
 
+pub mod cron;
 mod expr;
 pub mod flow;
 mod map;
@@ -31,7 +33,9 @@ mod waits;
 mod shard;
 
 pub use channel::{ChannelRecord, MessageRecord, NewMessage, Ring, channel_id};
-pub use command::{Command, FromStep, OnConflict, Op, Report, Rerun, Retry, Since, Until};
+pub use command::{
+    Command, FromStep, OnConflict, Op, Report, Rerun, Retry, ScheduleChange, Since, Until,
+};
 pub use effect::{Answer, Effect, Refusal, Work};
 pub use event::{
     DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, MAX_NAME_BYTES, NewEvent, Skip,
@@ -47,6 +51,10 @@ pub use function::{FunctionRecord, FunctionSpec};
 pub use id::{Epoch, EventId, FunctionId, RunId, Ticket};
 pub use origin::Origin;
 pub use run::{Ending, Gathering, History, RunEnd, RunRecord, RunStatus, RunView, Stretch};
+pub use schedule::{
+    CatchUp, CronTrigger, MAX_SCHEDULE_BYTES, Rhythm, ScheduleRecord, ScheduleSpec, TIMER_EVENT,
+    Tick, Ticks,
+};
 pub use shard::{
     Counts, FunctionCounts, LimitView, Limits, ParkedCounts, Portrait, Settings, Shard, Turn,
     WaitView,

@@ -26,16 +26,18 @@ mod report;
 mod rerun;
 mod retry;
 mod route;
+mod schedule;
 mod signal;
 mod tell;
 mod tick;
 mod wait;
 mod withdraw;
 
+use counts::Standings;
 use program::Program;
+use schedule::Wanted;
 
 pub use check::Portrait;
-use counts::Standings;
 pub use counts::{Counts, FunctionCounts, ParkedCounts};
 pub use inspect::{LimitView, WaitView};
 
@@ -164,6 +166,7 @@ pub struct Shard {
     timers_asked: Option<(Bytes, Bytes)>,
     expiry: expire::Expiry,
     telling: tell::Telling,
+    schedules: schedule::Schedules,
     stale_report_count: u64,
     /// Reports of paused functions' code that are not confirmed yet, while steps of it execute.
     withheld: BTreeMap<RunId, (Epoch, Vec<u32>)>,
@@ -179,6 +182,8 @@ struct Meta {
     now: Timestamp,
     last_event: EventId,
     last_run: RunId,
+    /// The highest number that a schedule has had.
+    last_schedule: u64,
     /// Events made before this one have been looked at for their age, and runs likewise.
     events_expired: EventId,
     runs_expired: RunId,
@@ -191,6 +196,8 @@ struct Function {
     standings: Standings,
     /// An executor takes work of it.
     is_served: bool,
+    /// Since when, where one does: what was due before was missed.
+    served_since: Timestamp,
 }
 
 /// A live run in memory: as the bytes of its record while nothing happens to it.
@@ -251,6 +258,12 @@ impl Shard {
             }
             Command::Publish { ticket, message, known } => {
                 self.publish(ticket, message, known.as_ref(), turn);
+            }
+            Command::PutSchedule { ticket, id, function, spec, data } => {
+                self.put_schedule(ticket, Wanted { id, function, spec, data }, turn);
+            }
+            Command::ChangeSchedule { ticket, id, change } => {
+                self.change_schedule(ticket, &id, change, turn);
             }
             Command::ConnectExecutor { capacity, functions } => self.connect(capacity, &functions),
             Command::DrainExecutor => self.capacity = 0,

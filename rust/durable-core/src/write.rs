@@ -98,9 +98,11 @@ pub const GATE: u8 = b'g';
 pub const CHANNEL: u8 = b'k';
 /// Prefix of messages, by channel and number.
 pub const MESSAGE: u8 = b'p';
+/// Prefix of schedules: those that callers made by their ids, and those that are functions' triggers.
+pub const SCHEDULE: u8 = b'c';
 
 /// The prefixes that [`crate::Shard::load`] wants; a shard's timers it asks for window by window.
-pub const LOADED_PREFIXES: [u8; 6] = [META, FUNCTION, INBOX, GATE, UNTOLD, RUN];
+pub const LOADED_PREFIXES: [u8; 7] = [META, FUNCTION, INBOX, GATE, SCHEDULE, UNTOLD, RUN];
 
 /// The key of the shard's own record.
 pub const META_KEY: &[u8] = &[META];
@@ -173,6 +175,26 @@ pub fn message_key(channel: &[u8; 16], number: u64) -> Bytes {
 /// The number of the message whose key this is.
 pub fn number_in_key(key: &[u8]) -> Option<u64> {
     key.get(17..25).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
+}
+
+/// The key of a schedule that a caller made.
+pub fn schedule_key(id: &str) -> Bytes {
+    key(SCHEDULE, &[b"n", id.as_bytes()])
+}
+
+/// The beginning of the keys of all schedules that are functions' triggers.
+pub fn all_trigger_keys() -> Bytes {
+    key(SCHEDULE, &[b"t"])
+}
+
+/// The beginning of the keys of a function's own schedules.
+pub fn trigger_keys(function: FunctionId) -> Bytes {
+    key(SCHEDULE, &[b"t", &function.0.to_be_bytes()])
+}
+
+/// The key of a cron that is a function's trigger.
+pub(crate) fn trigger_key(function: FunctionId, text: &str, zone: &str) -> Bytes {
+    key(SCHEDULE, &[b"t", &function.0.to_be_bytes(), zone.as_bytes(), b"\0", text.as_bytes()])
 }
 
 /// The key of a timer: the moment, then what it is for.

@@ -16,6 +16,9 @@ mod moments;
 #[path = "promises/repeating.rs"]
 mod repeating;
 #[cfg(test)]
+#[path = "promises/schedules.rs"]
+mod schedules;
+#[cfg(test)]
 #[path = "promises/steps.rs"]
 mod steps;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use durable_core::{
     Backoff, Epoch, EventId, FunctionSpec, NewEvent, NewMessage, OnConflict, Op, Report, Retry,
-    RunId, Since, Timestamp, Until,
+    RunId, ScheduleChange, ScheduleSpec, Since, Timestamp, Until,
 };
 use durable_runtime::Request;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -86,16 +86,37 @@ pub(crate) fn message(channel: String, topic: String, data: &Bound<'_, PyBytes>)
 pub(crate) fn function(app: &str, tuple: FunctionTuple) -> PyResult<FunctionSpec> {
     let (name, triggers, retries, delays, jitter, policies) = tuple;
     let delays = delays.into_iter().map(Duration::from_millis).collect();
-    let policies = serde_json::from_slice(&policies).map_err(|error| {
+    let wrong = |error: serde_json::Error| {
         crate::error::raise("invalid", format!("function '{name}': its flow control: {error}"))
-    })?;
+    };
+    let mut fields: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&policies).map_err(wrong)?;
+    let crons = fields.remove("crons").map(serde_json::from_value).transpose().map_err(wrong)?;
+    let policies = serde_json::from_value(fields.into()).map_err(wrong)?;
     Ok(FunctionSpec {
         triggers,
+        crons: crons.unwrap_or_default(),
         retries,
         backoff: Backoff { delays, jitter: Duration::from_millis(jitter) },
         policies,
         ..FunctionSpec::new(app, name)
     })
+}
+
+pub(crate) fn schedule(id: &str, spec: &[u8]) -> PyResult<ScheduleSpec> {
+    serde_json::from_slice(spec).map_err(|error| {
+        crate::error::raise("invalid", format!("schedule '{id}': its settings: {error}"))
+    })
+}
+
+pub(crate) fn schedule_change(word: &str) -> PyResult<ScheduleChange> {
+    match word {
+        "pause" => Ok(ScheduleChange::Pause),
+        "resume" => Ok(ScheduleChange::Resume),
+        "delete" => Ok(ScheduleChange::Delete),
+        "trigger" => Ok(ScheduleChange::Trigger),
+        _ => Err(PyValueError::new_err(format!("'{word}' is nothing to do with a schedule"))),
+    }
 }
 
 pub(crate) fn report(tuple: ReportTuple<'_>) -> PyResult<Report> {

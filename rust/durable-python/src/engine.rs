@@ -1,6 +1,8 @@
 //! The one object: an open engine. See `_core.pyi` for what each call promises.
 #![expect(clippy::needless_pass_by_value, reason = "what comes from Python is made for the call")]
 
+mod guard;
+
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,13 +12,14 @@ use durable_core::{
     Epoch, EventId, EventRecord, FromStep, FunctionId, FunctionRecord, Rerun, RunId, Timestamp,
 };
 use durable_runtime::{
-    ClockChoice, Config, Engine, EventFilter, Kind, RunFilter, Selection, Submission, Sync,
+    ClockChoice, Config, Engine, EventFilter, Kind, RunFilter, ScheduleFilter, Selection,
+    Submission, Sync,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::convert::{self, CallTuple, EventTuples, FunctionTuple, ReportTuple, SendTuple};
-use crate::error::{raise, to_py};
+use crate::error::to_py;
 use crate::{items, reads};
 
 /// An open store and the threads that drive it.
@@ -27,44 +30,6 @@ pub(crate) struct Core {
     pid: u32,
     /// Names of functions by number; they never change.
     names: Mutex<Vec<String>>,
-}
-
-impl Core {
-    fn engine(&self) -> PyResult<&Engine> {
-        if self.is_forked() {
-            return Err(raise(
-                "forked",
-                "this engine was opened before a fork and its threads stayed with the parent: open one \
-                 after the fork, in the child",
-            ));
-        }
-        Ok(&self.engine)
-    }
-
-    fn is_forked(&self) -> bool {
-        self.pid != std::process::id()
-    }
-
-    fn name(&self, engine: &Engine, id: FunctionId) -> durable_runtime::Result<String> {
-        let Ok(mut names) = self.names.lock() else { return Ok(String::new()) };
-        if names.len() <= id.index() {
-            *names = engine.functions()?.into_iter().map(|record| record.spec.name).collect();
-        }
-        Ok(names.get(id.index()).cloned().unwrap_or_default())
-    }
-}
-
-impl Drop for Core {
-    fn drop(&mut self) {
-        let engine = Arc::clone(&self.engine);
-        if self.is_forked() {
-            // What it holds is the parent's: one count too many keeps it from ever being dropped here.
-            let _kept = Arc::into_raw(engine);
-        } else {
-            // The threads are waited for, and they wait for nothing of Python's.
-            Python::attach(|py| py.detach(|| drop(engine.close(Duration::ZERO))));
-        }
-    }
 }
 
 #[pymethods]
@@ -427,10 +392,65 @@ impl Core {
 
     fn functions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let engine = self.engine()?;
-        let found = py.detach(|| engine.functions()).map_err(to_py)?;
-        let functions: PyResult<Vec<_>> =
-            found.into_iter().map(|record| reads::function(py, record)).collect();
-        PyList::new(py, functions?)
+        let found = py.detach(|| Ok((engine.functions()?, engine.crons()?)));
+        let (functions, crons) = found.map_err(to_py)?;
+        let crons_of = |id| crons.iter().filter(move |cron| cron.function == id).cloned();
+        let numbered = (0..).map(FunctionId).zip(functions);
+        let functions = numbered.map(|(id, record)| {
+            let crons: Vec<_> = crons_of(id).collect();
+            reads::function(py, record, &crons)
+        });
+        PyList::new(py, functions.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    fn put_schedule(
+        &self,
+        py: Python<'_>,
+        schedule: &str,
+        function: &str,
+        spec: Vec<u8>,
+        data: Vec<u8>,
+    ) -> PyResult<()> {
+        let engine = self.engine()?;
+        let spec = convert::schedule(schedule, &spec)?;
+        py.detach(|| engine.put_schedule((schedule, function), spec, data.into())).map_err(to_py)
+    }
+
+    fn change_schedule(
+        &self,
+        py: Python<'_>,
+        schedule: &str,
+        change: &str,
+    ) -> PyResult<Option<String>> {
+        let engine = self.engine()?;
+        let change = convert::schedule_change(change)?;
+        let run = py.detach(|| engine.change_schedule(schedule, change)).map_err(to_py)?;
+        Ok(run.map(|run| run.to_string()))
+    }
+
+    fn schedule<'py>(
+        &self,
+        py: Python<'py>,
+        schedule: &str,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let engine = self.engine()?;
+        let found = py.detach(|| engine.schedule(schedule)).map_err(to_py)?;
+        found.map(|(function, record)| reads::schedule(py, &function, &record)).transpose()
+    }
+
+    #[pyo3(signature = (*, function=None, limit=50, cursor=None))]
+    fn schedules<'py>(
+        &self,
+        py: Python<'py>,
+        function: Option<String>,
+        limit: usize,
+        cursor: Option<String>,
+    ) -> PyResult<(Bound<'py, PyList>, Option<String>)> {
+        let engine = self.engine()?;
+        let filter = ScheduleFilter { function, limit, cursor };
+        let (found, cursor) = py.detach(|| engine.schedules(&filter)).map_err(to_py)?;
+        let found = found.iter().map(|(function, record)| reads::schedule(py, function, record));
+        Ok((PyList::new(py, found.collect::<PyResult<Vec<_>>>()?)?, cursor))
     }
 
     fn limits<'py>(

@@ -1,5 +1,6 @@
-//! Expressions as the decorators check them: places are counted in characters, as Python does.
+//! Expressions and crons as the decorators check them: places are counted in characters, as Python does.
 
+use durable_core::cron::{Cron, WrongCron};
 use durable_core::{EventView, Expression, Given, Scope};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -59,6 +60,20 @@ pub(crate) fn expression_keys(
 pub(crate) fn of_event(text: &str) -> PyResult<Expression> {
     let expression = Expression::compile(text, Scope::Event);
     expression.map_err(|mistake| raise("invalid", mistake.to_string()))
+}
+
+/// What is wrong with a cron: True where it is its time zone, what, where in the text, how long; None where nothing
+/// is.
+#[pyfunction]
+pub(crate) fn check_cron(text: &str, tz: &str) -> Option<(bool, String, usize, usize)> {
+    match Cron::parse(text, tz).err()? {
+        WrongCron::Zone(why) => Some((true, why, 0, tz.chars().count())),
+        WrongCron::Text(mistake) => {
+            let (why, at, length) =
+                in_characters(text, mistake.message, mistake.at, mistake.length);
+            Some((false, why, at, length))
+        }
+    }
 }
 
 fn in_characters(text: &str, what: String, at: usize, length: usize) -> Place {

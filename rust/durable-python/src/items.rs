@@ -71,7 +71,8 @@ fn to_answer(py: Python<'_>, ticket: u64, answer: Answer) -> PyResult<Bound<'_, 
         Answer::Registered(_)
         | Answer::Paused
         | Answer::Cancelled(_)
-        | Answer::EventCancelled(_) => {
+        | Answer::EventCancelled(_)
+        | Answer::Scheduled => {
             ("broken", "a ticket was answered with the answer to another question".to_owned())
         }
     };

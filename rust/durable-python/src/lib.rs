@@ -11,7 +11,7 @@ mod upkeep;
 
 use pyo3::prelude::*;
 
-/// One object, one exception, seven functions; see `_core.pyi`.
+/// One object, one exception, eight functions; see `_core.pyi`.
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
@@ -21,6 +21,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(expression::check_expression, module)?)?;
     module.add_function(wrap_pyfunction!(expression::expression_paths, module)?)?;
     module.add_function(wrap_pyfunction!(expression::expression_keys, module)?)?;
+    module.add_function(wrap_pyfunction!(expression::check_cron, module)?)?;
     module.add_function(wrap_pyfunction!(rehearsal::rehearse, module)?)?;
     module.add_function(wrap_pyfunction!(upkeep::store_check, module)?)?;
     module.add_function(wrap_pyfunction!(upkeep::store_backup, module)?)?;

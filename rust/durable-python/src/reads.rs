@@ -2,7 +2,7 @@
 
 use durable_core::{
     EventId, EventRecord, FunctionId, FunctionRecord, Memo, MessageRecord, Outcome, Pending,
-    PendingState, RunId, RunStatus, RunView,
+    PendingState, Rhythm, RunId, RunStatus, RunView, ScheduleRecord,
 };
 use durable_runtime::{MessagePage, Stats};
 use pyo3::prelude::*;
@@ -102,11 +102,43 @@ pub(crate) fn messages(py: Python<'_>, page: MessagePage) -> PyResult<Bound<'_, 
     (messages, page.missed, page.next).into_pyobject(py)
 }
 
-pub(crate) fn function(py: Python<'_>, record: FunctionRecord) -> PyResult<Bound<'_, PyTuple>> {
+pub(crate) fn function<'py>(
+    py: Python<'py>,
+    record: FunctionRecord,
+    crons: &[ScheduleRecord],
+) -> PyResult<Bound<'py, PyTuple>> {
     let spec = record.spec;
     let policies = as_json(py, &spec.policies);
     let states = (record.is_archived, record.is_paused);
-    let fields = (spec.name, spec.app, spec.triggers, spec.retries, policies, states.0, states.1);
+    let crons = crons.iter().map(|cron| schedule(py, &spec.name, cron));
+    let crons = crons.collect::<PyResult<Vec<_>>>()?;
+    let fields =
+        (&spec.name, spec.app, spec.triggers, spec.retries, policies, states.0, states.1, crons);
+    fields.into_pyobject(py)
+}
+
+pub(crate) fn schedule<'py>(
+    py: Python<'py>,
+    function: &str,
+    record: &ScheduleRecord,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let rhythm = match &record.spec.rhythm {
+        Rhythm::Cron { text, tz } => (Some(text), Some(tz), None),
+        Rhythm::Every { ms } => (None, None, Some(*ms)),
+    };
+    let fields = (
+        &record.id,
+        function,
+        rhythm,
+        PyBytes::new(py, &record.data),
+        record.spec.jitter_ms,
+        record.spec.catch_up.as_str(),
+        record.is_paused,
+        record.made_at.as_millis(),
+        millis(record.last_at),
+        millis(record.next.map(|tick| tick.at)),
+        millis(record.next.map(|tick| tick.due)),
+    );
     fields.into_pyobject(py)
 }
 

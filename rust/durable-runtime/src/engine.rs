@@ -373,6 +373,7 @@ fn accepted(answer: Answer) -> Result<Vec<EventId>> {
         | Answer::Started(..)
         | Answer::Paused
         | Answer::Cancelled(_)
+        | Answer::Scheduled
         | Answer::EventCancelled(_)
         | Answer::Signalled(_)
         | Answer::Published(_) => Err(unexpected(&answer)),
@@ -388,6 +389,7 @@ pub(crate) fn unexpected(answer: &Answer) -> Error {
         | Answer::Started(..)
         | Answer::Paused
         | Answer::Cancelled(_)
+        | Answer::Scheduled
         | Answer::EventCancelled(_)
         | Answer::Signalled(_)
         | Answer::Published(_) => {

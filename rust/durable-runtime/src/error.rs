@@ -15,7 +15,7 @@ pub enum Kind {
     UnknownFunction,
     /// Flow control let a run not be started.
     Skipped,
-    /// There is no such run, event or step.
+    /// There is no such run, event, step or schedule.
     NotFound,
     /// Nobody waits for this signal.
     NoWaiter,

@@ -42,6 +42,7 @@ mod messages;
 mod query;
 mod redo;
 mod rehearsal;
+mod schedules;
 mod upkeep;
 
 pub use clock::ClockChoice;
@@ -53,4 +54,5 @@ pub use messages::MessagePage;
 pub use outbox::{Item, Offer, Outbox};
 pub use query::{EventFilter, Page, RunFilter, Selection};
 pub use rehearsal::{Arrival, EventTrace, Plan, RunTrace, Trace, rehearse};
+pub use schedules::ScheduleFilter;
 pub use upkeep::{store_backup, store_check, store_restore};

@@ -87,7 +87,9 @@ impl Message {
                 (events.len().max(1), events.iter().map(|(event, _)| size(event)).sum())
             }
             Self::Command(
-                Command::InvokeFunction { data, .. } | Command::SendSignal { data, .. },
+                Command::InvokeFunction { data, .. }
+                | Command::SendSignal { data, .. }
+                | Command::PutSchedule { data, .. },
             ) => (1, data.len()),
             Self::Command(Command::Publish { message, .. }) => (1, message.data.len()),
             Self::Command(Command::Report(report)) => (1, size_of_report(report)),
@@ -97,6 +99,7 @@ impl Message {
                 | Command::PauseFunction { .. }
                 | Command::CancelRun { .. }
                 | Command::CancelEvent { .. }
+                | Command::ChangeSchedule { .. }
                 | Command::ConnectExecutor { .. }
                 | Command::DrainExecutor
                 | Command::WakeRun { .. }

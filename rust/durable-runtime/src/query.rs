@@ -263,7 +263,7 @@ fn run_without_steps(key: &[u8], value: &[u8]) -> Result<RunView> {
     Ok(RunView::of_ended(history))
 }
 
-fn functions(view: &View) -> Result<Vec<FunctionRecord>> {
+pub(crate) fn functions(view: &View) -> Result<Vec<FunctionRecord>> {
     let mut functions = Vec::new();
     for record in view.scan(KeyRange::prefix(&[write::FUNCTION])) {
         functions.push(write::decode("a function", &record?.1)?);

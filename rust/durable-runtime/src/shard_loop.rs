@@ -224,6 +224,8 @@ impl ShardLoop {
             | Command::PauseFunction { .. }
             | Command::CancelRun { .. }
             | Command::SendSignal { .. }
+            | Command::PutSchedule { .. }
+            | Command::ChangeSchedule { .. }
             | Command::ConnectExecutor { .. }
             | Command::DrainExecutor
             | Command::WakeRun { .. }

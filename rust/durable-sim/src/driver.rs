@@ -147,6 +147,8 @@ impl Driver {
                 *known = self.storage.get(&write::channel_key(&channel_id(&message.channel)));
             }
             Command::RegisterFunctions { .. }
+            | Command::PutSchedule { .. }
+            | Command::ChangeSchedule { .. }
             | Command::InvokeFunction { .. }
             | Command::PauseFunction { .. }
             | Command::CancelRun { .. }

@@ -1,7 +1,7 @@
 //! Deliberate mistakes in the driver and the store: a simulator that finds none of them finds nothing.
 
-use durable_core::write::{FUNCTION, GATE, RUN, TIMER, UNTOLD, decode, encode};
-use durable_core::{FunctionRecord, Record, RunRecord};
+use durable_core::write::{FUNCTION, GATE, RUN, SCHEDULE, TIMER, UNTOLD, decode, encode};
+use durable_core::{FunctionRecord, Record, RunRecord, ScheduleRecord, Tick};
 
 /// One mistake, made throughout a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +64,15 @@ pub enum Mistake {
     DropsGatherings,
     /// Until when a run must have started or ended is not written.
     DropsDeadlines,
+    /// When a schedule ticks next is not written.
+    DropsTicks,
+    /// After a start a schedule has ticked once less.
+    RepeatsTicks,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::AnswersEarly,
         Self::OffersEarly,
         Self::SkipsSync,
@@ -98,6 +102,8 @@ impl Mistake {
         Self::ForgetsWhatIsRepeated,
         Self::DropsGatherings,
         Self::DropsDeadlines,
+        Self::DropsTicks,
+        Self::RepeatsTicks,
     ];
 
     /// Whether it can be made above any store.
@@ -137,7 +143,9 @@ impl Mistake {
             | Self::ForgetsBatches
             | Self::ForgetsBursts
             | Self::DropsGatherings
-            | Self::DropsDeadlines => true,
+            | Self::DropsDeadlines
+            | Self::DropsTicks
+            | Self::RepeatsTicks => true,
         }
     }
 
@@ -147,6 +155,8 @@ impl Mistake {
             &[u32::MAX - 4]
         } else if self == Self::DropsDeadlines {
             &[u32::MAX - 3, u32::MAX - 2]
+        } else if self == Self::DropsTicks {
+            &[u32::MAX - 15]
         } else {
             return false;
         };
@@ -166,6 +176,9 @@ impl Mistake {
         let value = match key.first() {
             Some(&FUNCTION) => {
                 decode("a function", &value).ok().map(|it| encode(&self.function(it)))
+            }
+            Some(&SCHEDULE) if self == Self::RepeatsTicks => {
+                decode("a schedule", &value).ok().map(|it| encode(&goes_back(it)))
             }
             Some(&RUN) => decode("a live run", &value).ok().map(|it| encode(&self.run(it))),
             Some(_) | None => Some(value),
@@ -204,4 +217,11 @@ impl Mistake {
         }
         run
     }
+}
+
+/// A schedule whose last tick comes once more, with its timer.
+fn goes_back(schedule: ScheduleRecord) -> ScheduleRecord {
+    let due = schedule.next.map(|next| next.due);
+    let again = schedule.last_at.zip(due).map(|(at, due)| Tick { at, due });
+    ScheduleRecord { next: again.or(schedule.next), ..schedule }
 }

@@ -15,6 +15,7 @@ mod progress;
 mod repeating;
 mod room;
 pub mod says;
+pub mod schedules;
 mod signals;
 mod standing;
 mod telling;
@@ -28,8 +29,8 @@ use std::time::Duration;
 
 use crate::storage::Change;
 use durable_core::write::{
-    CHANNEL, DEDUP, EVENT, FUNCTION, GATE, HISTORY, INBOX, MEMO, MESSAGE, META, RUN, TIMER, UNTOLD,
-    decode, id_in_key, read_history,
+    CHANNEL, DEDUP, EVENT, FUNCTION, GATE, HISTORY, INBOX, MEMO, MESSAGE, META, RUN, SCHEDULE,
+    TIMER, UNTOLD, decode, id_in_key, read_history,
 };
 use durable_core::{
     Effect, EventId, EventRecord, FunctionId, FunctionRecord, FunctionSpec, Memo, RunEnd, RunId,
@@ -140,9 +141,11 @@ pub struct Model {
     given: signals::Given,
     channels: BTreeMap<[u8; 16], messages::Channel>,
     telling: telling::Telling,
+    schedules: schedules::Schedules,
     /// Of the executor that is connected.
     capacity: u32,
-    served: BTreeSet<FunctionId>,
+    /// The functions that it serves, and since when.
+    served: BTreeMap<FunctionId, Timestamp>,
 }
 
 impl Model {
@@ -164,8 +167,9 @@ impl Model {
             given: signals::Given::default(),
             channels: BTreeMap::new(),
             telling: telling::Telling::default(),
+            schedules: schedules::Schedules::default(),
             capacity: 0,
-            served: BTreeSet::new(),
+            served: BTreeMap::new(),
         }
     }
 
@@ -217,6 +221,7 @@ impl Model {
         self.check_signals(turn, tally)?;
         self.check_messages(turn, tally)?;
         self.check_untold()?;
+        self.check_schedules(turn)?;
         if self.is_following {
             return Ok(());
         }
@@ -286,7 +291,7 @@ impl Model {
             }
             (Some(&UNTOLD), value) => self.take_untold(RunId::from_bytes(id()?), value.as_deref()),
             (Some(&EVENT | &DEDUP | &META | &INBOX), Some(_))
-            | (Some(&TIMER | &GATE | &CHANNEL | &MESSAGE), _) => Ok(()),
+            | (Some(&TIMER | &GATE | &SCHEDULE | &CHANNEL | &MESSAGE), _) => Ok(()),
             (other, _) => Err(format!("an unexpected change of {other:?}")),
         }
     }

@@ -1,5 +1,6 @@
 //! A world: one shard, its store, its executor, its callers, and all that goes wrong, out of one seed.
 
+mod clockwork;
 mod crash;
 mod people;
 mod policies;
@@ -111,6 +112,7 @@ pub struct World {
     is_safe: bool,
     is_poisoned: bool,
     is_drained: bool,
+    is_clock_stopped: bool,
     is_connected: bool,
     turns: u64,
     idle_turns: u32,
@@ -197,6 +199,7 @@ impl World {
             is_safe: false,
             is_poisoned: false,
             is_drained: false,
+            is_clock_stopped: false,
             is_connected: false,
             turns: 0,
             idle_turns: 0,
@@ -336,6 +339,7 @@ impl World {
             Self::tell_turn(&sealed);
         }
         self.watch(&sealed)?;
+        self.stop_the_clock_in_time();
         let is_reading = |command: &Command| {
             matches!(command, Command::LoadTimers { .. } | Command::Expire { .. })
         };

@@ -1,8 +1,8 @@
-//! What is wrong in an expression's text, and where.
+//! What is wrong in an expression's text, or a cron's, and where.
 
 use std::fmt;
 
-/// Why a text is no expression. Shown: the message, the line, and carets under the place.
+/// Why a text is no expression, or no cron. Shown: the message, the line, and carets under the place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// What is wrong, and what would do.
@@ -20,8 +20,7 @@ pub(super) struct Found(Box<Mistake>);
 
 impl Found {
     pub(super) fn new(text: &str, (at, end): (usize, usize), message: impl Into<String>) -> Self {
-        let length = end.saturating_sub(at);
-        Self(Box::new(Mistake { message: message.into(), at, length, text: text.to_owned() }))
+        Self(Box::new(Mistake::new(text, (at, end), message)))
     }
 
     pub(super) fn into_mistake(self) -> Mistake {
@@ -30,6 +29,12 @@ impl Found {
 }
 
 impl Mistake {
+    /// A mistake between two places of a text.
+    pub(crate) fn new(text: &str, (at, end): (usize, usize), message: impl Into<String>) -> Self {
+        let length = end.saturating_sub(at);
+        Self { message: message.into(), at, length, text: text.to_owned() }
+    }
+
     /// The line with the place, and where in it the place begins, in bytes.
     fn line(&self) -> (&str, usize) {
         let before = self.text.get(..self.at).unwrap_or(&self.text);

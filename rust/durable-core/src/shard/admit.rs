@@ -166,6 +166,27 @@ impl Shard {
         self.turn.touched.insert(id, None);
         id
     }
+
+    /// An event of the engine's own for one function, whatever its triggers.
+    pub(super) fn start_alone(
+        &mut self,
+        function: FunctionId,
+        event: NewEvent,
+        turn: &mut Turn,
+    ) -> (EventId, Result<RunId, Skip>) {
+        let id = self.next_event_id();
+        let text = id.to_string();
+        let given = view(&event, &text, self.now());
+        let arriving = Arriving { id, event: &event, given: &given };
+        let started = self.arrive(function, arriving, false, turn);
+        let started = started
+            .map(|run| run.unwrap_or_else(|| super::broken("a run that was asked for is not")));
+        let runs = started.iter().map(|run| (function, *run)).collect();
+        let skips = started.err().iter().map(|skip| (function, *skip)).collect();
+        let record = record(self.now(), event, (runs, skips), None);
+        turn.writes.push(Write::Insert { key: event_key(id), value: encode(&record) });
+        (id, started)
+    }
 }
 
 /// A function, and the run of it that an event started.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+
 use super::arrive::singleton_name;
 use super::enqueue::{GATHERED, STRETCH, timer_of};
 use super::flow::{is_start, item, needs, policies_of, queue_name, work_of};
@@ -11,6 +13,7 @@ use crate::flow::timer_wheel::Timer;
 use crate::function::FunctionRecord;
 use crate::id::RunId;
 use crate::run::{RunRecord, Standing, Stretch};
+use crate::schedule::ScheduleRecord;
 use crate::step::{Awaits, Pending, PendingState};
 use crate::system::Untold;
 use crate::time::Timestamp;
@@ -28,6 +31,7 @@ pub struct Portrait {
     standings: Vec<Standings>,
     executing: BTreeSet<RunId>,
     untold: BTreeMap<RunId, Untold>,
+    schedules: Vec<(Bytes, ScheduleRecord)>,
 }
 
 impl Shard {
@@ -46,6 +50,7 @@ impl Shard {
             standings: self.functions.iter().map(|function| function.standings).collect(),
             executing: self.executing.clone(),
             untold: self.telling.untold().clone(),
+            schedules: self.schedule_records(),
         }
     }
 
@@ -88,6 +93,7 @@ impl Shard {
         }
         self.audit_holders()?;
         self.telling.audit()?;
+        self.audit_schedules()?;
         let contents = self.queues.contents();
         if contents != queues {
             return Err(format!("the queues hold {contents:?}, the runs say {queues:?}"));
@@ -168,14 +174,16 @@ impl Shard {
             .filter_map(|(key, _)| timer_of(key))
             .filter(|timer| !super::expire::is_expiry(*timer))
             .collect();
-        let wanted: BTreeSet<Timer> =
-            self.records().iter().flat_map(|(id, run)| timers_of(*id, run)).collect();
+        let (of_schedules, held) = self.schedule_timers();
+        let records = self.records();
+        let of_runs = records.iter().flat_map(|(id, run)| timers_of(*id, run));
+        let wanted: BTreeSet<Timer> = of_runs.chain(of_schedules).collect();
         if let Some(timer) = wanted.symmetric_difference(&stored).next() {
             let side =
                 if stored.contains(timer) { "stored and not waited for" } else { "not stored" };
             return Err(format!("{timer:?} is {side}"));
         }
-        let in_memory: BTreeSet<Timer> = self.wheel.all().into_iter().collect();
+        let in_memory: BTreeSet<Timer> = self.wheel.all().into_iter().chain(held).collect();
         let missing = wanted.iter().find(|timer| {
             super::enqueue::key_of(**timer) < self.timers_loaded && !in_memory.contains(timer)
         });

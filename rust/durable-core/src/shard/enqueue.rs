@@ -15,6 +15,8 @@ use crate::write::{RECORD_VERSION, Write, timer_key};
 pub(super) const STRETCH: u32 = 0;
 /// Timers of a run with these numbers and above wait for no step of it.
 pub(super) const FIRST_SPECIAL: u32 = u32::MAX - 16;
+/// A schedule's next tick has come: the timer's id is its number.
+pub(super) const TICK: u32 = u32::MAX - 15;
 /// A run has gathered events for long enough.
 pub(super) const GATHERED: u32 = u32::MAX - 4;
 /// A run must have started.

@@ -8,6 +8,7 @@ use crate::step::PendingState;
 impl Shard {
     /// A new executor takes the place of the one before, whose work is lost.
     pub(super) fn connect(&mut self, capacity: u32, functions: &[String]) {
+        let now = self.now();
         for run in std::mem::take(&mut self.executing) {
             self.lose_stretch(run);
             self.lose_steps(run);
@@ -16,9 +17,14 @@ impl Shard {
         self.capacity = capacity;
         for id in (0..).map(FunctionId).take(self.functions.len()) {
             let function = self.function_mut(id);
+            let was_served = function.is_served;
             function.is_served = functions.contains(&function.record.spec.name);
+            if function.is_served && !was_served {
+                function.served_since = now;
+            }
             self.serve(id);
         }
+        self.wake_held();
     }
 
     /// The code of a run is queued again if it was executing: whoever has it shall not be heard.

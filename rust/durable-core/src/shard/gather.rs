@@ -13,6 +13,7 @@ use crate::flow::policy::{Keys, Policies};
 use crate::flow::timer_wheel::Timer;
 use crate::id::{EventId, FunctionId, RunId};
 use crate::run::{Gathering, RunRecord, Stretch};
+use crate::schedule::TIMER_EVENT;
 use crate::time::Timestamp;
 
 /// Kinds of gathering, as they begin its name.
@@ -29,7 +30,9 @@ impl Shard {
     ) -> Option<RunId> {
         let Function { program, record, .. } = self.function(function);
         let policies = &record.spec.policies;
-        let kind = if policies.batch.is_some() && program.is_for_batch(arriving.given) {
+        let is_tick = arriving.event.name == TIMER_EVENT; // of which no batch is made
+        let is_for_batch = !is_tick && program.is_for_batch(arriving.given);
+        let kind = if policies.batch.is_some() && is_for_batch {
             BATCH
         } else if policies.debounce.is_some() {
             DEBOUNCE

@@ -3,9 +3,7 @@
 
 use bytes::Bytes;
 
-use super::admit::{record, too_large_or_invalid};
-use super::arrive::Arriving;
-use super::program::view;
+use super::admit::too_large_or_invalid;
 use super::{Shard, Turn};
 use crate::command::Until;
 use crate::effect::{Answer, Effect, Refusal};
@@ -13,7 +11,6 @@ use crate::event::NewEvent;
 use crate::id::{EventId, FunctionId, RunId, Ticket};
 use crate::run::{Ending, json_text};
 use crate::step::{Awaits, Outcome, PendingState};
-use crate::write::{Write, encode, event_key};
 
 /// Why a function that was to be invoked has no run.
 enum NotStarted {
@@ -107,25 +104,10 @@ impl Shard {
         if let Some(why) = event.refusal_of_shape() {
             return Err(NotStarted::Unknown(too_large_or_invalid(&event, why)));
         }
-        let id = self.next_event_id();
-        let text = id.to_string();
-        let given = view(&event, &text, self.now());
-        let arriving = Arriving { id, event: &event, given: &given };
-        let arrived = self.arrive(function, arriving, false, turn);
-        let runs = arrived.iter().flatten().map(|run| (function, *run)).collect();
-        let skips = arrived.as_ref().err().into_iter().map(|skip| (function, *skip)).collect();
-        let record = record(self.now(), event, (runs, skips), None);
-        turn.writes.push(Write::Insert { key: event_key(id), value: encode(&record) });
-        match arrived {
-            Ok(run) => {
-                let run = run.unwrap_or_else(|| super::broken("an invoked function has no run"));
-                Ok((run, id))
-            }
-            Err(skip) => {
-                let why = format!("'{name}' was not started: {}", skip.reason());
-                Err(NotStarted::Skipped(why))
-            }
-        }
+        let (event, started) = self.start_alone(function, event, turn);
+        started.map(|run| (run, event)).map_err(|skip| {
+            NotStarted::Skipped(format!("'{name}' was not started: {}", skip.reason()))
+        })
     }
 
     /// A run has ended: the steps that wait for it are told how.

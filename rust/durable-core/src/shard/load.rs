@@ -8,6 +8,7 @@ use super::arrive::singleton_name;
 use super::expire::Expiry;
 use super::flow::{is_start, item, needs, policies_of, queue_name, work_of};
 use super::program::Program;
+use super::schedule::Schedules;
 use super::tell::Telling;
 use super::tick::NO_TIMERS;
 use super::wait::Lately;
@@ -22,7 +23,8 @@ use crate::run::{RunRecord, Standing};
 use crate::time::Timestamp;
 use crate::waits::Waits;
 use crate::write::{
-    FUNCTION, GATE, INBOX, META, RUN, Record, UNTOLD, Unreadable, decode, function_key, id_in_key,
+    FUNCTION, GATE, INBOX, META, RUN, Record, SCHEDULE, UNTOLD, Unreadable, decode, function_key,
+    id_in_key,
 };
 
 impl Shard {
@@ -58,6 +60,7 @@ impl Shard {
             timers_asked: None,
             expiry: Expiry::default(),
             telling: Telling::default(),
+            schedules: Schedules::default(),
             stale_report_count: 0,
             withheld: BTreeMap::new(),
             is_behind: false,
@@ -100,6 +103,7 @@ impl Shard {
                 let id = id.ok_or_else(|| unreadable("an end to tell", "its key is cut short"))?;
                 self.telling.restore(id, decode("an end to tell", value)?);
             }
+            Some(&SCHEDULE) => self.take_in_schedule(key, value)?,
             Some(&RUN) => {
                 let id = id_in_key(key).map(RunId::from_bytes);
                 let id = id.ok_or_else(|| unreadable("a live run", "its key is cut short"))?;

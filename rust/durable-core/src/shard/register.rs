@@ -7,6 +7,7 @@ use super::{Function, Shard, Standings, Turn};
 use crate::effect::{Answer, Effect, Refusal};
 use crate::function::{FunctionRecord, FunctionSpec};
 use crate::id::{FunctionId, Ticket};
+use crate::time::Timestamp;
 
 impl Shard {
     pub(super) fn register(
@@ -63,10 +64,14 @@ impl Shard {
                 record.spec.app == app && !record.is_archived
             })
             .collect();
-        for id in gone {
-            self.function_mut(id).record.is_archived = true;
-            self.turn.functions.insert(id);
+        for id in &gone {
+            self.function_mut(*id).record.is_archived = true;
+            self.turn.functions.insert(*id);
         }
+        for id in ids.iter().chain(&gone) {
+            self.sync_crons(*id, turn);
+        }
+        self.wake_held();
         self.rebuild_routes();
         ids
     }
@@ -98,7 +103,14 @@ impl Shard {
         self.queues.add_function();
         self.names.insert(record.spec.name.clone(), id);
         let standings = Standings::default();
-        self.functions.push(Function { record, program, standings, is_served: false });
+        let served_since = Timestamp::default();
+        self.functions.push(Function {
+            record,
+            program,
+            standings,
+            is_served: false,
+            served_since,
+        });
         id
     }
 }

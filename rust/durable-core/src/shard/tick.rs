@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::enqueue::{FINISH_BY, GATHERED, START_BY, STRETCH, timer_of};
+use super::enqueue::{FINISH_BY, GATHERED, START_BY, STRETCH, TICK, timer_of};
 use super::{Shard, Turn};
 use crate::effect::Effect;
 use crate::flow::timer_wheel::Timer;
@@ -92,6 +92,7 @@ impl Shard {
                 }
             }
             START_BY | FINISH_BY => self.fire_deadline(timer, turn),
+            TICK => self.fire_tick(timer, turn),
             _ => self.fire_step(id, timer, turn),
         }
     }

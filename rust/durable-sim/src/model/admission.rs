@@ -42,6 +42,11 @@ impl Model {
             }
         }
         self.rebuild_listeners();
+        let gone: Vec<usize> =
+            (0..self.specs.len()).filter(|place| !expected.contains(place)).collect();
+        for place in expected.iter().chain(&gone) {
+            self.sync_crons(walk, FunctionId(u32::try_from(*place).unwrap_or(u32::MAX)));
+        }
         let given: Vec<usize> = ids.iter().map(|id| id.index()).collect();
         require(given == expected, || format!("registered as {given:?}, not {expected:?}"))
     }
@@ -81,11 +86,13 @@ impl Model {
         own.into_iter().try_for_each(|run| self.start_if_gathered(walk, run))
     }
 
-    pub(super) fn connect(&mut self, capacity: u32, functions: &[String]) {
+    pub(super) fn connect(&mut self, capacity: u32, functions: &[String], now: Timestamp) {
         self.capacity = capacity;
         let known = (0..).map(FunctionId).zip(&self.specs);
         let served = known.filter(|(_, (spec, _))| functions.contains(&spec.name));
-        self.served = served.map(|(function, _)| function).collect();
+        let before = &self.served;
+        let since = |function| before.get(&function).copied().unwrap_or(now);
+        self.served = served.map(|(function, _)| (function, since(function))).collect();
     }
 
     pub(super) fn pause(
@@ -184,6 +191,7 @@ impl Model {
                 size: u64::try_from(event.size()).unwrap_or(u64::MAX),
                 ts: event.ts,
                 starts_at: event.starts_at.or(event.ts),
+                is_tick: false,
                 is_known: runs.iter().any(|(of, _)| *of == function),
                 run: record.runs.iter().find(|(of, _)| *of == function).map(|(_, run)| *run),
             };
@@ -205,7 +213,7 @@ impl Model {
         Ok(())
     }
 
-    fn keep(
+    pub(super) fn keep(
         &mut self,
         user_id: Option<&String>,
         id: EventId,
@@ -248,6 +256,7 @@ impl Model {
             ts: None,
             starts_at: None,
             is_known: false,
+            is_tick: false,
             run: record.runs.first().map(|(_, run)| *run),
         };
         let arrived = self.arrive(walk, function, &arrival)?;

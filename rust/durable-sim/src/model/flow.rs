@@ -23,6 +23,8 @@ pub(super) struct Arrival {
     pub(super) starts_at: Option<Timestamp>,
     /// The sender's id has a run of the function already.
     pub(super) is_known: bool,
+    /// It is a schedule's, which goes into no batch.
+    pub(super) is_tick: bool,
     /// The run that is said to be of this event.
     pub(super) run: Option<RunId>,
 }

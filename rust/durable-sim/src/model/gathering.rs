@@ -50,7 +50,8 @@ impl Model {
     ) -> Result<Option<RunId>, String> {
         let is_for = |condition: &String| says::is_met(condition, &arrival.data);
         let batch = policies.batch.as_ref();
-        let batch = batch.filter(|batch| batch.condition.as_ref().is_none_or(is_for));
+        let batch =
+            batch.filter(|batch| !arrival.is_tick && batch.condition.as_ref().is_none_or(is_for));
         let (kind, text) = match (batch, &policies.debounce) {
             (Some(batch), _) => (Kind::Batch, batch.key.clone()),
             (None, Some(debounce)) => (Kind::Debounce, debounce.key.clone()),

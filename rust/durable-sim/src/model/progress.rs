@@ -422,6 +422,8 @@ fn reports(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Report> {
         | Command::CancelEvent { .. }
         | Command::SendSignal { .. }
         | Command::Publish { .. }
+        | Command::PutSchedule { .. }
+        | Command::ChangeSchedule { .. }
         | Command::AcceptEvents { .. }
         | Command::InvokeFunction { .. }
         | Command::ConnectExecutor { .. }

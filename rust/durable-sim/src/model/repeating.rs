@@ -87,6 +87,7 @@ impl Model {
             ts: None,
             starts_at: None,
             is_known: false,
+            is_tick: false,
             run: Some(run),
             data: data.clone(),
         };

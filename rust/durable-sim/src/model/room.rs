@@ -270,7 +270,7 @@ impl Model {
 
     /// An executor takes work of it, and it is not paused.
     fn may_go(&self, function: FunctionId) -> bool {
-        self.served.contains(&function) && !self.is_paused(function)
+        self.served.contains_key(&function) && !self.is_paused(function)
     }
 
     fn needs(&self, life: &Life) -> Needs {

@@ -80,6 +80,7 @@ impl Model {
 
     /// Whatever of a run should have happened by now, where the shard says that it has nothing more to do.
     pub fn overdue(&self, now: Timestamp) -> Result<(), String> {
+        self.overdue_tick(now)?;
         let is_due = |at: Timestamp| at.as_nanos().div_ceil(1_000_000) <= now.as_millis();
         for (id, life) in self.live() {
             let Some(record) = &life.record else { continue };

@@ -43,6 +43,7 @@ enum Due {
     Gathered,
     Start,
     Finish,
+    Tick,
 }
 
 impl<'a> Walk<'a> {
@@ -73,7 +74,7 @@ impl Model {
         for command in &turn.commands {
             match command {
                 Command::ConnectExecutor { capacity, functions } => {
-                    self.connect(*capacity, functions);
+                    self.connect(*capacity, functions, turn.now);
                 }
                 Command::DrainExecutor => self.capacity = 0,
                 Command::TellEnd { run, .. } => self.tell(walk, *run)?,
@@ -90,6 +91,8 @@ impl Model {
                 | Command::RerunRun { .. }
                 | Command::CancelEvent { .. }
                 | Command::SendSignal { .. }
+                | Command::PutSchedule { .. }
+                | Command::ChangeSchedule { .. }
                 | Command::Publish { .. } => {
                     let (answer, effects) = told.pop_front().unwrap_or_default();
                     self.end_by_reports(walk, &effects)?;
@@ -99,8 +102,8 @@ impl Model {
             }
         }
         require(told.is_empty(), || "an answer to nobody".to_owned())?;
-        require(walk.stored.is_empty(), || format!("stored and not accepted: {:?}", walk.stored))?;
         self.tick(walk, &tail)?;
+        require(walk.stored.is_empty(), || format!("stored and not accepted: {:?}", walk.stored))?;
         check_cancels(walk, &tail)?;
         let is_over = turn.ends.iter().all(|(run, _)| !self.runs.is_live(*run));
         require(is_over, || format!("ends that nobody announced: {:?}", turn.ends))
@@ -128,6 +131,9 @@ impl Model {
             Command::CancelEvent { event, .. } => self.withdraw(walk, *event, answer.as_ref()),
             Command::PauseFunction { function, is_paused, .. } => {
                 self.pause(walk, function, *is_paused, answer)
+            }
+            Command::PutSchedule { .. } | Command::ChangeSchedule { .. } => {
+                self.change_schedules(walk, command, answer.as_ref())
             }
             Command::ConnectExecutor { .. }
             | Command::DrainExecutor
@@ -196,7 +202,11 @@ impl Model {
                 by_reports.push(*effect);
                 continue;
             };
-            let life = self.runs.get(*run).ok_or_else(|| format!("unknown run {run} ends"))?;
+            let Some(life) = self.runs.get(*run) else {
+                let is_cancelled = *ending == Ending::Cancelled; // made by a tick, and made way for the next
+                require(is_cancelled, || format!("unknown run {run} ends"))?;
+                continue;
+            };
             match (ending, slept_until(walk, *run, life)) {
                 (Ending::Cancelled, _) if says_why(outcome, LATE_START) => {
                     happened.push((self.deadline_of(life, *run)?, *run, Due::Start));
@@ -217,6 +227,8 @@ impl Model {
                 happened.push((timer_of(life), run, Due::Gathered));
             }
         }
+        let ticked = self.ticked(walk.turn)?;
+        happened.extend(ticked.into_iter().map(|(due, timer)| (due, timer, Due::Tick)));
         happened.sort_unstable();
         for (due, run, what) in happened {
             self.happen(walk, (due, run, what))?;
@@ -229,12 +241,17 @@ impl Model {
         walk: &mut Walk<'_>,
         (due, run, what): (Timestamp, RunId, Due),
     ) -> Result<(), String> {
+        if what == Due::Tick {
+            return self.tick_schedule(walk, run);
+        }
         let now = walk.turn.now;
         let Some(life) = self.runs.get(run).filter(|life| life.end.is_none()) else {
             return Ok(());
         };
         match what {
+            Due::Tick => Ok(()),
             Due::Failed => self.end(walk, run),
+            Due::Gathered if life.bucket.is_none() => Ok(()), // a tick found that it was due
             Due::Gathered => {
                 let is_due = self.is_gathered(life, now);
                 let due = self.gathered_at(life);

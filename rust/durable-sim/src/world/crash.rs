@@ -12,6 +12,9 @@ use crate::mistake::Mistake;
 use crate::model::Model;
 use crate::storage::{Cut, MapStorage, Records, Storage, apply, dump};
 
+/// As often it is killed while it forgets: each start makes work of its own, and some world would never end.
+const MOST_KILLS: u64 = 200;
+
 impl World {
     /// After each happening of the first phase.
     pub(super) fn draw_faults(&mut self) -> Result<(), String> {
@@ -95,6 +98,9 @@ impl World {
         self.executor = Executor::new(self.chance.fork(), &self.mix);
         self.lose_messages();
         self.ask_again();
+        if self.is_clock_stopped && self.model.has_schedules() {
+            self.stop_the_clock(); // who did before was perhaps not heard
+        }
         self.start_application(self.mistake != Some(Mistake::ForgetsToConnect));
         if self.is_safe {
             self.resume_all(); // who asked for it before was not answered
@@ -193,7 +199,8 @@ impl World {
 
     /// What is forgotten is forgotten whole, whenever the process ends.
     pub(super) fn kill_while_forgetting(&mut self) -> Result<(), String> {
-        if !self.chance.happens(self.mix.kill) {
+        let is_enough = self.tally.count("killed while forgetting") >= MOST_KILLS;
+        if is_enough || !self.chance.happens(self.mix.kill) {
             return Ok(());
         }
         self.tally.note("killed while forgetting");
@@ -216,6 +223,7 @@ impl World {
         self.specs.iter_mut().zip(0..).for_each(|(spec, number)| {
             spec.name = format!("f{number}");
         });
+        self.stop_the_clock();
         self.register(Duration::ZERO);
         self.resume_all();
         Ok(())

@@ -48,6 +48,7 @@ impl World {
         let listens = self.mix.listens && self.chance.happens(400);
         let listener = self.chance.pick(&LISTENERS).copied().filter(|_| listens);
         spec.triggers.extend(listener.map(str::to_owned));
+        self.draw_crons(spec);
         self.draw_policies(spec);
         if let Some(listener) = listener.filter(|_| self.chance.happens(300)) {
             let condition = IS_OF_FIRST.to_owned();
@@ -113,6 +114,8 @@ impl World {
             | Command::SendSignal { ticket, .. }
             | Command::Publish { ticket, .. }
             | Command::AcceptEvents { ticket, .. }
+            | Command::PutSchedule { ticket, .. }
+            | Command::ChangeSchedule { ticket, .. }
             | Command::InvokeFunction { ticket, .. } => *ticket = Ticket(self.next_ticket),
             Command::ConnectExecutor { .. }
             | Command::DrainExecutor
@@ -142,6 +145,8 @@ impl World {
             let events: Vec<EventId> = self.model.events.keys().rev().take(12).copied().collect();
             let event = self.chance.pick(&events).copied().unwrap_or_default();
             Command::CancelEvent { ticket, event, record: None }
+        } else if let Some(command) = self.draw_schedule() {
+            command
         } else if self.chance.happens(120) {
             let signal = self.chance.pick(&SIGNALS).copied().unwrap_or_default().to_owned();
             Command::SendSignal { ticket, signal, data: self.draw_data() }

@@ -103,6 +103,7 @@ impl World {
                     | Answer::EventCancelled(_)
                     | Answer::Signalled(_)
                     | Answer::Published(_)
+                    | Answer::Scheduled
                     | Answer::Refused(_) => {}
                 }
             }

@@ -91,6 +91,8 @@ impl World {
             | Command::CancelEvent { .. }
             | Command::SendSignal { .. }
             | Command::Publish { .. }
+            | Command::PutSchedule { .. }
+            | Command::ChangeSchedule { .. }
             | Command::AcceptEvents { .. }
             | Command::InvokeFunction { .. }
             | Command::ConnectExecutor { .. }
