@@ -8,28 +8,36 @@
 #[path = "../tests/cron/oracle.rs"]
 mod oracle;
 
-use std::sync::Mutex;
 use std::thread;
 
 fn main() -> Result<(), String> {
     let zones = oracle::zones(|_| true);
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let (next, sum) = (Mutex::new(zones.iter()), Mutex::new(oracle::Compared::default()));
-    let work = || -> Result<(), String> {
-        while let Some(zone) = { next.lock().unwrap().next() } {
+    let zones = &zones;
+    let share = |first: usize| -> Result<oracle::Compared, String> {
+        let mut sum = oracle::Compared::default();
+        for zone in zones.iter().skip(first).step_by(threads) {
             let compared = oracle::compare(zone, (2000, 2041))?;
-            let mut sum = sum.lock().unwrap();
-            sum.zones += compared.zones;
-            sum.changes += compared.changes;
-            sum.ticks += compared.ticks;
             println!("{zone}: {} changes, {} ticks agree", compared.changes, compared.ticks);
+            add(&mut sum, &compared);
         }
-        Ok(())
+        Ok(sum)
     };
+    let mut sum = oracle::Compared::default();
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().unwrap())
+        let workers: Vec<_> = (0..threads).map(|first| scope.spawn(move || share(first))).collect();
+        workers.into_iter().try_for_each(|worker| {
+            let compared = worker.join().map_err(|_panic| "the oracle broke".to_owned())??;
+            add(&mut sum, &compared);
+            Ok::<_, String>(())
+        })
     })?;
-    println!("all agree: {:?}", sum.into_inner().unwrap());
+    println!("all agree: {sum:?}");
     Ok(())
+}
+
+fn add(sum: &mut oracle::Compared, compared: &oracle::Compared) {
+    sum.zones += compared.zones;
+    sum.changes += compared.changes;
+    sum.ticks += compared.ticks;
 }
