@@ -63,9 +63,18 @@ fn said(expression: &str, data: &[u8]) -> Said {
     }
 }
 
-/// A field of a flat object without blanks, as worlds write it.
+/// A field of an object without blanks, as worlds write it; what is nested in it is not looked at.
 fn field(data: &[u8], name: &str) -> Said {
-    let text = String::from_utf8_lossy(data);
+    let mut depth = 0_u32;
+    let is_flat = |letter: &char| {
+        match letter {
+            '{' | '[' => depth = depth.saturating_add(1),
+            '}' | ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth <= 1
+    };
+    let text: String = String::from_utf8_lossy(data).chars().filter(is_flat).collect();
     let Some((_, behind)) = text.split_once(&format!("\"{name}\":")) else { return Said::Nothing };
     let value = behind.split([',', '}']).next().unwrap_or_default();
     match value {
