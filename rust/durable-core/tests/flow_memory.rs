@@ -1,4 +1,5 @@
-//! What a key of flow control costs in memory while nothing of it happens, counted by the allocator.
+//! What a key of flow control, or a wait for an event, costs in memory while nothing of it happens, counted by the
+//! allocator.
 
 #![expect(unsafe_code, reason = "an allocator that counts has to be one")]
 
@@ -6,9 +7,14 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
-use durable_core::Timestamp;
+use bytes::Bytes;
 use durable_core::flow::bench::{Against, Flow};
 use durable_core::flow::gcra::Rate;
+use durable_core::write::EVENT;
+use durable_core::{
+    Command, Effect, FunctionSpec, NewEvent, Op, Record, Report, Settings, Shard, Since, Ticket,
+    Timestamp, Turn, Until, Write,
+};
 
 thread_local! {
     static HELD: Cell<usize> = const { Cell::new(0) };
@@ -119,4 +125,62 @@ fn a_key_of_whole_runs_that_sleep_is_kept() {
     println!("a key of whole runs that sleep: {bytes} bytes");
     assert!(bytes <= 700, "{bytes} bytes");
     assert_eq!(flow.queue_and_key_counts(), (100_000, 100_000, 0));
+}
+
+/// So many runs of one function, each parked on what `op` says, given its event; bytes for each.
+fn bytes_for_each_run(count: usize, op: impl Fn(Record) -> Op) -> usize {
+    let settings = Settings { retention: Duration::from_hours(48), ..Settings::default() };
+    let mut shard = Shard::load(settings, NOW, []).unwrap();
+    let spec = FunctionSpec { triggers: vec!["a".to_owned()], ..FunctionSpec::new("app", "f") };
+    let (ticket, app, functions) = (Ticket(0), "app".to_owned(), vec![spec]);
+    let mut turn = Turn::default();
+    shard.handle(NOW, Command::RegisterFunctions { ticket, app, functions }, &mut turn);
+    let functions = vec!["f".to_owned()];
+    shard.handle(NOW, Command::ConnectExecutor { capacity: u32::MAX, functions }, &mut turn);
+    shard.dispatch(NOW, &mut turn);
+    let before = HELD.get();
+    for number in 0..count {
+        let data = Bytes::from(format!("{{\"order_id\":\"order-{number:07}\",\"cents\":4200}}"));
+        let event = NewEvent { name: "a".to_owned(), data, ..NewEvent::default() };
+        let mut turn = Turn::default();
+        let events = vec![(event, None)];
+        shard.handle(NOW, Command::AcceptEvents { ticket, events, source: None }, &mut turn);
+        shard.dispatch(NOW, &mut turn);
+        let own = turn.writes.iter().find_map(|write| match write {
+            Write::Insert { key, value } if key.first() == Some(&EVENT) => {
+                Some((key.clone(), value.clone()))
+            }
+            Write::Insert { .. }
+            | Write::Put { .. }
+            | Write::Delete { .. }
+            | Write::Archive { .. } => None,
+        });
+        let run = turn.effects.iter().find_map(|effect| {
+            if let Effect::OfferWork(work) = effect { Some((work.run, work.epoch)) } else { None }
+        });
+        let ((run, epoch), ops) = (run.unwrap(), vec![op(own.unwrap())]);
+        let report = Report { run, epoch, number: 0, ops, parked_at: Some(0) };
+        shard.handle(NOW, Command::Report(report), &mut Turn::default());
+        shard.dispatch(NOW, &mut Turn::default());
+    }
+    HELD.get().wrapping_sub(before).div_ceil(count)
+}
+
+#[test]
+fn a_wait_costs_at_most_200_bytes_more_than_a_sleep() {
+    let until = Until::For(Duration::from_hours(24));
+    let name = || "until tomorrow".to_owned();
+    for count in [1_000, 14_337, 100_000] {
+        let sleep = bytes_for_each_run(count, |_| Op::Sleep { name: name(), until });
+        let wait = bytes_for_each_run(count, |own| Op::WaitForEvent {
+            name: name(),
+            event: "shop/order.paid".to_owned(),
+            expression: Some("event.data.order_id == async.data.order_id".to_owned()),
+            own: Some(own),
+            until,
+            since: Since::Stretch,
+        });
+        println!("{count} runs: {sleep} bytes asleep, {wait} bytes waiting");
+        assert!(wait - sleep <= 200, "{wait} and {sleep} bytes each of {count}");
+    }
 }
