@@ -73,8 +73,9 @@ Op: TypeAlias = (
     | tuple[Literal[6], bytes, Retry]  # RUN_ERROR: error
     # WAIT_FOR_SIGNAL: name, signal, time-out, True where it takes another waiter's place
     | tuple[Literal[7], str, str, int, bool]
-    # WAIT_FOR_EVENT: name, event's name, CEL, time-out, True where it looks back to the run's start
-    | tuple[Literal[8], str, str, str | None, int, bool]
+    # WAIT_FOR_EVENT: name, event's name, CEL, time-out, True where it looks back to the run's start, the wait
+    # for an event that the code asking for it goes on behind
+    | tuple[Literal[8], str, str, str | None, int, bool, str | None]
     | tuple[Literal[9], str, str, bytes, int]  # INVOKE: name, function, data, time-out
 )
 #: run, epoch, number (0, 1, 2.. within the epoch), ops, parked_at (the last `memo_count` seen, when all

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -83,6 +84,12 @@ class SignalCall(WaitCall["Signal | None"]):
         return read_signal(self.data or b"null")
 
 
+#: The wait for an event behind which the code here goes on; each task goes on behind its own.
+_BEHIND: Final[contextvars.ContextVar[tuple[str, str] | None]] = contextvars.ContextVar(
+    "durable_behind", default=None
+)
+
+
 class EventCall(WaitCall["Event[Any] | None"]):
     """One use of a step that waits for an event."""
 
@@ -100,6 +107,7 @@ class EventCall(WaitCall["Event[Any] | None"]):
         given = read_plain(self.data or b"null")
         if given is None:
             return None
+        _BEHIND.set((self.run.id, self.name))
         data = given.pop("data")
         if self.kind is not None:
             try:
@@ -207,7 +215,9 @@ def event_for(  # as many as the step has
     def make(run: StepOwner, name: str, frame: FrameType) -> EventCall:
         if match is not None:
             _check_match(run, step_id, match)
-        call = EventCall(run, name, frame, asked)
+        run_id, behind = _BEHIND.get() or ("", "")
+        whole = (*asked, behind if run_id == run.id else None)
+        call = EventCall(run, name, frame, whole)
         call.kind = kind
         return call
 

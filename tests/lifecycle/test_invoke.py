@@ -272,3 +272,22 @@ async def test_what_is_no_function_is_explained(world: Any) -> None:
     run = await world.get(await world.start())
     assert run.error.name == "UsageError"
     assert "5 is no durable function" in run.error.message
+
+
+async def test_a_call_whose_event_is_called_off_is_told_and_the_batch_goes_on(
+    world: Any,
+) -> None:
+    async def child(ctx: durable.Context) -> int:
+        return len(ctx.events)
+
+    parent_of(world, world.function(child, batch=durable.Batch(3, "1h")))
+    engine = await world.open()
+    first, second = [await world.start() for _ in range(2)]
+    events = await engine.events.list(name="durable/function.invoked")
+    oldest = min(event.id for event in events)
+    assert await engine.events.cancel(oldest) == 1
+    await world.settle()
+    told = await result(world, first)
+    assert told[:2] == ["InvokeError", "cancelled"]
+    await engine.advance("2h")
+    assert await result(world, second) == "1"

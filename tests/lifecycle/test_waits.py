@@ -372,3 +372,69 @@ async def test_a_wait_for_more_than_a_year_fails_the_run(world: Any) -> None:
     await world.open()
     run = await world.get(await world.start())
     assert "is not between 0 and 366 days" in run.error.message
+
+
+async def test_branches_of_one_run_miss_nothing_of_each_others_events(
+    world: Any,
+) -> None:
+    """Of one name, with different conditions, at different speeds: each goes on behind what it took itself."""
+
+    async def tracker(ctx: durable.Context) -> Any:
+        async def follow(order: str) -> list[str]:
+            states = []
+            for state in ("paid", "packed", "shipped"):
+                condition = f"async.data.id == '{order}' && async.data.is == '{state}'"
+                event = await ctx.step.wait_for_event(
+                    f"{order} {state}", "test/go", timeout="1h", if_=condition
+                )
+                states.append(event.data["is"] if event else "missed")
+            return states
+
+        return await asyncio.gather(*(follow(order) for order in "abc"))
+
+    world.function(tracker, on="test/start")
+    await world.open()
+    run_id = await world.start()
+    states = [go(id=o, **{"is": s}) for s in ("paid", "packed") for o in "abc"]
+    await world.send(*states)
+    await world.send(*(go(id=order, **{"is": "shipped"}) for order in "cba"))
+    assert await result(world, run_id) == [["paid", "packed", "shipped"]] * 3
+
+
+async def test_beside_a_long_step_each_event_is_taken_once_in_a_row(world: Any) -> None:
+    has_ended = asyncio.Event()
+
+    async def counter(ctx: durable.Context) -> list[Any]:
+        async def count() -> list[int]:
+            numbers = []
+            for _ in range(4):
+                event = await ctx.step.wait_for_event("next", "test/go", timeout="1h")
+                numbers.append(event.data["n"] if event else -1)
+            has_ended.set()
+            return numbers
+
+        return (await asyncio.gather(ctx.step.run("long", has_ended.wait), count()))[1]
+
+    world.function(counter, on="test/start")
+    engine = await world.open()
+    (event_id,) = await engine.send(durable.Event("test/start"))
+    for number in range(4):
+        await engine.send(go(n=number))
+    await world.settle()
+    assert await result(world, (await world.run_of(event_id)).id) == [0, 1, 2, 3]
+
+
+async def test_join_waits_for_what_a_wait_has_not_looked_at_yet(world: Any) -> None:
+    async def asker(ctx: durable.Context) -> Any:
+        async def ask() -> None:
+            await world.engine.send(go(n=1))
+
+        await ctx.step.run("ask", ask)
+        event = await ctx.step.wait_for_event("answer", "test/go", timeout="1h")
+        return event and event.data
+
+    world.function(asker, on="test/start")
+    engine = await world.open()
+    (event_id,) = await engine.send(durable.Event("test/start"))
+    await engine.join(timeout="10s")
+    assert await result(world, (await world.run_of(event_id)).id) == {"n": 1}

@@ -71,7 +71,7 @@ def test_an_event_keeps_the_senders_id_apart_from_the_engines() -> None:
 def test_a_function() -> None:
     limits = b'[{"limit":9,"key":"event.data.a"},{"limit":3,"key":null}]'
     policies = b'{"concurrency":' + limits + b"}"
-    info = read_function(("f", "app", ["a"], 4, policies, True, False))
+    info = read_function(("f", "app", ["a"], 4, policies, True, False, []))
     assert (info.id, info.triggers, info.is_archived) == ("f", ("a",), True)
     assert info.concurrency == 3
 

@@ -28,7 +28,7 @@ class Paid(BaseModel):
 
 
 paid = durable.EventType("paid", Paid)
-RUN: Any = SimpleNamespace(event_tuples=(("E", "a", b'{"id":{"x":1}}', 0),))
+RUN: Any = SimpleNamespace(id="R", event_tuples=(("E", "a", b'{"id":{"x":1}}', 0),))
 
 
 def made(wait: Any, memo: bytes = b"null") -> Any:
@@ -53,7 +53,7 @@ def listening(**options: Any) -> Any:
             signal_for("w", "go", "1s", on_conflict="replace"),
             (WAIT_FOR_SIGNAL, "w", "go", 1000, True),
         ),
-        (listening(), (WAIT_FOR_EVENT, "w", "paid", None, 3_600_000, False)),
+        (listening(), (WAIT_FOR_EVENT, "w", "paid", None, 3_600_000, False, None)),
         (
             listening(match="data.id.x", if_="true", since="run"),
             (
@@ -63,6 +63,7 @@ def listening(**options: Any) -> Any:
                 "event.data.id.x == async.data.id.x && (true)",
                 3_600_000,
                 True,
+                None,
             ),
         ),
         (invocation("w", "f", None, timeout="1s"), (INVOKE, "w", "f", b"{}", 1000)),

@@ -71,6 +71,7 @@ fn wait_op(own: Option<Record>) -> Op {
         own,
         until: until(),
         since: Since::Stretch,
+        behind: None,
     }
 }
 

@@ -323,6 +323,8 @@ pub enum Op {
         until: Until,
         /// From where on events count.
         since: Since,
+        /// The wait for an event behind which this piece of the code goes on, by its step's name.
+        behind: Option<String>,
     },
     /// The code starts a run of a function and waits for its end.
     InvokeFunction {

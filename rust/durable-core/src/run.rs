@@ -44,7 +44,8 @@ pub struct RunRecord {
     /// The last event that was accepted before something of it began to execute; `None` while it stands still,
     /// with nothing to do but to wait. Its waits see what came later.
     pub busy_since: Option<EventId>,
-    /// The last event of each name that ended a wait of it meanwhile: its next wait for one goes on from there.
+    /// The events that ended waits of it meanwhile, by their steps' names: code that goes on behind one of them
+    /// looks for later ones.
     pub heard: Vec<(String, EventId)>,
     /// How often the present stretch of code was started, and how often it failed.
     pub start_count: u32,
@@ -58,8 +59,8 @@ pub struct RunRecord {
     pub state_bytes: u64,
     /// The number for its next pending step.
     pub next_pending: u32,
-    /// The steps, of other runs, that wait for its end, by their runs and numbers.
-    pub invokers: Vec<(RunId, u32)>,
+    /// The steps, of other runs, that wait for its end: by their runs and numbers, with the event of each call.
+    pub invokers: Vec<(RunId, u32, EventId)>,
     /// Its steps without a memo.
     pub pending: Vec<Pending>,
 }

@@ -136,6 +136,8 @@ pub struct Awaited {
     pub known: Known,
     /// Events that came after this one, and before the wait, have not all been looked at yet.
     pub looks_from: Option<EventId>,
+    /// It looks back to its run's start.
+    pub is_since_run: bool,
 }
 
 /// Where a pending step stands. Each state has exactly one thing that ends it.

@@ -163,6 +163,7 @@ fn op(tuple: &Bound<'_, PyTuple>) -> PyResult<Op> {
             own: None,
             until: Until::For(Duration::from_millis(millis(tuple, 4)?)),
             since: if tuple.get_item(5)?.extract()? { Since::Run } else { Since::Stretch },
+            behind: tuple.get_item(6)?.extract()?,
         }),
         9 => Ok(Op::InvokeFunction {
             name: text(tuple, 1)?,

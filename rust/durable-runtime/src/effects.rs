@@ -11,6 +11,9 @@ use crate::outbox::Item;
 use crate::pipeline::Leaving;
 use crate::shard_loop::ShardLoop;
 
+/// However few they are, records of so many bytes together are a page.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
 /// Without what is for the executor: another has taken its place.
 pub(crate) fn forget_executor(effects: &mut Vec<Effect>) {
     effects.retain(|effect| match effect {
@@ -108,12 +111,14 @@ impl ShardLoop {
 
     fn page(&self, from: Bytes, before: Bytes, limit: usize) -> Result<(Vec<Record>, bool)> {
         let range = KeyRange { start: from, end: Some(before) };
-        let mut records = Vec::new();
+        let (mut records, mut bytes) = (Vec::new(), 0_usize);
         for record in self.view.scan(range) {
-            if records.len() == limit {
+            if records.len() == limit || bytes >= PAGE_BYTES {
                 return Ok((records, false));
             }
-            records.push(record?);
+            let (key, value) = record?;
+            bytes = bytes.saturating_add(value.len());
+            records.push((key, value));
         }
         Ok((records, true))
     }
@@ -146,7 +151,8 @@ impl ShardLoop {
     /// True where no run is left that goes on by itself. Runs whose function nobody serves, or which is paused,
     /// do not, nor those that wait for a signal, an event or another run.
     fn is_all_done(&self) -> bool {
-        if self.shard.untold_count() > 0 {
+        let looks_back = |command: &Command| matches!(command, Command::LookBack { .. });
+        if self.shard.untold_count() > 0 || self.answered.iter().any(looks_back) {
             return false; // who is told of an end may start a run
         }
         let is_served = |name| self.served.as_ref().is_none_or(|served| served.contains(name));

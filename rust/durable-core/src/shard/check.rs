@@ -152,7 +152,9 @@ impl Shard {
         }
         let is_lost = |run: RunId, invoker: (RunId, u32)| {
             let invoked = self.runs.get(run).map(Slot::unpack);
-            invoked.is_none_or(|invoked| !invoked.invokers.contains(&invoker))
+            invoked.is_none_or(|invoked| {
+                !invoked.invokers.iter().any(|(run, number, _)| (*run, *number) == invoker)
+            })
         };
         let lost = steps().find(|(id, step)| {
             matches!(step.awaits, Some(Awaits::Run(run)) if is_lost(run, (**id, step.number)))

@@ -75,7 +75,9 @@ impl Shard {
     /// A run's code would go on although nothing that it waits for has come. Where it is not parked it
     /// has, or will have, a slot anyway.
     pub(super) fn wake_by_itself(&mut self, id: RunId) {
+        let last_event = self.meta.last_event;
         if let Some(run) = self.open(id).filter(|run| run.stretch == Stretch::Parked) {
+            run.busy_since.get_or_insert(last_event);
             run.start_count = 0;
             self.enqueue_stretch(id);
         }

@@ -10,7 +10,7 @@ use crate::effect::{Answer, Effect, Refusal};
 use crate::event::NewEvent;
 use crate::id::{EventId, FunctionId, RunId, Ticket};
 use crate::run::{Ending, json_text};
-use crate::step::{Awaits, Outcome, PendingState};
+use crate::step::{Awaits, Outcome, Pending, PendingState};
 
 /// Why a function that was to be invoked has no run.
 enum NotStarted {
@@ -78,7 +78,7 @@ impl Shard {
         }
         let is_of_it = self.is_started_by(run, event);
         match self.open(run) {
-            Some(invoked) if is_of_it => invoked.invokers.push((id, number)),
+            Some(invoked) if is_of_it => invoked.invokers.push((id, number, event)),
             Some(_) => {
                 let why = format!("run {run} of '{function}' took the data of another call");
                 self.refuse_invoker((id, number), ("debounced", &why), turn);
@@ -114,7 +114,7 @@ impl Shard {
     pub(super) fn tell_invokers(
         &mut self,
         run: RunId,
-        (invokers, function): (Vec<(RunId, u32)>, FunctionId),
+        (invokers, function): (Vec<(RunId, u32, EventId)>, FunctionId),
         (ending, outcome): (Ending, &Outcome),
         turn: &mut Turn,
     ) {
@@ -133,17 +133,29 @@ impl Shard {
                 Outcome::Error(invoke_error(("cancelled", &why), Some(run), Some(cause)))
             }
         };
-        for invoker in invokers {
-            self.tell_invoker(invoker, told.clone(), turn);
+        for (id, number, _) in invokers {
+            self.tell_invoker((id, number), told.clone(), turn);
         }
     }
 
     /// A debounce has dropped the data of a call for that of a later one.
     pub(super) fn tell_replaced(&mut self, run: RunId, turn: &mut Turn) {
         let invokers = std::mem::take(&mut self.opened(run).invokers);
-        for invoker in invokers {
+        for (id, number, _) in invokers {
             let why = format!("run {run} took the data of a later call: `debounce` keeps the last");
-            self.refuse_invoker(invoker, ("debounced", &why), turn);
+            self.refuse_invoker((id, number), ("debounced", &why), turn);
+        }
+    }
+
+    /// The event of a call was called off, and the run goes on without it.
+    pub(super) fn tell_called_off(&mut self, run: RunId, event: EventId, turn: &mut Turn) {
+        let invokers = &mut self.opened(run).invokers;
+        let (of_it, others) = invokers.drain(..).partition(|(_, _, of)| *of == event);
+        let of_it: Vec<(RunId, u32, EventId)> = of_it;
+        *invokers = others;
+        for (id, number, _) in of_it {
+            let why = format!("the event {event} of this call was called off");
+            self.refuse_invoker((id, number), ("cancelled", &why), turn);
         }
     }
 
@@ -154,7 +166,9 @@ impl Shard {
     /// The wait is over, if there still is somebody who waits.
     fn tell_invoker(&mut self, (id, number): (RunId, u32), outcome: Outcome, turn: &mut Turn) {
         let Some(run) = self.open(id) else { return };
-        if let Some(place) = run.pending.iter().position(|step| step.number == number) {
+        let is_it =
+            |step: &Pending| step.number == number && matches!(step.awaits, Some(Awaits::Run(_)));
+        if let Some(place) = run.pending.iter().position(is_it) {
             let step = run.pending.remove(place);
             self.end_wait(id, step, outcome, turn);
         }

@@ -184,6 +184,7 @@ impl CancelProgram {
             expression: condition.map(|condition| condition.text().to_owned()),
             known: condition.map(|condition| condition.known(&given.event)).unwrap_or_default(),
             looks_from: None,
+            is_since_run: false,
         };
         Cancel { awaited, length: self.length }
     }

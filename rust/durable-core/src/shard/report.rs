@@ -109,8 +109,8 @@ impl Shard {
             Op::WaitForSignal { name, signal, until, on_conflict } => {
                 self.wait_for_signal(id, (name, until), (signal, on_conflict), turn);
             }
-            Op::WaitForEvent { name, event, expression, own, until, since } => {
-                let wanted = Wanted { event, expression, own, since };
+            Op::WaitForEvent { name, event, expression, own, until, since, behind } => {
+                let wanted = Wanted { event, expression, own, since, behind };
                 self.wait_for_event(id, (name, until), wanted, turn);
             }
             Op::InvokeFunction { name, function, data, until } => {

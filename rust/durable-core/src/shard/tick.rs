@@ -110,6 +110,17 @@ impl Shard {
         }
     }
 
+    /// A wait is over that has not looked at all that came before its end: that has the first word.
+    fn put_off(&mut self, id: RunId, timer: Timer, turn: &mut Turn) {
+        Self::stop_timer(timer, turn);
+        let due = self.now().plus(Duration::from_millis(1));
+        let steps = &mut self.opened(id).pending;
+        if let Some(step) = steps.iter_mut().find(|step| step.number == timer.number) {
+            step.state = PendingState::Waiting(due);
+        }
+        self.start_timer(Timer { due, ..timer }, turn);
+    }
+
     fn fire_step(&mut self, id: RunId, timer: Timer, turn: &mut Turn) {
         let Some(run) = self.open(id) else { return };
         let Some(place) = run.pending.iter().position(|step| step.number == timer.number) else {
@@ -120,7 +131,11 @@ impl Shard {
                 Self::stop_timer(timer, turn);
                 self.enqueue_step(id, timer.number);
             }
+            Some(PendingState::Waiting(due)) if due == timer.due && self.looks_back(id, timer) => {
+                self.put_off(id, timer, turn);
+            }
             Some(PendingState::Sleeping(due) | PendingState::Waiting(due)) if due == timer.due => {
+                let Some(run) = self.open(id) else { return };
                 let step = run.pending.remove(place);
                 let outcome = match step.awaits {
                     Some(Awaits::Run(invoked)) => super::invoke::timed_out(invoked),

@@ -18,6 +18,8 @@ use crate::write::{Record, decode, event_key, id_in_key};
 
 /// As many events are looked at in one turn for one wait.
 const PAGE: usize = 256;
+/// So many waits look back in one turn; their answers make the next.
+const MOST_ASKED: usize = 64;
 /// The last event is known of so many names.
 const MOST_NAMES: usize = 65_536;
 /// Waiters of these numbers wait for what cancels their run.
@@ -30,6 +32,7 @@ pub(super) struct Wanted {
     pub(super) expression: Option<String>,
     pub(super) own: Option<Record>,
     pub(super) since: Since,
+    pub(super) behind: Option<String>,
 }
 
 /// Of each name the last event that came: a wait looks back only where there is something to see.
@@ -75,7 +78,7 @@ impl Shard {
             return;
         }
         let Some(due) = self.due(id, &name, until, turn) else { return };
-        let Wanted { event, expression, own, since } = wanted;
+        let Wanted { event, expression, own, since, behind } = wanted;
         let known = match expression.as_deref().map(|text| self.known(text, own)).transpose() {
             Ok(known) => known.unwrap_or_default(),
             Err(mistake) => {
@@ -84,8 +87,9 @@ impl Shard {
                 return;
             }
         };
-        let looks_from = self.looks_from(id, &event, since);
-        let awaited = Box::new(Awaited { event, expression, known, looks_from });
+        let looks_from = self.looks_from(id, &event, (since, behind));
+        let is_since_run = since == Since::Run;
+        let awaited = Box::new(Awaited { event, expression, known, looks_from, is_since_run });
         let state = (PendingState::Waiting(due), Some(Awaits::Event(awaited)));
         let Some(number) = self.add_pending(id, name, state, turn) else { return };
         if let Some(Slot::Open(run)) = self.runs.get(id)
@@ -110,15 +114,19 @@ impl Shard {
     }
 
     /// The event after which others may have come that a new wait is to see.
-    fn looks_from(&mut self, id: RunId, event: &str, since: Since) -> Option<EventId> {
+    fn looks_from(
+        &mut self,
+        id: RunId,
+        event: &str,
+        (since, behind): (Since, Option<String>),
+    ) -> Option<EventId> {
         let last = self.meta.last_event;
         let run = self.opened(id);
-        let from = match since {
-            Since::Stretch => {
-                let heard = run.heard.iter().find(|(name, _)| name == event);
-                run.busy_since.unwrap_or(last).max(heard.map(|(_, id)| *id).unwrap_or_default())
-            }
-            Since::Run => run.event.max(EventId::earliest(run.created_at)),
+        let heard = run.heard.iter().find(|(step, _)| Some(step) == behind.as_ref());
+        let from = match (since, heard) {
+            (Since::Run, _) => run.event.max(EventId::earliest(run.created_at)),
+            (Since::Stretch, Some((_, heard))) => *heard,
+            (Since::Stretch, None) => run.busy_since.unwrap_or(last),
         };
         self.lately.may_have_come(self.waits.hash(event), from).then_some(from)
     }
@@ -131,35 +139,44 @@ impl Shard {
         }
         let (text, now) = (id.to_string(), self.now());
         let event = view(event, &text, now).event;
-        let mut json = None;
+        let (mut json, mut opened) = (None, None);
         for (run, number) in self.waits.candidates(event, now) {
-            let Some(record) = self.runs.get(run).map(Slot::unpack) else { continue };
+            if opened.as_ref().is_none_or(|(last, _)| *last != run) {
+                opened = self.runs.get(run).map(|slot| (run, slot.unpack()));
+            }
+            let Some((_, record)) = &opened else { continue };
             if let Some(place) = number.checked_sub(FIRST_CANCEL) {
-                self.hear_cancel(run, (&record, place), event, turn);
-            } else if let Some(Awaits::Event(awaited)) = awaits_of(&record, number)
+                self.hear_cancel(run, (record, place), event, turn);
+                opened = None;
+            } else if let Some(awaited) = awaited_of(record, number)
                 && awaited.looks_from.is_none() // else it sees this one when it has looked at those before
                 && self.waits.is_met(awaited, event, now)
             {
                 let json = json.get_or_insert_with(|| event_json(event)).clone();
-                self.end_wait_by((run, number), (id, event.name), json, turn);
+                self.end_wait_by((run, number), id, json, turn);
+                opened = None;
             }
         }
     }
 
-    /// An event has ended a wait: the run's next one for such events goes on from there.
+    /// An event has ended a wait: code that goes on behind it, and waits again, looks for later ones. What other
+    /// code of the run waits for next it sees from the earliest of them on.
     fn end_wait_by(
         &mut self,
         (id, number): (RunId, u32),
-        (event, name): (EventId, &str),
+        event: EventId,
         json: Bytes,
         turn: &mut Turn,
     ) {
+        let last = self.meta.last_event;
         let run = self.opened(id);
-        if run.busy_since.is_some() {
-            run.heard.retain(|(other, _)| other != name);
-            run.heard.push((name.to_owned(), event));
-        } else {
-            run.busy_since = Some(event);
+        let step = run.pending.iter().find(|step| step.number == number);
+        let step = step.map(|step| (step.name.clone(), awaited_of(run, number)));
+        if let Some((_, Some(Awaited { is_since_run: true, .. }))) = step {
+            run.busy_since.get_or_insert(last);
+        } else if let Some((name, _)) = step {
+            run.busy_since = Some(run.busy_since.map_or(event, |since| since.min(event)));
+            run.heard.push((name, event));
         }
         self.end_wait_of((id, number), json, turn);
     }
@@ -183,7 +200,8 @@ impl Shard {
 
     /// Asks for the events that waits have not looked at yet.
     pub(super) fn ask_to_look_back(&mut self, turn: &mut Turn) {
-        for (run, number) in std::mem::take(&mut self.look_backs) {
+        for _ in 0..MOST_ASKED {
+            let Some((run, number)) = self.look_backs.pop_first() else { break };
             let from = match self.runs.get(run).map(Slot::unpack) {
                 Some(record) => awaited_of(&record, number).and_then(|it| it.looks_from),
                 None => None,
@@ -216,7 +234,7 @@ impl Shard {
             let text = came.to_string();
             if self.waits.is_met(awaited, event.view(&text), now) {
                 let json = event_json(event.view(&text));
-                self.end_wait_by((id, number), (came, &event.name), json, turn);
+                self.end_wait_by((id, number), came, json, turn);
                 return;
             }
         }
@@ -233,6 +251,13 @@ impl Shard {
         if has_more {
             self.look_backs.insert((id, number));
         }
+    }
+
+    /// Whether the step of a timer still looks at events that came before.
+    pub(super) fn looks_back(&self, id: RunId, timer: crate::flow::timer_wheel::Timer) -> bool {
+        let record = self.runs.get(id).map(Slot::unpack);
+        let awaited = record.as_ref().and_then(|record| awaited_of(record, timer.number));
+        awaited.is_some_and(|awaited| awaited.looks_from.is_some())
     }
 
     /// A run is there: events may call it off from now on.

@@ -48,6 +48,7 @@ impl Shard {
             gathering.bytes = gathering.bytes.saturating_sub(size);
         }
         self.keep_event_until_expired(event, turn);
+        self.tell_called_off(id, event, turn);
         true
     }
 }

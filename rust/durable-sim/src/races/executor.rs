@@ -94,7 +94,12 @@ impl Held {
             Some((place, _)) if self.work.pending.contains(&name(place)) => {
                 (Vec::new(), Some(self.seen))
             }
-            Some((place, item)) => (vec![op(name(place), item)], Some(self.seen)),
+            Some((place, item)) => {
+                let is_wait =
+                    |place: &usize| matches!(program.get(*place), Some(Item::Wait { .. }));
+                let behind = (0..place).rev().find(is_wait).map(name);
+                (vec![op(name(place), item, behind)], Some(self.seen))
+            }
         };
         let is_over = parked_at.is_some() || next.is_none();
         let (epoch, number) = (self.work.epoch, self.number);
@@ -103,7 +108,7 @@ impl Held {
     }
 }
 
-fn op(name: String, item: &Item) -> Op {
+fn op(name: String, item: &Item, behind: Option<String>) -> Op {
     let until = Until::For(LENGTH);
     match item {
         Item::Wait { expression, since } => Op::WaitForEvent {
@@ -113,6 +118,7 @@ fn op(name: String, item: &Item) -> Op {
             own: None,
             until,
             since: *since,
+            behind,
         },
         Item::Invoke => {
             let (function, data) = ("child".to_owned(), Bytes::from_static(b"{}"));

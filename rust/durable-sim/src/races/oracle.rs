@@ -11,11 +11,10 @@ use super::Past;
 use super::executor::{Item, name, program};
 use crate::model::require;
 
-/// A wait as it stood when it was last written: until when, and whether it still looks back.
+/// A wait as it stood when it was last written.
 #[derive(Clone, Debug)]
 struct Asked {
     due: durable_core::Timestamp,
-    is_looking: bool,
     invoked: Option<RunId>,
 }
 
@@ -76,12 +75,11 @@ impl<'a> Log<'a> {
         let pending = turns.filter_map(|past| past.pending.get(&run));
         let step = pending.flatten().find(|one| one.name == step)?;
         let PendingState::Waiting(due) = step.state else { return None };
-        let (is_looking, invoked) = match &step.awaits {
-            Some(Awaits::Event(awaited)) => (awaited.looks_from.is_some(), None),
-            Some(Awaits::Run(invoked)) => (false, Some(*invoked)),
-            Some(Awaits::Signal(_)) | None => (false, None),
+        let invoked = match &step.awaits {
+            Some(Awaits::Run(invoked)) => Some(*invoked),
+            Some(Awaits::Event(_) | Awaits::Signal(_)) | None => None,
         };
-        Some(Asked { due, is_looking, invoked })
+        Some(Asked { due, invoked })
     }
 
     /// Each wait has taken the first event that it was to see, or none came in its time.
@@ -106,6 +104,7 @@ impl<'a> Log<'a> {
                     let first = self.first(from, *expression, own);
                     let asked = self.asked(run, &name(place), turn);
                     bound = self.check_wait((turn, memo), first, asked.as_ref())?;
+                    bound = self.after(*since, (turn, bound));
                 }
             }
         }
@@ -121,6 +120,16 @@ impl<'a> Log<'a> {
     ) -> Option<&(usize, EventId, &'a EventRecord)> {
         let is_one = |event: &EventRecord| event.name == "go" && is_met(expression, own, event);
         self.events.iter().find(|(_, id, event)| *id > from && is_one(event))
+    }
+
+    /// A wait that looked back to its run's start says nothing of where the next one goes on from.
+    fn after(&self, since: Since, (turn, bound): (usize, EventId)) -> EventId {
+        let is_live = self.events.iter().any(|(came, id, _)| *came == turn && *id == bound);
+        let is_given = self.events.iter().any(|(_, id, _)| *id == bound);
+        match since {
+            Since::Run if is_given && !is_live => self.last_event(turn.saturating_sub(1)),
+            Since::Run | Since::Stretch => bound,
+        }
     }
 
     /// What the next wait goes on from.
@@ -139,9 +148,7 @@ impl<'a> Log<'a> {
                 format!("{memo:?} is early: it is due at {:?}", asked.due)
             })?;
             let is_missed = first.is_some_and(|(came, ..)| *came <= turn);
-            require(!is_missed || asked.is_looking, || {
-                format!("{memo:?} in turn {turn} has missed {first:?}")
-            })?;
+            require(!is_missed, || format!("{memo:?} in turn {turn} has missed {first:?}"))?;
             return Ok(self.last_event(turn));
         }
         let Some((came, id, _)) = first else {
