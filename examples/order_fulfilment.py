@@ -172,8 +172,8 @@ async def charge(ctx: AnyContext, order: Order) -> None:
 async def book_carrier(ctx: AnyContext, order: Order) -> str:
     """Asks the carrier for a pick-up; the carrier's line is busy the first time."""
     if ctx.attempt == 0:
-        text = "the carrier's line is busy"
-        raise ConnectionError(text)
+        say(f"{order.order_id}  the carrier's line is busy: tried again")
+        raise ConnectionError
     await outside(ctx, order.order_id, "sent", f"is on its way to {order.address}")
     return f"parcel {order.order_id.upper()}-{ctx.attempt + 1}"
 
