@@ -83,7 +83,7 @@ wheel: $(READY) ## The wheel, as it is shipped
 
 # --- speed: see bench/README.md ---------------------------------------------------------------------------
 
-bench: ## W1 to W7 with the machine's limits beside them, then the table and the plot
+bench: ## W1 to W9 with the machine's limits beside them, then the table and the plot
 	$(MAKE) develop PROFILE=release
 	$(PY) -m pip install --quiet matplotlib psutil
 	$(PY) bench/run.py --rounds 3

@@ -80,11 +80,15 @@ ASKED: list[tuple[str, str, str, str, float | None, bool]] = [
     ("W5", "send to handler, p99", "figures.latency_ms.p99", "ms", None, False),
     ("W6", "open", "figures.open_s", "s", 5, False),
     ("W6", "memory", "figures.memory_mb", "MB", 400, False),
+    ("W8", "runs that wait for an event", "figures.runs_per_s", "runs/s", None, True),
+    ("W9", "runs that invoke another", "figures.runs_per_s", "runs/s", None, True),
 ]
+#: load, what share of W1's rate was asked for: of the W1 of as many runs, or the next greater
+BESIDE_W1: list[tuple[str, float]] = [("W1L", 0.8), ("W8", 0.5), ("W9", 0.5)]
 
 
 def whole_table(rows: list[Row]) -> list[str]:
-    """W1 to W7, each with what was asked for and the disk beside it."""
+    """W1 to W9, each with what was asked for and the disk beside it."""
     lines = [
         "| load | count | what | median | asked for | reached | `fdatasync` p50 / p99 |",
         "|---|---|---|---|---|---|---|",
@@ -100,7 +104,7 @@ def whole_table(rows: list[Row]) -> list[str]:
                 f"| {load_name} | {count:,} | {what} | {text(value, unit)} | "
                 f"{text(bound, unit)} | {_verdict(value, bound, more=more)} | {_disk(some)} |"
             )
-    return lines + _w1l(rows) + _w7(rows)
+    return lines + _beside_w1(rows) + _w7(rows)
 
 
 def _verdict(value: float | None, bound: float | None, *, more: bool) -> str:
@@ -116,16 +120,22 @@ def _disk(rows: list[Row]) -> str:
     )
 
 
-def _w1l(rows: list[Row]) -> list[str]:
+def _beside_w1(rows: list[Row]) -> list[str]:
     lines = []
-    for count in sorted({int(str(r["count"])) for r in pick(rows, load="W1L")}):
-        some = pick(rows, load="W1L", count=count)
-        base = median(pick(rows, load="W1", count=count), "figures.runs_per_s")
-        times = _ratio(median(some, "figures.runs_per_s"), base)
-        lines.append(
-            f"| W1L | {count:,} | rate of W1L in that of W1 | {text(times, 'times')} | "
-            f"0.8 times | {_verdict(times, 0.8, more=True)} | {_disk(some)} |"
-        )
+    w1_counts = {int(str(r["count"])) for r in pick(rows, load="W1")}
+    for load_name, asked in BESIDE_W1:
+        for count in sorted({int(str(r["count"])) for r in pick(rows, load=load_name)}):
+            some = pick(rows, load=load_name, count=count)
+            beside = min((n for n in w1_counts if n >= count), default=None)
+            w1 = pick(rows, load="W1", count=beside)
+            times = _ratio(
+                median(some, "figures.runs_per_s"), median(w1, "figures.runs_per_s")
+            )
+            lines.append(
+                f"| {load_name} | {count:,} | rate of {load_name} in that of W1 | "
+                f"{text(times, 'times')} | {asked} times | "
+                f"{_verdict(times, asked, more=True)} | {_disk(some)} |"
+            )
     return lines
 
 
@@ -142,6 +152,14 @@ def _w7(rows: list[Row]) -> list[str]:
             f"{_verdict(times, 1.5, more=False)} | {_disk(some)} |"
         )
     return lines
+
+
+def waits_section(result: dict[str, Any]) -> list[str]:
+    """W8 and W9 with the W1 of the same rounds, where they were taken by themselves."""
+    rows = list(result["rows"])
+    if not rows:
+        return []
+    return ["### Waiting and invoking", "", _taken(result), "", *whole_table(rows), ""]
 
 
 def limits_table(result: dict[str, Any]) -> list[str]:
@@ -264,6 +282,7 @@ def main() -> None:
     parts = [BEGIN, ""]
     if rows:
         parts += [_taken(whole), "", *whole_table(rows), "", *limits_table(whole), ""]
+    parts += waits_section(load("waits.json"))
     if peer_rows:
         parts += [
             "### Beside others",

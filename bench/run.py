@@ -32,6 +32,8 @@ SIZES: dict[str, list[int]] = {
     "W5": [500],
     "W6": [1_000_000],
     "W7": [1_000, 10_000, 100_000, 1_000_000],
+    "W8": [5_000, 50_000],
+    "W9": [2_000, 20_000],
 }
 QUICK: dict[str, list[int]] = {
     "W1": [2_000],
@@ -42,6 +44,8 @@ QUICK: dict[str, list[int]] = {
     "W5": [100],
     "W6": [50_000],
     "W7": [1_000, 20_000],
+    "W8": [1_000],
+    "W9": [400],
 }
 CHILD_TIMEOUT_S = 1_800
 
@@ -126,7 +130,7 @@ def child(load: str, store: Path, count: int) -> None:
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("loads", nargs="*", default=list(SIZES), metavar="W1..W7")
+    parser.add_argument("loads", nargs="*", default=list(SIZES), metavar="W1..W9")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="a tenth, once")
     parser.add_argument("--folder", type=Path, default=HERE / ".state")

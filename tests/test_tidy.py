@@ -98,7 +98,9 @@ def identifiers(path: Path) -> Iterator[tuple[int, str]]:
 def test_the_first_line_says_what_a_file_is_for() -> None:
     """A reader who opens a file knows from its first line whether it is the right one."""
     wrong = []
-    for path in sources(*FIRST_LINE, under=("rust", "python", "tests", "bench")):
+    for path in sources(
+        *FIRST_LINE, under=("rust", "python", "tests", "bench", "examples")
+    ):
         lines = path.read_text().splitlines()
         if lines and lines[0].startswith("#!"):  # a script says it on its second line
             lines = lines[1:]
@@ -110,7 +112,7 @@ def test_the_first_line_says_what_a_file_is_for() -> None:
 def test_no_production_file_is_too_long() -> None:
     """At most 500 lines without the tests; the exceptions only shrink."""
     wrong = {}
-    for path in sources(".rs", ".py", under=("rust", "python", "bench")):
+    for path in sources(".rs", ".py", under=("rust", "python", "bench", "examples")):
         if path.suffix == ".rs" and "tests" in path.parts:
             continue
         count, allowed = len(production_lines(path)), LONG_FILES.get(name_of(path))
@@ -124,7 +126,7 @@ def test_no_production_file_is_too_long() -> None:
 def test_no_python_function_is_too_long() -> None:
     """At most 70 lines, docstring and all; the exceptions only shrink."""
     wrong = {}
-    for path in sources(".py", under=("python", "tests", "bench")):
+    for path in sources(".py", under=("python", "tests", "bench", "examples")):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
@@ -168,7 +170,7 @@ def test_calculators_know_only_ids_and_times() -> None:
 def test_nothing_is_left_to_be_mended() -> None:
     """No mark of it: what must be mended is mended, or is an issue."""
     mark = "FIX" + "ME"
-    under = ("rust", "python", "tests", "bench")
+    under = ("rust", "python", "tests", "bench", "examples")
     wrong = [
         name_of(path)
         for path in sources(*FIRST_LINE, under=under)

@@ -86,3 +86,27 @@ async def gated(ctx: durable.Context[dict[str, int]]) -> int:
     result = await ctx.step.run("a", touch, 1)
     seen.ended += 1
     return result
+
+
+@app.function(on="bench/waiting", retries=0)
+async def waiting(ctx: durable.Context[dict[str, int]]) -> bool:
+    """W8: a wait for the one event that has the run's own number."""
+    told = await ctx.step.wait_for_event(
+        "a", "bench/told", match="data.n", timeout="1h"
+    )
+    seen.ended += 1
+    return told is not None
+
+
+@app.function(retries=0)
+async def child(ctx: durable.Context[dict[str, int]]) -> int:
+    """What W9 invokes: one step, as in W1."""
+    return await ctx.step.run("a", touch, 1)
+
+
+@app.function(on="bench/parent", retries=0)
+async def parent(ctx: durable.Context[dict[str, int]]) -> int:
+    """W9: one step, which is another run."""
+    result = await ctx.step.invoke("a", child, ctx.event.data)
+    seen.ended += 1
+    return result

@@ -1,4 +1,4 @@
-"""W1 to W7 and W1L, each on a store of its own; each gives its figures as a dictionary.
+"""W1 to W9 and W1L, each on a store of its own; each gives its figures as a dictionary.
 
 Every load uses the public API only, with `sync="always"` unless the runner says otherwise.
 """
@@ -241,6 +241,42 @@ async def w7(store: Path, count: int) -> Figures:
     }
 
 
+async def w8(store: Path, count: int) -> Figures:
+    """Runs that wait for an event each, and get it: from the first send to the end of the last run."""
+    async with engine(store) as opened:
+        await _wait_and_tell(opened, range(-64, 0))
+        seen.ended = 0
+        cpu, started = time.process_time(), time.perf_counter()
+        parked_s = await _wait_and_tell(opened, range(count))
+        seconds = time.perf_counter() - started
+        cpu = time.process_time() - cpu
+        assert seen.ended == count, (seen.ended, count)
+    return {
+        "seconds": seconds,
+        "parked_s": parked_s,
+        "runs_per_s": count / seconds,
+        "cpu_us_per_run": cpu / count * 1e6,
+    }
+
+
+async def _wait_and_tell(opened: durable.Engine, numbers: range) -> float:
+    """Start a waiting run for each number, and once all wait tell each; how long the first half took."""
+    data: list[dict[str, object]] = [_number(n) for n in numbers]
+    started = time.perf_counter()
+    await send_all(opened, "bench/waiting", data)
+    parked = lambda: opened.stats()["functions"]["waiting"]["parked"]["wait"]  # noqa: E731
+    await reached(parked, len(data))
+    seconds = time.perf_counter() - started
+    await send_all(opened, "bench/told", data)
+    await opened.join()
+    return seconds
+
+
+async def w9(store: Path, count: int) -> Figures:
+    """Runs that invoke another of one step each: from the first send to the end of the last run."""
+    return await _runs(store, count, name="bench/parent", steps=2)
+
+
 async def _top_up(opened: durable.Engine, sent: int, backlog: int) -> int:
     """Send as many as have ended since, so that the backlog keeps its size."""
     missing = backlog - (sent - seen.ended)
@@ -260,6 +296,8 @@ LOADS: dict[str, Callable[[Path, int], Awaitable[Figures]]] = {
     "W6": w6,
     "W6-build": w6_build,
     "W7": w7,
+    "W8": w8,
+    "W9": w9,
 }
 
 __all__ = ["LOADS", "Figures", "percentile"]

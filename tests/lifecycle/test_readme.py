@@ -64,6 +64,7 @@ async def test_the_program_that_waits_for_a_signal_works() -> None:
         "bench/README.md",
         "docs/failures.md",
         "docs/reliability.md",
+        "examples/order_fulfilment.py",
     ],
 )
 def test_what_the_readme_points_to_is_there(name: str) -> None:
