@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Never, Protocol, TypeVar, cast, overload
 
 from typing_extensions import override
 
+from ._checkpointing import Checkpointing
 from ._errors import ConfigError, EngineClosed
 from ._events import Event, EventType, On
 from ._flow import (
@@ -99,6 +100,7 @@ class App:
         timeouts: Timeouts | None = None,
         cancel_on: CancelOn | Sequence[CancelOn] | None = None,
         on_failure: FailureHandler | None = None,
+        checkpointing: Checkpointing | None = None,
         **unknown: Never,
     ) -> _Decorator:
         """Makes a durable function of an `async def` or a plain `def`.
@@ -118,6 +120,7 @@ class App:
             idempotency: CEL over the event: for each of its values one event in 24 hours is taken.
             timeouts: when a run is cancelled.
             cancel_on: an event that cancels a run, or up to five.
+            checkpointing: how many steps the handler may go on before their results are on disk; none by default.
             on_failure: called once for each failed run, as a run of its own, on `durable/function.failed`.
             unknown: nothing; another name is refused.
 
@@ -145,7 +148,13 @@ class App:
             if unknown:
                 raise _unknown_argument(handler, unknown)
             made: Function[Any, Any] = Function(
-                handler, id, on=on, retries=retries, flow=flow, on_failure=on_failure
+                handler,
+                id,
+                on=on,
+                retries=retries,
+                flow=flow,
+                on_failure=on_failure,
+                checkpointing=checkpointing,
             )
             self._add(made)
             return made

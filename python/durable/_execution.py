@@ -22,6 +22,7 @@ from ._step import CURRENT_RUN, GO, WAITING, StepCall, error_of_unawaited
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ._ahead import Ahead
     from ._bridge import MemoTuple, Op
     from ._run_state import Recorded
 
@@ -44,6 +45,8 @@ class LiveRun(RunState):
         seen, memos, pending = news
         if step is None:
             self.epoch, self.number, self.attempt = epoch, 0, attempt
+            if self.ahead is not None:
+                self.ahead.rest()
         else:
             self.targets[step] = (epoch, attempt)
         self.pending.update(pending)
@@ -84,7 +87,9 @@ class LiveRun(RunState):
     def take_confirmation(self, number: int, seen: int) -> None:
         """A report of this stretch is on disk."""
         self.seen = seen
-        call = self.unconfirmed.pop(number, None)
+        ahead, call = self.ahead, self.unconfirmed.pop(number, None)
+        if ahead is not None:
+            ahead.confirm(number)
         if call is None or call.state > GO:
             self.mark()
         elif call.data is None:  # it failed and is tried again, with a slot of its own
@@ -94,14 +99,27 @@ class LiveRun(RunState):
             self._keep((call.name, call.kind, False, call.data))
             self.worker.renew(self).start()
         else:
-            del self.calls[call.name]
-            if self.worker.forgets:
-                self._keep((call.name, call.kind, False, call.data))
-            self._leave(call)
-            call.take_memo(call.kind, is_error=False, data=call.data)
-            call.wake()
-            if self.pending:
-                self.mark()
+            self._go_on(call, call.data)
+        if ahead is not None:
+            self._go_on_ahead(ahead)
+
+    def _go_on(self, call: StepCall[Any], data: bytes) -> None:
+        """The code goes on with what is on disk now."""
+        if self.worker.forgets:
+            self._keep((call.name, call.kind, False, data))
+        if self.ahead is not None:
+            self.ahead.rest()
+        self._answer_own(call, data)
+        call.wake()
+        if self.pending or self.ready:
+            self.mark()
+
+    def _go_on_ahead(self, ahead: Ahead) -> None:
+        """More is on disk: the code may go on with results that are not."""
+        for later, call in list(self.unconfirmed.items()):
+            if call.state == WAITING and call.data is not None and ahead.admit(later):
+                self._answer_own(call, call.data)
+                call.wake()
 
     def take_abandonment(self, epoch: int) -> bool:
         """What executes under this epoch is to be dropped. True where that is the whole run."""
@@ -194,8 +212,13 @@ class LiveRun(RunState):
         if op[0] == STEP_RUN:
             self.attempt = 0
         self.inline = None
-        self.unconfirmed[self.number] = call
+        number, ahead = self.number, self.ahead
+        self.unconfirmed[number] = call
         self._report([op], None)
+        if ahead is not None and call.data is not None:
+            ahead.add(number)
+            if ahead.admit(number):
+                self._answer_own(call, call.data)
 
     def complete(self, value: object) -> None:
         """The handler returned."""
@@ -255,6 +278,8 @@ class LiveRun(RunState):
             and not ready[0].is_wait
             and self.ending is None
         ):
+            if ready[0].is_outward and self.ahead is not None and self.unconfirmed:
+                return  # it is looked at again once that is confirmed
             self.ready = []
             self.inline = call = ready[0]
             call.attempt = self.attempt
@@ -343,6 +368,12 @@ class LiveRun(RunState):
         del self.calls[call.name]
         self._leave(call)
         call.take_memo(kind, is_error=is_error, data=data)
+
+    def _answer_own(self, call: StepCall[Any], data: bytes) -> None:
+        """Answer with what it has just returned."""
+        del self.calls[call.name]
+        self._leave(call)
+        call.take_memo(call.kind, is_error=False, data=data)
 
     def _answer_latest(self) -> None:
         place = min(self.late)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ._ahead import Ahead
 from ._awaits import HandlerTasks
 from ._step import StepNames
 
@@ -26,6 +27,7 @@ class RunState:
     """What the engine has said of a run, what its code has said, and what follows of how it stands."""
 
     __slots__ = (
+        "ahead",
         "attempt",
         "calls",
         "driver",
@@ -93,6 +95,10 @@ class RunState:
         self.inline: StepCall[Any] | None = None
         self.unconfirmed: dict[int, StepCall[Any]] = {}
         self.ending: Op | None = None
+        # How far it is ahead of the disk; nothing where it waits for each step.
+        self.ahead: Ahead | None = None
+        if function.checkpointing is not None and not worker.forgets:
+            self.ahead = Ahead(function.checkpointing, worker.clock)
 
     def mark(self) -> None:
         """Something changed: look at this run at the end of the pass."""

@@ -153,6 +153,7 @@ class StepCall(Coroutine[Any, Any, T]):
         "epoch",
         "function",
         "is_blocking",
+        "is_outward",
         "is_same",
         "kwargs",
         "line",
@@ -184,6 +185,9 @@ class StepCall(Coroutine[Any, Any, T]):
         self.data: bytes | None = None
         self.value: T | None = None
         self.is_same = False  # `value` is what a replay would give
+        self.is_outward = (
+            False  # others see at once what it does: it waits for what came before it
+        )
         self.recorded: str | None = (
             None  # as what it is remembered, where that is another kind
         )

@@ -238,6 +238,7 @@ class ThreadDriver:
             self.run.report_step(call, op)
         else:
             call.state = DROPPED
+        if call.state != WAITING:
             self._signal.set()
 
     def _settle(self, settle: Callable[[Any], None], value: Any) -> None:
