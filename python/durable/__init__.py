@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ._app import App as App
     from ._bridge import __version__ as __version__
     from ._bulk import BulkResult as BulkResult
+    from ._checkpointing import Checkpointing as Checkpointing
     from ._context import Context as Context, SyncContext as SyncContext
     from ._cron import Cron as Cron
     from ._decorator import step as step
@@ -76,6 +77,7 @@ _PLACES: Final = {
     "Backoff": "_flow",
     "Batch": "_flow",
     "BulkResult": "_bulk",
+    "Checkpointing": "_checkpointing",
     "Concurrency": "_flow",
     "ConfigError": "_errors",
     "Context": "_context",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import inspect
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any, Never, Protocol, TypeVar, cast, overload
 
 from typing_extensions import override
 
+from ._checkpointing import Checkpointing
 from ._cron import Cron
 from ._errors import ConfigError, EngineClosed
 from ._events import Event, EventType, On
@@ -100,6 +102,7 @@ class App:
         timeouts: Timeouts | None = None,
         cancel_on: CancelOn | Sequence[CancelOn] | None = None,
         on_failure: FailureHandler | None = None,
+        checkpointing: Checkpointing | None = None,
         **unknown: Never,
     ) -> _Decorator:
         """Makes a durable function of an `async def` or a plain `def`.
@@ -119,6 +122,7 @@ class App:
             idempotency: CEL over the event: for each of its values one event in 24 hours is taken.
             timeouts: when a run is cancelled.
             cancel_on: an event that cancels a run, or up to five.
+            checkpointing: how many steps the handler may go on before their results are on disk; none by default.
             on_failure: called once for each failed run, as a run of its own, on `durable/function.failed`.
             unknown: nothing; another name is refused.
 
@@ -142,16 +146,27 @@ class App:
             cancel_on=cancel_on,
         )
 
-        def decorate(handler: Callable[..., Any]) -> Function[Any, Any]:
-            if unknown:
-                raise _unknown_argument(handler, unknown)
-            made: Function[Any, Any] = Function(
-                handler, id, on=on, retries=retries, flow=flow, on_failure=on_failure
-            )
-            self._add(made)
-            return made
+        settings: dict[str, Any] = {
+            "on": on,
+            "retries": retries,
+            "flow": flow,
+            "on_failure": on_failure,
+            "checkpointing": checkpointing,
+        }
+        return cast("_Decorator", partial(self._decorate, id, unknown, settings))
 
-        return decorate
+    def _decorate(  # noqa: PLR0917  # each is one thing its caller has at hand
+        self,
+        function_id: str | None,
+        unknown: Mapping[str, object],
+        settings: dict[str, Any],
+        handler: Callable[..., Any],
+    ) -> Function[Any, Any]:
+        if unknown:
+            raise _unknown_argument(handler, unknown)
+        made: Function[Any, Any] = Function(handler, function_id, **settings)
+        self._add(made)
+        return made
 
     def _add(self, function: Function[Any, Any]) -> None:
         known = self.functions.get(function.id)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Any, Final, Generic, TypeVar, cast, get_type_hints
+from typing import Any, Final, Generic, TypeVar, cast, get_origin, get_type_hints
 
 import orjson
 from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter
@@ -25,6 +25,7 @@ from ._errors import NonDeterminismError, SerializationError
 T = TypeVar("T")
 
 MAX_DEPTH: Final = 64
+_MAX_SHOWN_CHARS: Final = 200
 _WIDE_BITS: Final = 64  # orjson writes 64 bits, pydantic any
 MISSING: Final[object] = object()
 _PLAIN: Final[frozenset[object]] = frozenset({str, int, float, bool, type(None)})
@@ -96,7 +97,7 @@ class Codec(Generic[T]):
             first = error.errors(include_url=False)[0]
             place = path + "".join(_part(p) for p in first["loc"])
             text = (
-                f"what is remembered of {place} no longer fits its declared type "
+                f"{place} was recorded as {_show(first['input'])}; the code now expects "
                 f"{_name(self._hint)}: {first['msg']}"
             )
             raise NonDeterminismError(text) from None
@@ -334,4 +335,11 @@ def _part(part: object) -> str:
 
 
 def _name(hint: object) -> str:
-    return getattr(hint, "__name__", None) or str(hint)
+    if isinstance(hint, type) and get_origin(hint) is None:
+        return hint.__name__
+    return str(hint).replace("typing.", "")
+
+
+def _show(value: object) -> str:
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}..."

@@ -72,9 +72,16 @@ class StepNotAwaitedError(UsageError):
 
 
 class NonDeterminismError(DurableError):
-    """A handler was called again and did not come to what is remembered of it.
+    """A handler, called again, no longer fits what is remembered of its run.
 
-    Its code changed, or it decides by something outside of steps (time, chance, a global).
+    Its code changed while the run slept, or it decides by something outside of steps (time, chance, a
+    global). What is remembered is found by step id, so inserting, removing and reordering steps is no such
+    thing. It is where what a step has recorded does not fit the type that the step's function declares
+    now, where a step of this id was of another kind (a sleep is a function now, or the other way round), and
+    where a step that was about to be tried is no longer there.
+
+    The run fails at once and alone; its handler cannot catch it. The message names the function, the step
+    and its line, what was recorded, what the code expects now, and the path within the value.
     """
 
     code = "DUR-0203"

@@ -15,88 +15,22 @@ from ._bridge import NEVER, RUN_COMPLETE, RUN_ERROR, STEP_ERROR, STEP_RUN
 from ._context import Context, SyncContext
 from ._driver import Driver
 from ._failure import retry_of, tell, write_error
-from ._step import CURRENT_RUN, GO, WAITING, StepCall, StepNames, error_of_unawaited
+from ._run_state import RunState
+from ._step import CURRENT_RUN, GO, WAITING, StepCall, error_of_unawaited
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ._bridge import EventTuple, MemoTuple, Op
-    from ._function import Function
-    from ._home import Home
+    from ._ahead import Ahead
+    from ._bridge import MemoTuple, Op
+    from ._run_state import Recorded
 
 
-class LiveRun:
+class LiveRun(RunState):
     """A run whose handler has been called and has not ended."""
 
-    __slots__ = (
-        "attempt",
-        "calls",
-        "driver",
-        "ending",
-        "epoch",
-        "event_tuples",
-        "function",
-        "id",
-        "inline",
-        "is_dropped",
-        "is_marked",
-        "late",
-        "lost",
-        "memos",
-        "names",
-        "next_memo",
-        "number",
-        "pending",
-        "ready",
-        "seen",
-        "targets",
-        "tasks",
-        "unawaited",
-        "unconfirmed",
-        "unmet",
-        "worker",
-    )
-
-    def __init__(  # noqa: PLR0917  # each is one thing the caller has at hand
-        self,
-        worker: Home[LiveRun],
-        run_id: str,
-        function: Function[Any, Any],
-        events: tuple[EventTuple, ...],
-    ) -> None:
-        self.worker = worker
-        self.id = run_id
-        self.function = function
-        self.event_tuples = events
-        self.is_dropped = False
-        self.is_marked = False
-        self.driver: Any = None
-        # What the engine said. The stretch's epoch is None while it has no slot; a memo is its place
-        # in the order of recording, whether it is an error, and JSON; a target is a step to execute
-        # with a slot of its own, with its epoch and attempt.
-        self.epoch: int | None = None
-        self.number = 0
-        self.attempt = 0
-        self.seen = 0
-        self.memos: dict[str, tuple[int, bool, bytes]] = {}
-        self.pending: set[str] = set()
-        self.targets: dict[str, tuple[int, int]] = {}
-        # What the code said. `calls` are awaited and neither answered nor given up, `lost` were given
-        # up, `late` are remembered, but others were recorded first. `unmet` are the step recorded last and
-        # those pending, until the code comes to them or asks for a new one: so long it is gone through again.
-        self.names = StepNames()
-        self.unawaited: dict[str, StepCall[Any]] = {}
-        self.calls: dict[str, StepCall[Any]] = {}
-        self.lost: set[str] = set()
-        self.late: dict[int, StepCall[Any]] = {}
-        self.next_memo = 0
-        self.unmet: set[str] | None = None
-        self.tasks: HandlerTasks | None = None
-        self.ready: list[StepCall[Any]] = []
-        self.inline: StepCall[Any] | None = None
-        self.unconfirmed: dict[int, StepCall[Any]] = {}
-        self.ending: Op | None = None
+    __slots__ = ()
 
     # --- the engine speaks
 
@@ -111,6 +45,8 @@ class LiveRun:
         seen, memos, pending = news
         if step is None:
             self.epoch, self.number, self.attempt = epoch, 0, attempt
+            if self.ahead is not None:
+                self.ahead.rest()
         else:
             self.targets[step] = (epoch, attempt)
         self.pending.update(pending)
@@ -133,41 +69,57 @@ class LiveRun:
             return
         self.seen = seen
         answered: list[StepCall[Any]] = []
-        for name, _kind, is_error, data in memos:
+        for memo in memos:
+            name, kind, is_error, data = memo
             self.pending.discard(name)
             if self.worker.forgets:
-                self._keep(name, is_error=is_error, data=data)
+                self._keep(memo)
             call = self.calls.pop(name, None)
             if call is not None:
                 self._leave(call)
-                call.take_memo(is_error=is_error, data=data)
+                call.take_memo(kind, is_error=is_error, data=data)
                 answered.append(call)
             elif not self.worker.forgets:
-                self.memos[name] = (-1, is_error, data)
+                self.memos[name] = (-1, kind, is_error, data)
         for call in answered:
             call.wake()
 
     def take_confirmation(self, number: int, seen: int) -> None:
         """A report of this stretch is on disk."""
         self.seen = seen
-        call = self.unconfirmed.pop(number, None)
+        ahead, call = self.ahead, self.unconfirmed.pop(number, None)
+        if ahead is not None:
+            ahead.confirm(number)
         if call is None or call.state > GO:
             self.mark()
         elif call.data is None:  # it failed and is tried again, with a slot of its own
             self.pending.add(call.name)
             self.mark()
         elif self.worker.forgets and not self._is_under_way():
-            self._keep(call.name, is_error=False, data=call.data)
+            self._keep((call.name, call.kind, False, call.data))
             self.worker.renew(self).start()
         else:
-            del self.calls[call.name]
-            if self.worker.forgets:
-                self._keep(call.name, is_error=False, data=call.data)
-            self._leave(call)
-            call.take_memo(is_error=False, data=call.data)
-            call.wake()
-            if self.pending:
-                self.mark()
+            self._go_on(call, call.data)
+        if ahead is not None:
+            self._go_on_ahead(ahead)
+
+    def _go_on(self, call: StepCall[Any], data: bytes) -> None:
+        """The code goes on with what is on disk now."""
+        if self.worker.forgets:
+            self._keep((call.name, call.kind, False, data))
+        if self.ahead is not None:
+            self.ahead.rest()
+        self._answer_own(call, data)
+        call.wake()
+        if self.pending or self.ready:
+            self.mark()
+
+    def _go_on_ahead(self, ahead: Ahead) -> None:
+        """More is on disk: the code may go on with results that are not."""
+        for later, call in list(self.unconfirmed.items()):
+            if call.state == WAITING and call.data is not None and ahead.admit(later):
+                self._answer_own(call, call.data)
+                call.wake()
 
     def take_abandonment(self, epoch: int) -> bool:
         """What executes under this epoch is to be dropped. True where that is the whole run."""
@@ -260,11 +212,18 @@ class LiveRun:
         if op[0] == STEP_RUN:
             self.attempt = 0
         self.inline = None
-        self.unconfirmed[self.number] = call
+        number, ahead = self.number, self.ahead
+        self.unconfirmed[number] = call
         self._report([op], None)
+        if ahead is not None and call.data is not None:
+            ahead.add(number)
+            if ahead.admit(number):
+                self._answer_own(call, call.data)
 
     def complete(self, value: object) -> None:
         """The handler returned."""
+        if self.ending is not None:  # it was not to go on
+            return
         if self.unawaited:
             self.fail(error_of_unawaited(self.function.id, self.unawaited.values()))
             return
@@ -276,7 +235,9 @@ class LiveRun:
         self._end_with((RUN_COMPLETE, data))
 
     def fail(self, error: BaseException) -> None:
-        """The handler raised. What the end of the process called off begins anew at the next start."""
+        """The handler raised, or is not to go on: what the end of the process called off begins anew."""
+        if self.ending is not None:
+            return
         if isinstance(error, asyncio.CancelledError) and self.worker.is_ending():
             self.drop()
             self.worker.forget(self, is_live=True)
@@ -294,12 +255,6 @@ class LiveRun:
         self.mark()
 
     # --- the end of a pass
-
-    def mark(self) -> None:
-        """Something changed: look at this run at the end of the pass."""
-        if not self.is_marked:
-            self.is_marked = True
-            self.worker.mark(self)
 
     def decide(self) -> None:  # noqa: PLR0911  # one answer for each case
         """See to what became ready in this pass: execute it here, plan it, end, or park."""
@@ -323,6 +278,8 @@ class LiveRun:
             and not ready[0].is_wait
             and self.ending is None
         ):
+            if ready[0].is_outward and self.ahead is not None and self.unconfirmed:
+                return  # it is looked at again once that is confirmed
             self.ready = []
             self.inline = call = ready[0]
             call.attempt = self.attempt
@@ -363,20 +320,6 @@ class LiveRun:
         else:
             self.worker.park(self)
 
-    def _is_quiet(self) -> bool:
-        """True where all of the handler waits for steps, and none executes in its own slot."""
-        if self.inline is not None or self.unconfirmed:
-            return False
-        return bool(self.pending and self.calls) and self._stands_still()
-
-    def _stands_still(self) -> bool:
-        """True where all of the handler waits for steps; where it does not, it is looked at again."""
-        if self.driver is None or self.driver.is_at_step:
-            return self.driver is not None
-        if self.tasks is None:
-            self.tasks = HandlerTasks(self.driver)
-        return self.tasks.stand_still(self.mark)
-
     def _decide_without_slot(self) -> None:
         """The code was called again for one step only, or goes on by itself while it is parked."""
         if self.targets and (
@@ -385,31 +328,6 @@ class LiveRun:
             self._settle_targets()
         if self.ending is not None or self.ready:
             self.worker.want_slot(self)
-
-    def _has_missed(self) -> bool:
-        """True where the code will not come to the steps that it is to execute."""
-        return not self.is_executing_steps() and self._stands_still()
-
-    def is_busy(self) -> bool:
-        """True while its code executes: there is something to wait for before the engine closes."""
-        if self._is_under_way() and not self.is_dropped:
-            return True
-        driver = self.driver
-        if self.is_dropped or self.epoch is None or not (driver and driver.has_begun):
-            return False
-        return not (self.ready or driver.is_at_step or self._is_quiet())
-
-    def _is_under_way(self) -> bool:
-        """True while something of it executes here or is not confirmed: its code cannot be put aside."""
-        return (
-            self.inline is not None
-            or bool(self.unconfirmed)
-            or self.is_executing_steps()
-        )
-
-    def is_executing_steps(self) -> bool:
-        """True while steps execute here that have slots of their own."""
-        return any(call.epoch is not None for call in self.calls.values())
 
     def _settle_targets(self) -> None:
         """Steps that were to execute and that the code, called again, has not come to."""
@@ -426,16 +344,17 @@ class LiveRun:
 
     def _remember(self, seen: int, memos: Iterable[MemoTuple]) -> None:
         self.seen = seen
-        for name, _kind, is_error, data in memos:
-            self._keep(name, is_error=is_error, data=data)
-            self.pending.discard(name)
+        for memo in memos:
+            self._keep(memo)
+            self.pending.discard(memo[0])
 
-    def _keep(self, name: str, *, is_error: bool, data: bytes) -> None:
-        self.memos[name] = (len(self.memos), is_error, data)
+    def _keep(self, memo: MemoTuple) -> None:
+        name, kind, is_error, data = memo
+        self.memos[name] = (len(self.memos), kind, is_error, data)
 
-    def _answer(self, call: StepCall[Any], memo: tuple[int, bool, bytes]) -> None:
+    def _answer(self, call: StepCall[Any], memo: Recorded) -> None:
         """Answer from what is remembered, in the order in which it was recorded."""
-        place, is_error, data = memo
+        place, kind, is_error, data = memo
         if place > self.next_memo:
             self.late[place] = call
             self.mark()
@@ -448,7 +367,13 @@ class LiveRun:
             del self.memos[call.name]
         del self.calls[call.name]
         self._leave(call)
-        call.take_memo(is_error=is_error, data=data)
+        call.take_memo(kind, is_error=is_error, data=data)
+
+    def _answer_own(self, call: StepCall[Any], data: bytes) -> None:
+        """Answer with what it has just returned."""
+        del self.calls[call.name]
+        self._leave(call)
+        call.take_memo(call.kind, is_error=False, data=data)
 
     def _answer_latest(self) -> None:
         place = min(self.late)
@@ -460,6 +385,11 @@ class LiveRun:
         self.mark()
 
     def _target(self, call: StepCall[Any]) -> None:
+        if call.is_wait:  # it was planned as one that calls a function
+            del self.calls[call.name]
+            self._leave(call)
+            call.take_memo(StepCall.kind, is_error=False, data=b"null")
+            return
         call.epoch, call.attempt = self.targets.pop(call.name)
         call.data = None
         call.state = GO

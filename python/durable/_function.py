@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeGuard, TypeVar, cast
 import orjson
 from typing_extensions import override
 
+from ._checkpointing import read_checkpointing
 from ._codec import Codec, codec_of
 from ._cron import CronFields, read_crons
 from ._errors import ConfigError
@@ -41,10 +42,11 @@ class Function(Generic[HandlerT, ResultT]):
         conditions: what must be true of an event, in CEL, by its trigger's name, where a trigger says so.
         retries: how many more tries, and how far apart.
         flow: its flow control, by argument, in ms and without what was left out: as `flow_json` gives it.
+        checkpointing: how far its handler may go on before its steps are on disk; `None`: it waits for each.
         on_failure: the function that each of its failed runs starts, where it has one.
     """
 
-    def __init__(
+    def __init__(  # settings, all by name  # noqa: PLR0913
         self,
         handler: HandlerT,
         id: str | None,  # the word users know  # noqa: A002  # the word users know
@@ -53,6 +55,7 @@ class Function(Generic[HandlerT, ResultT]):
         retries: int | Retries,
         flow: Flow,
         on_failure: object = None,
+        checkpointing: object = None,
     ) -> None:
         self.handler: HandlerT = handler
         self.id = _check_id(handler, id)
@@ -61,6 +64,9 @@ class Function(Generic[HandlerT, ResultT]):
         self.conditions: dict[str, str] = read_conditions(place, on)
         self.crons: list[CronFields] = read_crons(place, on)
         self.retries = read_retries(place.at("retries"), retries)
+        self.checkpointing = read_checkpointing(
+            place.at("checkpointing"), checkpointing
+        )
         self.flow: FlowFields = read_flow(place, flow)
         kind = self.type_for_invoke()
         if kind is not None:

@@ -27,6 +27,10 @@ class Home(StepHome, Protocol[RunT]):
         """True once nothing new is begun: what is cancelled then is not the code's own wish."""
         ...
 
+    def clock(self) -> float:
+        """Seconds, from anywhere."""
+        ...
+
     def mark(self, run: RunT) -> None:
         """Have it decide at the end of the pass."""
         ...

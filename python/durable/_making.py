@@ -84,6 +84,7 @@ class StepMaker:
             return await run.worker.send(encode_for_step(given, run.id, call.name))
 
         call: StepCall[list[str]] = self.make(step_id, send, ((), {}), frame)
+        call.is_outward = True
         return call
 
     def make_fetch(
@@ -104,6 +105,7 @@ class StepMaker:
         """One use of a step that publishes, named after the topic; `message`: channel, topic, JSON."""
         publish, name = self._run.worker.publish, f"publish {message[1]}"
         call: StepCall[str] = self.make(name, publish, (message, {}), frame)
+        call.is_outward = True
         return call
 
     def make_wait(

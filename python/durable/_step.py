@@ -8,7 +8,7 @@ import sys
 import types
 from collections.abc import Callable, Coroutine, Generator
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar, cast
 
 from typing_extensions import override
 
@@ -18,8 +18,9 @@ from ._bridge import (
     STEP_RUN,
 )
 from ._codec import Codec
-from ._errors import StepNotAwaitedError, UsageError
+from ._errors import NonDeterminismError, StepNotAwaitedError, UsageError
 from ._failure import misuse_of, read_step_error, retry_of, write_error
+from ._misfit import error_of_kind, error_of_type
 
 
 if TYPE_CHECKING:
@@ -139,6 +140,9 @@ class StepCall(Coroutine[Any, Any, T]):
     current task are what they would be if the function were awaited directly.
     """
 
+    #: What kind of step it is, as a memo names it.
+    kind: ClassVar[str] = "run"
+
     __slots__ = (
         "__weakref__",
         "_generator",
@@ -149,10 +153,12 @@ class StepCall(Coroutine[Any, Any, T]):
         "epoch",
         "function",
         "is_blocking",
+        "is_outward",
         "is_same",
         "kwargs",
         "line",
         "name",
+        "recorded",
         "run",
         "state",
         "task",
@@ -179,6 +185,12 @@ class StepCall(Coroutine[Any, Any, T]):
         self.data: bytes | None = None
         self.value: T | None = None
         self.is_same = False  # `value` is what a replay would give
+        self.is_outward = (
+            False  # others see at once what it does: it waits for what came before it
+        )
+        self.recorded: str | None = (
+            None  # as what it is remembered, where that is another kind
+        )
         self._generator: Generator[Any, Any, T] | None = None
 
     def will_call(
@@ -204,7 +216,7 @@ class StepCall(Coroutine[Any, Any, T]):
             while True:
                 state = self.state
                 if state == DONE:
-                    return self.result()
+                    return self._answer()
                 if state == FAILED:
                     raise self.error()
                 if state == GO:
@@ -269,18 +281,42 @@ class StepCall(Coroutine[Any, Any, T]):
         error.add_note(f"in step '{self.name}' of function '{self.run.function.id}'")
         return (STEP_ERROR, self.name, write_error(error), retry_of(error))
 
-    def take_memo(self, *, is_error: bool, data: bytes) -> None:
-        """It is remembered now."""
+    def take_memo(self, kind: str, *, is_error: bool, data: bytes) -> None:
+        """It is remembered now, or was before: as a step of this kind."""
+        if kind != self.kind:
+            self.recorded = kind
+            self.state = DONE
+            return
         if is_error or self.data is None:
             self.data = data
             self.is_same = False
         self.state = FAILED if is_error else DONE
 
+    def answer(self) -> T:
+        """What whoever awaits it is given.
+
+        Raises:
+            NonDeterminismError: what is remembered does not fit the code, which has changed.
+        """
+        if self.recorded is not None:
+            raise error_of_kind(self, self.recorded)
+        try:
+            return self.result()
+        except NonDeterminismError as error:
+            raise error_of_type(self, error) from None
+
+    def _answer(self) -> T:
+        try:
+            return self.answer()
+        except NonDeterminismError as error:
+            self.run.fail(error)  # whatever the code would make of it
+            raise asyncio.CancelledError from None
+
     def result(self) -> T:
         """What a replay would give."""
         if self.is_same:
             return cast("T", self.value)
-        return self.codec.read(self.data or b"null", f"step '{self.name}'")
+        return self.codec.read(self.data or b"null")
 
     def error(self) -> Exception:
         """What whoever awaits it is told where it has failed."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ._bridge import STEP_RUN
 from ._context import SyncContext
-from ._failure import read_step_error
+from ._errors import NonDeterminismError
 from ._step import (
     CURRENT_STEP,
     DONE,
@@ -238,6 +238,7 @@ class ThreadDriver:
             self.run.report_step(call, op)
         else:
             call.state = DROPPED
+        if call.state != WAITING:
             self._signal.set()
 
     def _settle(self, settle: Callable[[Any], None], value: Any) -> None:
@@ -275,14 +276,24 @@ class ThreadDriver:
             self._signal.wait()
             self._signal.clear()
             if call.state == DONE:
-                return call.result()
+                return self._answer(call)
             if call.state == FAILED:
-                raise read_step_error(call.name, cast("bytes", call.data))
+                raise call.error()
             if call.state == DROPPED:
                 raise _Unwind
             if call.state == GO:
                 self._execute_step(call)
         raise _Unwind
+
+    def _answer(self, call: StepCall[T]) -> T:
+        try:
+            return call.answer()
+        except (
+            NonDeterminismError
+        ) as error:  # it ends the run, whatever the code would make of it
+            misfit = error
+            self.threads.post(lambda: self._settle(self.run.fail, misfit))
+            raise _Unwind from None
 
     def _execute_step(self, call: StepCall[Any]) -> None:
         token = CURRENT_STEP.set(call)

@@ -66,6 +66,7 @@ class WaitCall(StepCall[T]):
 class SleepCall(WaitCall[None]):
     """One use of a step that waits for a moment."""
 
+    kind = "sleep"
     __slots__ = ()
 
     @override
@@ -76,6 +77,7 @@ class SleepCall(WaitCall[None]):
 class SignalCall(WaitCall["Signal | None"]):
     """One use of a step that waits for a signal."""
 
+    kind = "wait_for_signal"
     __slots__ = ()
 
     @override
@@ -93,9 +95,10 @@ _BEHIND: Final[contextvars.ContextVar[tuple[str, str] | None]] = contextvars.Con
 class EventCall(WaitCall["Event[Any] | None"]):
     """One use of a step that waits for an event."""
 
-    __slots__ = ("kind",)
+    kind = "wait_for_event"
+    __slots__ = ("event_type",)
 
-    kind: EventType[Any] | None
+    event_type: EventType[Any] | None
 
     @override
     def result(self) -> Event[Any] | None:
@@ -109,15 +112,15 @@ class EventCall(WaitCall["Event[Any] | None"]):
             return None
         _BEHIND.set((self.run.id, self.name))
         data = given.pop("data")
-        if self.kind is not None:
+        if self.event_type is not None:
             try:
-                data = self.kind.read(data)
+                data = self.event_type.read(data)
             except ValidationError as error:
                 first = error.errors(include_url=False)[0]
                 path = ".".join(str(part) for part in ("data", *first["loc"]))
                 text = (
                     f"step '{self.name}': event '{given['name']}' ({given['id']}) does not fit "
-                    f"{self.kind!r}: {path}: {first['msg']}"
+                    f"{self.event_type!r}: {path}: {first['msg']}"
                 )
                 raise SerializationError(text, path=path) from None
         return make_event(given.pop("name"), data, **given)
@@ -126,6 +129,7 @@ class EventCall(WaitCall["Event[Any] | None"]):
 class InvokeCall(WaitCall[T]):
     """One use of a step that starts a run of another function."""
 
+    kind = "invoke"
     __slots__ = ("invoked",)
 
     invoked: Function[Any, T] | None
@@ -136,7 +140,7 @@ class InvokeCall(WaitCall[T]):
         json = self.data or b"null"
         if self.invoked is None:
             return cast("T", read_plain(json))
-        return self.invoked.codec.read(json, f"step '{self.name}'")
+        return self.invoked.codec.read(json)
 
     @override
     def error(self) -> InvokeError:
@@ -202,7 +206,7 @@ def event_for(  # as many as the step has
         UsageError: an argument is wrong.
     """
     place = Place(f"step '{step_id}'", "event")
-    kind = event if isinstance(event, EventType) else None
+    event_type = event if isinstance(event, EventType) else None
     given: object = event.name if isinstance(event, EventType) else event
     event_name = check_name(place, given, is_trigger=False)
     if since not in {None, "run"}:
@@ -218,7 +222,7 @@ def event_for(  # as many as the step has
         run_id, behind = _BEHIND.get() or ("", "")
         whole = (*asked, behind if run_id == run.id else None)
         call = EventCall(run, name, frame, whole)
-        call.kind = kind
+        call.event_type = event_type
         return call
 
     return make

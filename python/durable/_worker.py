@@ -136,6 +136,10 @@ class Worker(Callers):
         text = "the engine was closed before it answered; what it had acknowledged is on disk"
         self._fail_callers(EngineClosed(text))
 
+    def clock(self) -> float:
+        """Seconds, from anywhere: how long something has taken."""
+        return time.monotonic()
+
     def is_ending(self) -> bool:
         """True once the engine is to be closed, or who would close it is called off."""
         is_called_off = self._owner is not None and self._owner.cancelling() > 0
@@ -154,7 +158,7 @@ class Worker(Callers):
     def _turn(self) -> None:
         if self._is_closed:
             return
-        self._until = time.monotonic() + _TURN_S
+        self._until = self.clock() + _TURN_S
         self._decide()
         try:
             self._submit()
@@ -177,7 +181,7 @@ class Worker(Callers):
     def _decide(self) -> None:
         for _ in range(len(self._marked)):
             self._marked.popleft().decide()
-            if time.monotonic() > self._until:
+            if self.clock() > self._until:
                 break
         if self._settled is not None and not self._let_finish():
             settle(self._settled, None)
@@ -190,7 +194,7 @@ class Worker(Callers):
             for item in items:
                 done += 1
                 takers[item[0]](item)
-                if time.monotonic() > self._until:
+                if self.clock() > self._until:
                     break
         finally:
             if done < len(items):  # time is up, or the process is told to end

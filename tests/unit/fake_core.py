@@ -60,6 +60,9 @@ class FakeCore:
         self.outbox: list[tuple[Any, ...]] = []
         self.joins: set[int] = set()
         self.reports: list[tuple[Any, ...]] = []
+        self.held: list[tuple[Any, ...]] | None = (
+            None  # reports on their way to the disk
+        )
         self.woken: list[str] = []
         self.retries = retries
         self.is_drained = False
@@ -97,7 +100,10 @@ class FakeCore:
     ) -> int:
         for report in reports:
             self.reports.append(report)
-            self._report(*report)
+            if self.held is None:
+                self._report(*report)
+            else:
+                self.held.append(report)
         for run_id in dropped:
             self.runs[run_id].is_live = False
         for run_id, epoch in reloads:
@@ -143,8 +149,22 @@ class FakeCore:
                     step.state = "queued"
         self._offer()
 
+    def hold(self) -> None:
+        """The disk is slow: what is reported from here on waits."""
+        self.held = []
+
+    def commit(self, count: int | None = None) -> None:
+        """So many reports that wait reach the disk; all by default, and none waits any more."""
+        held, self.held = self.held or [], None
+        for report in held[:count]:
+            self._report(*report)
+        if count is not None:
+            self.held = held[count:]
+        self._offer()
+
     def lose_executor(self) -> None:
-        """As after a restart of the process."""
+        """As after a restart of the process: what has not reached the disk is lost."""
+        self.held = None
         self.outbox.clear()
         for run in self.runs.values():
             run.is_live = False

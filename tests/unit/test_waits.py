@@ -33,7 +33,7 @@ RUN: Any = SimpleNamespace(id="R", event_tuples=(("E", "a", b'{"id":{"x":1}}', 0
 
 def made(wait: Any, memo: bytes = b"null") -> Any:
     call = wait(RUN, "w", caller(0))
-    call.take_memo(is_error=False, data=memo)
+    call.take_memo(call.kind, is_error=False, data=memo)
     return call
 
 
@@ -104,6 +104,7 @@ def test_how_a_run_ended_is_read_out_of_its_memo() -> None:
     call = invocation("w", "f", None, timeout="1s")(RUN, "w", caller(0))
     cause = b'{"name":"Oops","message":"no","stack":""}'
     call.take_memo(
+        call.kind,
         is_error=True,
         data=b'{"name":"InvokeError","message":"run R failed","reason":"failed","run_id":"R","cause":'
         + cause

@@ -82,8 +82,11 @@ REMEDIES = {
     "inner step out of the outer one's function.",
     "DUR-0202": "Write `await` before the step that the message names, or hand it to asyncio.gather.",
     "DUR-0203": "Put what decides (the time, chance, a global, a request) into a step, so that its "
-    "result is remembered. After a change of the code: give a step whose result has another shape now "
-    "another id; let old runs end before removing what they still need.",
+    "result is remembered. After a change of the code: let the declared type take what was "
+    "recorded too (a default for a new field, a union of old and new), or give a step whose result has another "
+    "shape, or which is of another kind now, another id; keep a step that is being tried until its runs have ended. "
+    "Then `durable runs rerun RUN_ID --from-step STEP` repeats the run from the step that the message "
+    "names: what came before it stays as it is.",
     "DUR-0300": "Return what JSON can say: dict, list, str, int, float, bool, None, or a pydantic model "
     "or dataclass with a return annotation. The path in the message leads to the value that is not.",
     "DUR-0301": "Store what is large elsewhere (a file, a bucket, a table) and pass a reference to it. "
