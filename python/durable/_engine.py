@@ -395,7 +395,7 @@ class Engine(Realtime):
     async def join(self, timeout: Duration | None = None) -> None:  # the work goes on  # noqa: ASYNC109  # what is waited for goes on
         """Wait until no run is queued, running, or parked on a timer or a retry.
 
-        Runs of paused functions, and runs that wait for a signal alone, do not hold it up.
+        Runs of paused functions, and runs that wait for a signal, an event or another run alone, do not hold it up.
 
         Raises:
             TimeoutError: there still is one after `timeout`.
