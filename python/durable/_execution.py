@@ -290,6 +290,8 @@ class LiveRun(RunState):
 
     def _report_pass(self, ready: list[StepCall[Any]]) -> None:
         if self.ending is not None:
+            if self.ahead is not None and self.unconfirmed:
+                return  # the engine may yet take the run away: its end waits for what came before
             self._report([self.ending], None)
             self.worker.forget(self, is_live=self.ending[0] == RUN_ERROR)
             self._settle_targets()
