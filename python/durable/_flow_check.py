@@ -239,9 +239,13 @@ def _read_cancel(place: Place, given: object) -> FlowFields:
     name: object = it.event if kind is None else kind.name
     parts: list[str] = []
     if it.match is not None:
-        match = place.within("match").instance(it.match, str, 'as in "data.order_id"')
+        at_match, form = place.within("match"), 'a path in both, as in "data.order_id"'
+        match = at_match.instance(it.match, str, form)
+        if match.startswith(("event.", "async.")):
+            reason = "is looked up in both events: leave that out"
+            raise at_match.error(match, reason, form)
         parts.append(f"event.{match} == async.{match}")
-        _check_async(place.within("match"), parts[0])
+        _check_async(at_match, parts[0])
     if it.if_ is not None:
         parts.append(_check_async(place.within("if_"), it.if_))
     both = len(parts) > 1

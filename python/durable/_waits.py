@@ -110,7 +110,14 @@ class EventCall(WaitCall["Event[Any] | None"]):
         given = read_plain(self.data or b"null")
         if given is None:
             return None
+        if not isinstance(given, dict) or "data" not in given:
+            text = (
+                f"step '{self.name}' waits for an event, and was given {given!r}: give it a whole one, "
+                '{"name": ..., "data": {...}}, or None'
+            )
+            raise SerializationError(text)
         _BEHIND.set((self.run.id, self.name))
+        given = cast("dict[str, Any]", given)
         data = given.pop("data")
         if self.event_type is not None:
             try:
@@ -260,13 +267,17 @@ def invocation(
     return make
 
 
-def _expression(step_id: str, match: object, if_: object) -> str | None:
-    for argument, given in (("match", match), ("if_", if_)):
+def _expression(step_id: str, match: str | None, if_: str | None) -> str | None:
+    both: list[tuple[str, object]] = [("match", match), ("if_", if_)]
+    for argument, given in both:
         if given is not None and not isinstance(given, str):
             text = f"step '{step_id}': {argument}={given!r} is no text"
             raise UsageError(text)
     if match is None:
-        return cast("str | None", if_)
+        return if_
+    if match.startswith(("event.", "async.")):
+        text = f"step '{step_id}': match={match!r}: a path in both events, as in \"data.order_id\""
+        raise UsageError(text)
     is_equal = f"event.{match} == async.{match}"
     return is_equal if if_ is None else f"{is_equal} && ({if_})"
 

@@ -386,6 +386,7 @@ def test_all_other_settings_may_be_combined() -> None:
         (durable.CancelOn("test/stop", if_="async.data.x =="), "^"),
         (durable.CancelOn("test/stop", if_="has(async.data.x)"), "has"),
         (durable.CancelOn("test/stop", match="data.x ="), "^"),
+        (durable.CancelOn("test/stop", match="event.data.x"), "leave that out"),
         (durable.CancelOn("test/stop", timeout="soon"), "timeout"),
         ([durable.CancelOn("a")] * 6, "has 6 events"),
         ([], "has 0 events"),

@@ -113,3 +113,11 @@ def test_how_a_run_ended_is_read_out_of_its_memo() -> None:
     error: Any = call.error()
     assert str(error) == "step 'w': run R failed: Oops: no"
     assert (error.reason, error.run_id, error.name) == ("failed", "R", "Oops")
+
+
+@pytest.mark.parametrize("memo", [b'{"k":5}', b"7"])
+def test_what_is_no_event_is_told_to_whoever_gave_it(memo: bytes) -> None:
+    with pytest.raises(
+        durable.SerializationError, match="waits for an event, and was given"
+    ):
+        made(listening(), memo).result()
