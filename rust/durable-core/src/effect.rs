@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::event::Skip;
 use crate::id::{Epoch, EventId, FunctionId, RunId, Ticket};
 use crate::run::Ending;
 use crate::step::Outcome;
@@ -151,6 +152,22 @@ impl Refusal {
         Self::UnknownFunction(format!(
             "there is no function '{name}' in this store: is its application registered?"
         ))
+    }
+
+    /// Flow control did not let a function of this name start.
+    pub(crate) fn skipped(name: &str, skip: Skip) -> Self {
+        Self::Skipped(format!("'{name}' was not started: {}", skip.reason()))
+    }
+
+    /// It in words.
+    pub(crate) fn text(&self) -> &str {
+        let (Self::Invalid(text)
+        | Self::TooLarge(text)
+        | Self::UnknownFunction(text)
+        | Self::NotFound(text)
+        | Self::Skipped(text)
+        | Self::NoWaiter(text)) = self;
+        text
     }
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::expr::EventView;
 use crate::id::{EventId, FunctionId, RunId};
 use crate::time::Timestamp;
 
@@ -134,6 +135,20 @@ pub struct DedupRecord {
     pub event: EventId,
     /// What the id has started so far.
     pub runs: Vec<(FunctionId, RunId)>,
+}
+
+impl EventRecord {
+    /// As an expression sees it. `id`: its own, in letters.
+    pub fn view<'a>(&'a self, id: &'a str) -> EventView<'a> {
+        EventView {
+            id: self.user_id.as_deref().unwrap_or(id),
+            name: &self.name,
+            data: &self.data,
+            ts_ms: self.ts.as_millis(),
+            user: self.user.as_deref(),
+            version: self.version.as_deref(),
+        }
+    }
 }
 
 impl NewEvent {

@@ -49,7 +49,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::{ChannelRecord, Ring};
 use crate::command::Command;
-use crate::effect::Effect;
+use crate::effect::{Effect, Refusal};
 use crate::event::DedupRecord;
 use crate::flow::ready_queue::ReadyQueues;
 use crate::flow::singleton::Holders;
@@ -210,9 +210,7 @@ enum Slot {
 impl Slot {
     fn unpack(&self) -> RunRecord {
         match self {
-            Self::Packed(bytes) => {
-                decode("a live run", bytes).unwrap_or_else(|why| broken(&why.to_string()))
-            }
+            Self::Packed(bytes) => read("a live run", bytes),
             Self::Open(run) => run.as_ref().clone(),
         }
     }
@@ -355,6 +353,13 @@ impl Shard {
         function.unwrap_or_else(|| broken(&format!("there is no function number {}", id.0)))
     }
 
+    /// The function of this name, unless its application has given it up.
+    fn registered(&self, name: &str) -> Result<FunctionId, Refusal> {
+        let id = self.names.get(name).copied();
+        let id = id.filter(|id| !self.function(*id).record.is_archived);
+        id.ok_or_else(|| Refusal::no_function(name))
+    }
+
     fn function_mut(&mut self, id: FunctionId) -> &mut Function {
         let function = usize::try_from(id.0).ok().and_then(|index| self.functions.get_mut(index));
         function.unwrap_or_else(|| broken(&format!("there is no function number {}", id.0)))
@@ -364,8 +369,7 @@ impl Shard {
     fn open(&mut self, id: RunId) -> Option<&mut RunRecord> {
         let slot = self.runs.get_mut(id)?;
         if let Slot::Packed(bytes) = slot {
-            let record = decode("a live run", bytes).unwrap_or_else(|why| broken(&why.to_string()));
-            *slot = Slot::Open(Box::new(record));
+            *slot = Slot::Open(Box::new(read("a live run", bytes)));
         }
         let Slot::Open(run) = slot else { return None };
         self.turn.touched.entry(id).or_insert_with(|| Some((run.function, run.standing())));
@@ -413,6 +417,11 @@ impl Shard {
             turn.writes.push(Write::Put { key, value: encode(&self.meta) });
         }
     }
+}
+
+/// A record that the shard wrote itself.
+fn read<T: serde::de::DeserializeOwned>(what: &'static str, bytes: &[u8]) -> T {
+    decode(what, bytes).unwrap_or_else(|why| broken(&why.to_string()))
 }
 
 /// Stops the shard: what it believed is not so, and going on would make it worse.

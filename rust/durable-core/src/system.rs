@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{EventRecord, NewEvent};
+use crate::expr::EventView;
 use crate::id::{EventId, RunId};
 use crate::run::{Ending, RunEnd, json_text};
 use crate::step::Outcome;
@@ -78,7 +79,7 @@ impl StartedBy {
         }
     }
 
-    /// Whether a run of this started_by has its end told in this way.
+    /// Whether a run that this started has its end told in this way.
     pub fn tells(self, event: SystemEvent) -> bool {
         match self {
             Self::Elsewhere => true,
@@ -142,8 +143,9 @@ fn outcome(end: &RunEnd) -> (&'static [u8], Bytes) {
 
 /// The first event, and all of them: without the data of all, or of any, where that is too much.
 fn envelopes(events: &[(EventId, EventRecord)], more: usize) -> (Bytes, Vec<Bytes>) {
-    let with = |write: fn(EventId, &EventRecord) -> Bytes| {
-        let all = events.iter().map(|(id, event)| write(*id, event)).collect::<Vec<Bytes>>();
+    let with = |write: fn(EventView<'_>) -> Bytes| {
+        let one = |(id, event): &(EventId, EventRecord)| write(event.view(&id.to_string()));
+        let all = events.iter().map(one).collect::<Vec<Bytes>>();
         (all.first().cloned().unwrap_or_else(|| Bytes::from_static(b"null")), all)
     };
     let fits = |first: &Bytes, all: &[Bytes]| length(first, all).saturating_add(more) <= MOST_BYTES;
@@ -151,7 +153,7 @@ fn envelopes(events: &[(EventId, EventRecord)], more: usize) -> (Bytes, Vec<Byte
     if fits(&first, &all) {
         return (first, all);
     }
-    let (short, all) = with(|id, event| brief(id, event, ",\"data\":null}"));
+    let (short, all) = with(|event| brief(event, ",\"data\":null}"));
     (if fits(&first, &all) { first } else { short }, all)
 }
 
@@ -160,27 +162,26 @@ fn length(first: &Bytes, all: &[Bytes]) -> usize {
 }
 
 /// An event as JSON, as its handler sees it.
-fn envelope(id: EventId, event: &EventRecord) -> Bytes {
+pub(crate) fn envelope(event: EventView<'_>) -> Bytes {
     let mut rest = String::new();
-    if let Some(version) = &event.version {
+    if let Some(version) = event.version {
         rest.push_str(",\"v\":");
         rest.push_str(&json_text(version));
     }
-    let mut json = BytesMut::from(&*brief(id, event, &rest));
-    if let Some(user) = &event.user {
+    let mut json = BytesMut::from(&*brief(event, &rest));
+    if let Some(user) = event.user {
         json.put_slice(b",\"user\":");
         json.put_slice(user);
     }
     json.put_slice(b",\"data\":");
-    json.put_slice(&event.data);
+    json.put_slice(if event.data.is_empty() { b"{}" } else { event.data });
     json.put_slice(b"}");
     json.freeze()
 }
 
 /// What every event has, and behind it the rest.
-fn brief(id: EventId, event: &EventRecord, rest: &str) -> Bytes {
-    let id = event.user_id.clone().unwrap_or_else(|| id.to_string());
-    let (name, id, ts) = (json_text(&event.name), json_text(&id), event.ts.as_millis());
+fn brief(event: EventView<'_>, rest: &str) -> Bytes {
+    let (name, id, ts) = (json_text(event.name), json_text(event.id), event.ts_ms);
     Bytes::from(format!("{{\"name\":{name},\"id\":{id},\"ts\":{ts}{rest}"))
 }
 

@@ -6,8 +6,8 @@ use std::sync::mpsc;
 
 use bytes::Bytes;
 use durable_core::{
-    EventId, EventRecord, EventView, Expression, FunctionRecord, Given, LimitView, Memo, RunId,
-    RunRecord, RunStatus, RunView, Timestamp, WaitView, write,
+    EventId, EventRecord, Expression, FunctionRecord, Given, LimitView, Memo, RunId, RunRecord,
+    RunStatus, RunView, Timestamp, WaitView, write,
 };
 use durable_store::{KeyRange, View};
 
@@ -243,15 +243,7 @@ fn is_selected(
 
 fn meets(condition: &Expression, (id, event): (EventId, &EventRecord), now: Timestamp) -> bool {
     let text = id.to_string();
-    let view = EventView {
-        id: event.user_id.as_deref().unwrap_or(&text),
-        name: &event.name,
-        data: &event.data,
-        ts_ms: event.ts.as_millis(),
-        user: event.user.as_deref(),
-        version: event.version.as_deref(),
-    };
-    condition.matches(&Given { event: view, other: None, now })
+    condition.matches(&Given { event: event.view(&text), other: None, now })
 }
 
 fn run_without_steps(key: &[u8], value: &[u8]) -> Result<RunView> {

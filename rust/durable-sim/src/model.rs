@@ -330,6 +330,9 @@ pub(crate) fn require(holds: bool, why: impl FnOnce() -> String) -> Result<(), S
     if holds { Ok(()) } else { Err(why()) }
 }
 
-fn read<T: serde::de::DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, String> {
+pub(crate) fn read<T: serde::de::DeserializeOwned>(
+    what: &'static str,
+    bytes: &[u8],
+) -> Result<T, String> {
     decode(what, bytes).map_err(|why| why.to_string())
 }

@@ -6,54 +6,42 @@
 
 mod executor;
 mod oracle;
-mod store;
 
 use std::collections::BTreeMap;
+use std::mem::replace;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use durable_core::write::{RUN, id_in_key};
 use durable_core::{
-    CancelOn, Command, Effect, EventId, EventRecord, FunctionSpec, Memo, NewEvent, Op, Pending,
-    Policies, RunEnd, RunId, Settings, Shard, Ticket, Timestamp, Turn,
+    CancelOn, Command, Effect, FunctionSpec, NewEvent, Policies, RunId, Settings, Ticket, Timestamp,
 };
 
 use crate::chance::Chance;
+use crate::driver::{Driver, Sealed};
+use crate::storage::{Cut, MapStorage, Storage};
 use executor::Held;
-use store::Store;
+use oracle::Past;
 
 /// A wait lasts at most so long.
 const LENGTH: Duration = Duration::from_secs(10);
 /// So much happens in one world, about.
 const HAPPENINGS: u32 = 24;
-
-/// What a turn left behind, for the oracle.
-#[derive(Clone, Debug, Default)]
-struct Past {
-    now: Timestamp,
-    events: Vec<(EventId, EventRecord)>,
-    offers: Vec<RunId>,
-    memos: Vec<(RunId, Memo)>,
-    /// The pending steps of each run that was written.
-    pending: BTreeMap<RunId, Vec<Pending>>,
-    ends: Vec<(RunId, RunEnd)>,
-}
+/// So few records are read at once that look-backs go on for several turns.
+const PAGE: usize = 2;
 
 /// One world.
 struct Race {
     chance: Chance,
+    has_cancel_on: bool,
     settings: Settings,
-    shard: Shard,
-    store: Store,
+    driver: Driver,
     now: Timestamp,
-    /// All turns whose traces are in the store, and how many of them are durable.
-    log: Vec<Past>,
+    /// All turns that are in the store, and how many of them are durable.
+    log: Vec<Rc<Sealed>>,
     durable_count: usize,
-    /// Effects of turns that are not durable yet.
-    leaving: Vec<Effect>,
-    asked: Vec<Effect>,
-    mailbox: Vec<Command>,
     held: BTreeMap<RunId, Held>,
-    is_look_back_slow: bool,
 }
 
 /// Plays one world; `Err` says what should not be.
@@ -63,13 +51,14 @@ pub fn race(seed: u64) -> Result<(), String> {
         race.happen()?;
     }
     race.finish()?;
-    oracle::check(seed, &race.log)
+    let past: Result<Vec<Past>, String> = race.log.iter().map(|turn| Past::of(turn)).collect();
+    oracle::check(seed, &past?, race.has_cancel_on)
 }
 
-fn functions(chance: &mut Chance) -> Vec<FunctionSpec> {
+fn functions(has_cancel_on: bool) -> Vec<FunctionSpec> {
     let mut waiter =
         FunctionSpec { triggers: vec!["start".to_owned()], ..FunctionSpec::new("app", "waiter") };
-    if chance.happens(500) {
+    if has_cancel_on {
         let stop = CancelOn {
             event: "stop".to_owned(),
             condition: Some("async.data.k == event.data.k".to_owned()),
@@ -87,34 +76,24 @@ impl Race {
         let mut chance = Chance::new(seed);
         let now = Timestamp::from_millis(1_800_000_000_000);
         let settings = Settings { seed, ..Settings::default() };
-        let shard = Shard::load(settings.clone(), now, []).map_err(|why| why.to_string())?;
-        let functions = functions(&mut chance);
-        let is_look_back_slow = chance.happens(200);
-        let mut race = Self {
-            chance,
-            settings,
-            shard,
-            store: Store::default(),
-            now,
-            log: Vec::new(),
-            durable_count: 0,
-            leaving: Vec::new(),
-            asked: Vec::new(),
-            mailbox: Vec::new(),
-            held: BTreeMap::new(),
-            is_look_back_slow,
-        };
+        let has_cancel_on = chance.happens(500);
+        let functions = functions(has_cancel_on);
+        let storage: Box<dyn Storage> = Box::<MapStorage>::default();
+        let driver = Driver::open(storage, settings.clone(), now, (PAGE, None))?;
+        let (log, held) = (Vec::new(), BTreeMap::new());
+        let mut race =
+            Self { chance, has_cancel_on, settings, driver, now, log, durable_count: 0, held };
         let (ticket, app) = (Ticket(0), "app".to_owned());
-        race.mailbox.push(Command::RegisterFunctions { ticket, app, functions });
+        race.driver.mailbox.push_back(Command::RegisterFunctions { ticket, app, functions });
         race.connect();
         race.turn()?;
-        race.commit();
+        race.commit()?;
         Ok(race)
     }
 
     fn connect(&mut self) {
         let functions = ["waiter", "parent", "child"].map(str::to_owned).to_vec();
-        self.mailbox.push(Command::ConnectExecutor { capacity: 100, functions });
+        self.driver.mailbox.push_back(Command::ConnectExecutor { capacity: 100, functions });
     }
 
     fn happen(&mut self) -> Result<(), String> {
@@ -122,7 +101,7 @@ impl Race {
             0..=29 => self.send(),
             30..=59 => self.execute(),
             60..=71 => self.now = self.now.plus(self.some_time()),
-            72..=81 => self.commit(),
+            72..=81 => self.commit()?,
             82..=87 => return self.crash(),
             88..=90 => self.call_off(),
             _ => {}
@@ -142,91 +121,55 @@ impl Race {
         let data = Bytes::from(format!("{{\"k\":{k},\"n\":{n}}}"));
         let event = NewEvent { name: name.to_owned(), data, ..NewEvent::default() };
         let events = vec![(event, None)];
-        self.mailbox.push(Command::AcceptEvents { ticket: Ticket(1), events, source: None });
+        self.driver.mailbox.push_back(Command::AcceptEvents {
+            ticket: Ticket(1),
+            events,
+            source: None,
+        });
     }
 
     fn call_off(&mut self) {
-        let runs: Vec<RunId> = self.store.live();
+        let runs = self.live();
         if let Some(run) = self.chance.pick(&runs).copied() {
-            self.mailbox.push(Command::CancelRun { ticket: Ticket(2), run });
+            self.driver.mailbox.push_back(Command::CancelRun { ticket: Ticket(2), run });
         }
     }
 
-    /// What was asked of the store is answered first, as the runtime does, but for look-backs that are slow.
+    /// The runs that have not ended.
+    fn live(&self) -> Vec<RunId> {
+        let records = self.driver.storage.scan(&[RUN], &[RUN + 1], usize::MAX);
+        let ids = records.iter().filter_map(|(key, _)| id_in_key(key));
+        ids.map(RunId::from_bytes).collect()
+    }
+
     fn turn(&mut self) -> Result<(), String> {
-        let mut turn = Turn::default();
-        for ask in std::mem::take(&mut self.asked) {
-            let is_look_back = matches!(ask, Effect::LookBack { .. });
-            if is_look_back && self.is_look_back_slow && self.chance.happens(500) {
-                self.asked.push(ask);
-            } else if let Some(answer) = self.store.answer(&ask) {
-                self.shard.handle(self.now, answer, &mut turn);
-            }
-        }
-        for mut command in std::mem::take(&mut self.mailbox) {
-            self.remember(&mut command);
-            self.shard.handle(self.now, command, &mut turn);
-        }
-        self.shard.tick(self.now, &mut turn);
-        self.shard.dispatch(self.now, &mut turn);
-        let past = self.store.apply(self.now, turn.writes, &turn.effects)?;
-        self.log.push(past);
-        for effect in turn.effects {
-            let is_ask = matches!(
-                effect,
-                Effect::LoadTimers { .. } | Effect::FindExpired { .. } | Effect::LookBack { .. }
-            );
-            if is_ask { &mut self.asked } else { &mut self.leaving }.push(effect);
-        }
-        if self.chance.happens(100) { self.examine() } else { Ok(()) }
-    }
-
-    /// Puts with each wait its run's event.
-    fn remember(&self, command: &mut Command) {
-        let Command::Report(report) = command else { return };
-        let own = self.shard.event_of(report.run).and_then(|event| self.store.event(event));
-        for place in report.ops.iter_mut().filter_map(Op::own_event) {
-            place.clone_from(&own);
-        }
-    }
-
-    fn examine(&self) -> Result<(), String> {
-        self.shard.audit()?;
-        let loaded = self.load()?;
-        if loaded.portrait() == self.shard.portrait() {
-            Ok(())
-        } else {
-            Err(format!("loaded it is {:#?}, live {:#?}", loaded.portrait(), self.shard.portrait()))
-        }
-    }
-
-    fn load(&self) -> Result<Shard, String> {
-        let records = self.store.records();
-        Shard::load(self.settings.clone(), self.now, records).map_err(|why| why.to_string())
+        let turn = self.driver.turn((self.now, self.now), usize::MAX, &mut self.chance)?;
+        self.log.push(turn);
+        if self.chance.happens(100) { self.driver.examine(&self.settings) } else { Ok(()) }
     }
 
     /// All that is staged is durable, and its effects leave.
-    fn commit(&mut self) {
-        self.store.commit();
-        self.durable_count = self.log.len();
-        for effect in std::mem::take(&mut self.leaving) {
+    fn commit(&mut self) -> Result<(), String> {
+        let turns = self.driver.commit()?;
+        for (effect, memos) in turns.iter().flat_map(|turn| &turn.effects) {
             if let Effect::OfferWork(work) = effect {
-                self.held.insert(work.run, Held::new(work));
+                self.held.insert(work.run, Held::new(work.clone(), memos.clone()));
             } else if let Effect::AbandonWork { run, epoch } = effect {
-                self.held.retain(|held, work| *held != run || !work.is_under(epoch));
+                self.held.retain(|held, work| held != run || !work.is_under(*epoch));
             }
         }
+        self.durable_count = self.log.len();
+        Ok(())
     }
 
     /// The process dies: what is not durable never was.
     fn crash(&mut self) -> Result<(), String> {
-        self.store.roll_back();
+        let nothing: Box<dyn Storage> = Box::<MapStorage>::default();
+        let mut storage = replace(&mut self.driver.storage, nothing);
+        storage.reopen(Cut::Kill, &mut self.chance)?;
+        self.driver = Driver::open(storage, self.settings.clone(), self.now, (PAGE, None))?;
         self.log.truncate(self.durable_count);
-        self.leaving.clear();
-        self.asked.clear();
-        self.mailbox.clear();
         self.held.clear();
-        self.shard = self.load()?;
         self.connect();
         self.turn()
     }
@@ -236,10 +179,8 @@ impl Race {
         let runs: Vec<RunId> = self.held.keys().copied().collect();
         let Some(run) = self.chance.pick(&runs).copied() else { return };
         let Some(mut held) = self.held.remove(&run) else { return };
-        let memos = self.store.memos(run);
-        let function = self.store.function(run);
-        let (report, is_over) = held.go_on(function, &memos, run);
-        self.mailbox.push(Command::Report(report));
+        let (report, is_over) = held.go_on();
+        self.driver.mailbox.push_back(Command::Report(report));
         if !is_over {
             self.held.insert(run, held);
         }
@@ -248,20 +189,19 @@ impl Race {
     /// Nothing comes any more, and time passes until all has ended.
     fn finish(&mut self) -> Result<(), String> {
         for _ in 0..400 {
-            self.is_look_back_slow = false;
             while !self.held.is_empty() {
                 self.execute();
             }
             self.turn()?;
-            self.commit();
-            let is_quiet = self.held.is_empty() && self.asked.is_empty();
-            if is_quiet && self.store.live().is_empty() {
-                return self.examine();
+            self.commit()?;
+            let is_quiet = self.held.is_empty() && self.driver.asked.is_empty();
+            if is_quiet && self.live().is_empty() {
+                return self.driver.examine(&self.settings);
             }
             if is_quiet {
                 self.now = self.now.plus(LENGTH / 4);
             }
         }
-        Err(format!("runs that do not end: {:?}", self.store.live()))
+        Err(format!("runs that do not end: {:?}", self.live()))
     }
 }

@@ -2,7 +2,8 @@
 
 use super::arrive::{Arriving, singleton_name};
 use super::program::view;
-use super::{Shard, Slot, Turn};
+use super::wait::listen;
+use super::{Shard, Slot, Turn, read};
 use crate::effect::{Answer, Effect, Refusal};
 use crate::event::{DedupRecord, EventRecord, MAX_EVENT_BYTES, MAX_SEND_BYTES, NewEvent, Skip};
 use crate::flow::policy::Keys;
@@ -11,7 +12,7 @@ use crate::run::{RunRecord, Stretch};
 use crate::step::Cancel;
 use crate::system::StartedBy;
 use crate::time::Timestamp;
-use crate::write::{Record, Write, decode, dedup_key, encode, event_key, inbox_key};
+use crate::write::{Record, Write, dedup_key, encode, event_key, inbox_key};
 
 /// For so long a sender's id starts no second run of a function.
 pub(super) const DEDUP_WINDOW: std::time::Duration = std::time::Duration::from_hours(24);
@@ -86,8 +87,7 @@ impl Shard {
     fn dedup(&self, name: &str, known: Option<Record>) -> Option<DedupRecord> {
         let remembered = self.turn.dedups.get(name).cloned().or_else(|| {
             let (_, bytes) = known?;
-            let record = decode("a sender's event id", &bytes);
-            Some(record.unwrap_or_else(|why| super::broken(&why.to_string())))
+            Some(read("a sender's event id", &bytes))
         })?;
         self.still_counts(remembered)
     }
@@ -120,7 +120,9 @@ impl Shard {
             let name = singleton_name(run.function, key);
             self.singletons.take(&name, id);
         }
-        self.listen(id);
+        if let Some(Slot::Open(run)) = self.runs.get(id) {
+            listen(&mut self.waits, id, run);
+        }
         match starts_at.filter(|starts_at| *starts_at > now) {
             Some(starts_at) => self.delay_stretch(id, starts_at, turn),
             None => self.make_ready(id, turn),

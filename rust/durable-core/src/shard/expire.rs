@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::enqueue::FIRST_SPECIAL;
 use super::tick::after;
-use super::{Shard, Turn};
+use super::{Shard, Turn, read};
 use crate::effect::Effect;
 use crate::event::{DedupRecord, EventRecord};
 use crate::flow::timer_wheel::Timer;
@@ -17,8 +17,8 @@ use crate::id::{EventId, RunId};
 use crate::run::RunEnd;
 use crate::time::Timestamp;
 use crate::write::{
-    CHANNEL, DEDUP, EVENT, HISTORY, META_KEY, Record, Write, channel_key, decode, dedup_key,
-    encode, event_key, history_key, id_in_key, read_history,
+    CHANNEL, DEDUP, EVENT, HISTORY, META_KEY, Record, Write, channel_key, dedup_key, encode,
+    event_key, history_key, id_in_key, read_history,
 };
 
 /// Timers of these numbers belong to no run's work.
@@ -269,8 +269,4 @@ impl Shard {
 /// The first id behind this one: what has been looked at is not looked at again.
 fn next_id(id: [u8; 16]) -> [u8; 16] {
     u128::from_be_bytes(id).saturating_add(1).to_be_bytes()
-}
-
-fn read<T: serde::de::DeserializeOwned>(what: &'static str, bytes: &[u8]) -> T {
-    decode(what, bytes).unwrap_or_else(|why| super::broken(&why.to_string()))
 }

@@ -12,19 +12,12 @@ use crate::id::{EventId, FunctionId, RunId, Ticket};
 use crate::run::{Ending, json_text};
 use crate::step::{Awaits, Outcome, Pending, PendingState};
 
-/// Why a function that was to be invoked has no run.
-enum NotStarted {
-    Unknown(Refusal),
-    Skipped(String),
-}
-
 impl Shard {
     /// Somebody outside starts one run of one function, whatever its triggers.
     pub(super) fn invoke(&mut self, ticket: Ticket, function: &str, data: Bytes, turn: &mut Turn) {
         let answer = match self.start_invoked(function, data, turn) {
             Ok((run, event)) => Answer::Started(run, event),
-            Err(NotStarted::Unknown(why)) => Answer::Refused(why),
-            Err(NotStarted::Skipped(why)) => Answer::Refused(Refusal::Skipped(why)),
+            Err(why) => Answer::Refused(why),
         };
         turn.effects.push(Effect::Answer { ticket, answer });
     }
@@ -49,17 +42,10 @@ impl Shard {
         }
         match started {
             Ok((run, event)) => self.await_run((id, number), function, (run, event), turn),
-            Err(NotStarted::Skipped(why)) => {
-                self.refuse_invoker((id, number), ("skipped", &why), turn);
-            }
-            Err(NotStarted::Unknown(why)) => {
-                let (Refusal::Invalid(why)
-                | Refusal::TooLarge(why)
-                | Refusal::UnknownFunction(why)
-                | Refusal::NotFound(why)
-                | Refusal::Skipped(why)
-                | Refusal::NoWaiter(why)) = why;
-                self.refuse_invoker((id, number), ("refused", &why), turn);
+            Err(why) => {
+                let is_skip = matches!(why, Refusal::Skipped(_));
+                let reason = if is_skip { "skipped" } else { "refused" };
+                self.refuse_invoker((id, number), (reason, why.text()), turn);
             }
         }
     }
@@ -95,19 +81,15 @@ impl Shard {
         name: &str,
         data: Bytes,
         turn: &mut Turn,
-    ) -> Result<(RunId, EventId), NotStarted> {
+    ) -> Result<(RunId, EventId), Refusal> {
         let event =
             NewEvent { name: "durable/function.invoked".to_owned(), data, ..NewEvent::default() };
-        let function = self.names.get(name).copied();
-        let function = function.filter(|id| !self.function(*id).record.is_archived);
-        let function = function.ok_or_else(|| NotStarted::Unknown(Refusal::no_function(name)))?;
+        let function = self.registered(name)?;
         if let Some(why) = event.refusal_of_shape() {
-            return Err(NotStarted::Unknown(too_large_or_invalid(&event, why)));
+            return Err(too_large_or_invalid(&event, why));
         }
         let (event, started) = self.start_alone(function, event, turn);
-        started.map(|run| (run, event)).map_err(|skip| {
-            NotStarted::Skipped(format!("'{name}' was not started: {}", skip.reason()))
-        })
+        started.map(|run| (run, event)).map_err(|skip| Refusal::skipped(name, skip))
     }
 
     /// A run has ended: the steps that wait for it are told how.

@@ -11,7 +11,7 @@ use super::program::Program;
 use super::schedule::Schedules;
 use super::tell::Telling;
 use super::tick::NO_TIMERS;
-use super::wait::Lately;
+use super::wait::{Lately, listen};
 use super::{Meta, Settings, Shard, Slot, TurnState};
 use crate::flow::ready_queue::ReadyQueues;
 use crate::flow::singleton::Holders;
@@ -138,7 +138,7 @@ impl Shard {
             (None, None) => {}
         }
         if run.gathering.is_none() {
-            self.listen_for_cancels(id, &run);
+            listen(&mut self.waits, id, &run);
         }
         for step in &run.pending {
             self.restore_wait(id, step);

@@ -5,12 +5,12 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::expire::EXPIRE_CHANNEL;
-use super::{Shard, Turn};
+use super::{Shard, Turn, read};
 use crate::channel::{ChannelRecord, MessageRecord, NewMessage, channel_id};
 use crate::effect::{Answer, Effect, Refusal};
 use crate::flow::timer_wheel::Timer;
 use crate::id::Ticket;
-use crate::write::{Write, channel_key, decode, encode, message_key};
+use crate::write::{Write, channel_key, encode, message_key};
 
 impl Shard {
     /// Somebody publishes. `known`: the channel's record, where the store has one.
@@ -35,7 +35,7 @@ impl Shard {
         let id = channel_id(&message.channel);
         let known = match self.turn.channels.remove(&id) {
             Some(channel) => channel,
-            None => known.map(|bytes| read_channel(bytes)),
+            None => known.map(|bytes| read::<ChannelRecord>("a channel", bytes)),
         };
         let mut channel = known.unwrap_or_else(|| {
             self.start_timer(Timer { due: now.plus(ring.age), id, number: EXPIRE_CHANNEL }, turn);
@@ -53,7 +53,7 @@ impl Shard {
     /// A channel's timer has fired: it goes, unless something was published since.
     pub(super) fn expire_channel(&mut self, value: &Bytes, turn: &mut Turn) {
         let (now, ring) = (self.now(), self.settings.limits.ring);
-        let stored = read_channel(value);
+        let stored = read::<ChannelRecord>("a channel", value);
         let id = channel_id(&stored.name);
         let Some(mut channel) = self.turn.channels.remove(&id).unwrap_or(Some(stored)) else {
             self.turn.channels.insert(id, None);
@@ -82,8 +82,4 @@ impl Shard {
 fn forget_messages(id: &[u8; 16], numbers: Range<u64>, turn: &mut Turn) {
     let keys = numbers.map(|number| message_key(id, number));
     turn.writes.extend(keys.map(|key| Write::Delete { key }));
-}
-
-fn read_channel(bytes: &[u8]) -> ChannelRecord {
-    decode("a channel", bytes).unwrap_or_else(|why| super::broken(&why.to_string()))
 }

@@ -54,7 +54,8 @@ impl Shard {
             return Err(Refusal::no_function(&function.spec.name));
         }
         if function.is_paused {
-            return Err(self.skipped(origin.function, Skip::Paused));
+            let name = &self.function(origin.function).record.spec.name;
+            return Err(Refusal::skipped(name, Skip::Paused));
         }
         if let Some(later) = origin.repeated_by(run).filter(|_| is_once) {
             return Err(Refusal::Skipped(format!(
@@ -138,7 +139,7 @@ impl Shard {
         let cancels = self.function(function).program.cancels(&given);
         if let Err(skip) = self.make_way(function, &keys, turn) {
             self.meta.last_event = last_event;
-            return Err(self.skipped(function, skip));
+            return Err(Refusal::skipped(&self.function(function).record.spec.name, skip));
         }
         let starts_at = starts_at.or(event.ts).filter(|_| events.len() == 1);
         let cause = (id, StartedBy::of(&event.name));
@@ -166,11 +167,6 @@ impl Shard {
         }
         self.begin(run, starts_at, turn);
         Ok((run, id))
-    }
-
-    fn skipped(&self, function: FunctionId, skip: Skip) -> Refusal {
-        let name = &self.function(function).record.spec.name;
-        Refusal::Skipped(format!("'{name}' was not started: {}", skip.reason()))
     }
 }
 

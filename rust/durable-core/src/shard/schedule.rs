@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::enqueue::TICK;
-use super::{Shard, Turn};
+use super::{Shard, Turn, read};
 use crate::command::ScheduleChange;
 use crate::cron::{Cron, rfc3339};
 use crate::effect::{Answer, Effect, Refusal};
@@ -56,14 +56,12 @@ impl Shard {
     /// Somebody makes a schedule, or replaces it; the same one once more changes nothing.
     pub(super) fn put_schedule(&mut self, ticket: Ticket, wanted: Wanted, turn: &mut Turn) {
         let Wanted { id, function: name, spec, data } = wanted;
-        let function = self.names.get(&name).copied();
-        let function = function.filter(|id| !self.function(*id).record.is_archived);
         let refused = refusal_of_words(&id, &data)
             .or_else(|| spec.refusal().map(|why| format!("schedule '{id}': {why}")));
-        let answer = match (refused, function) {
+        let answer = match (refused, self.registered(&name)) {
             (Some(why), _) => Answer::Refused(Refusal::Invalid(why)),
-            (None, None) => Answer::Refused(Refusal::no_function(&name)),
-            (None, Some(function)) => {
+            (None, Err(why)) => Answer::Refused(why),
+            (None, Ok(function)) => {
                 self.replace_schedule(id, function, (spec, data), turn);
                 Answer::Scheduled
             }
@@ -150,8 +148,7 @@ impl Shard {
                     (event, Ok(run)) => Answer::Started(run, event),
                     (_, Err(skip)) => {
                         let name = &self.function(record.function).record.spec.name;
-                        let why = format!("'{name}' was not started: {}", skip.reason());
-                        Answer::Refused(Refusal::Skipped(why))
+                        Answer::Refused(Refusal::skipped(name, skip))
                     }
                 }
             }
@@ -367,7 +364,7 @@ impl Shard {
         let bytes = self.schedules.packed.get(number);
         let bytes =
             bytes.unwrap_or_else(|| super::broken(&format!("there is no schedule {number}")));
-        decode("a schedule", bytes).unwrap_or_else(|why| super::broken(&why.to_string()))
+        read("a schedule", bytes)
     }
 
     fn next_schedule(&mut self) -> u64 {

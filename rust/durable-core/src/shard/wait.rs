@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::program::view;
 use super::tick::after;
-use super::{Shard, Slot, Turn};
+use super::{Shard, Slot, Turn, read};
 use crate::command::{Since, Until};
 use crate::effect::Effect;
 use crate::event::{EventRecord, MAX_NAME_BYTES, NewEvent};
@@ -14,7 +14,9 @@ use crate::id::{EventId, RunId};
 use crate::map::Map;
 use crate::run::RunRecord;
 use crate::step::{Awaited, Awaits, Pending, PendingState};
-use crate::write::{Record, decode, event_key, id_in_key};
+use crate::system::envelope;
+use crate::waits::Waits;
+use crate::write::{Record, event_key, id_in_key};
 
 /// As many events are looked at in one turn for one wait.
 const PAGE: usize = 256;
@@ -93,7 +95,7 @@ impl Shard {
         let state = (PendingState::Waiting(due), Some(Awaits::Event(awaited)));
         let Some(number) = self.add_pending(id, name, state, turn) else { return };
         if let Some(Slot::Open(run)) = self.runs.get(id)
-            && let Some(Awaits::Event(awaited)) = awaits_of(run, number)
+            && let Some(awaited) = awaited_of(run, number)
         {
             self.waits.add((id, number), awaited);
         }
@@ -108,7 +110,7 @@ impl Shard {
         let Some((key, value)) = own.filter(|_| expression.reads_event()) else {
             return Ok(Known::default());
         };
-        let event: EventRecord = read(&value);
+        let event: EventRecord = read("an event", &value);
         let id = id_in_key(&key).map(EventId::from_bytes).unwrap_or_default().to_string();
         Ok(expression.known(&event.view(&id)))
     }
@@ -152,7 +154,7 @@ impl Shard {
                 && awaited.looks_from.is_none() // else it sees this one when it has looked at those before
                 && self.waits.is_met(awaited, event, now)
             {
-                let json = json.get_or_insert_with(|| event_json(event)).clone();
+                let json = json.get_or_insert_with(|| envelope(event)).clone();
                 self.end_wait_by((run, number), id, json, turn);
                 opened = None;
             }
@@ -226,14 +228,14 @@ impl Shard {
         let Some(record) = self.runs.get(id).map(Slot::unpack) else { return };
         let Some(awaited) = awaited_of(&record, number) else { return };
         for (key, value) in records {
-            let event: EventRecord = read(value);
+            let event: EventRecord = read("an event", value);
             if event.made_for.is_some() {
                 continue;
             }
             let came = id_in_key(key).map(EventId::from_bytes).unwrap_or_default();
             let text = came.to_string();
             if self.waits.is_met(awaited, event.view(&text), now) {
-                let json = event_json(event.view(&text));
+                let json = envelope(event.view(&text));
                 self.end_wait_by((id, number), came, json, turn);
                 return;
             }
@@ -241,8 +243,7 @@ impl Shard {
         let last = records.last().map(|(key, _)| key.as_ref());
         let reached = last.filter(|_| !is_complete).unwrap_or(before);
         let reached = id_in_key(reached).map(EventId::from_bytes).unwrap_or_default();
-        let has_more =
-            !is_complete || self.lately.may_have_come(self.waits.hash(&awaited.event), reached);
+        let has_more = self.lately.may_have_come(self.waits.hash(&awaited.event), reached);
         let looks_from = has_more.then_some(reached);
         let step = self.opened(id).pending.iter_mut().find(|step| step.number == number);
         if let Some(Awaits::Event(awaited)) = step.and_then(|step| step.awaits.as_mut()) {
@@ -260,27 +261,11 @@ impl Shard {
         awaited.is_some_and(|awaited| awaited.looks_from.is_some())
     }
 
-    /// A run is there: events may call it off from now on.
-    pub(super) fn listen(&mut self, id: RunId) {
-        self.open(id);
-        let Some(Slot::Open(run)) = self.runs.get(id) else { return };
-        for (cancel, number) in run.cancels.iter().zip(FIRST_CANCEL..) {
-            self.waits.add((id, number), &cancel.awaited);
-        }
-    }
-
-    /// The same for one read from the store.
-    pub(super) fn listen_for_cancels(&mut self, id: RunId, run: &RunRecord) {
-        for (cancel, number) in run.cancels.iter().zip(FIRST_CANCEL..) {
-            self.waits.add((id, number), &cancel.awaited);
-        }
-    }
-
     /// A run ends.
     pub(super) fn ignore_cancels(&mut self, id: RunId) {
-        let cancels = std::mem::take(&mut self.opened(id).cancels);
-        for (cancel, number) in cancels.iter().zip(FIRST_CANCEL..) {
-            self.waits.remove((id, number), &cancel.awaited);
+        let Some(Slot::Open(run)) = self.runs.get(id) else { return };
+        for (awaited, number) in cancels_of(run) {
+            self.waits.remove((id, number), awaited);
         }
     }
 
@@ -315,15 +300,14 @@ impl Shard {
     }
 
     /// The waits for events as runs say they are, to be compared with those in the index.
-    pub(super) fn waits_by_runs(&self, runs: &[(RunId, RunRecord)]) -> crate::waits::Waits {
-        let mut waits = crate::waits::Waits::new(self.settings.secret);
+    pub(super) fn waits_by_runs(&self, runs: &[(RunId, RunRecord)]) -> Waits {
+        let mut waits = Waits::new(self.settings.secret);
         for (id, run) in runs {
             let steps = run
                 .pending
                 .iter()
                 .filter_map(|step| Some((awaited_of(run, step.number)?, step.number)));
-            let cancels = run.cancels.iter().filter(|_| run.gathering.is_none());
-            let cancels = cancels.map(|cancel| &cancel.awaited).zip(FIRST_CANCEL..);
+            let cancels = cancels_of(run).filter(|_| run.gathering.is_none());
             for (awaited, number) in steps.chain(cancels) {
                 waits.add((*id, number), awaited);
             }
@@ -332,17 +316,22 @@ impl Shard {
     }
 }
 
-/// What a run's step waits for.
-fn awaits_of(run: &RunRecord, number: u32) -> Option<&Awaits> {
-    run.pending.iter().find(|step| step.number == number)?.awaits.as_ref()
+/// A run is there: events may call it off from now on.
+pub(super) fn listen(waits: &mut Waits, id: RunId, run: &RunRecord) {
+    for (awaited, number) in cancels_of(run) {
+        waits.add((id, number), awaited);
+    }
 }
 
+/// The event that a run's step waits for.
 fn awaited_of(run: &RunRecord, number: u32) -> Option<&Awaited> {
-    if let Some(Awaits::Event(awaited)) = awaits_of(run, number) { Some(awaited) } else { None }
+    let step = run.pending.iter().find(|step| step.number == number)?;
+    if let Some(Awaits::Event(awaited)) = &step.awaits { Some(awaited) } else { None }
 }
 
-fn read(value: &[u8]) -> EventRecord {
-    decode("an event", value).unwrap_or_else(|why| super::broken(&why.to_string()))
+/// The events that cancel a run, each with the number under which it is waited for.
+fn cancels_of(run: &RunRecord) -> impl Iterator<Item = (&Awaited, u32)> {
+    run.cancels.iter().map(|cancel| &cancel.awaited).zip(FIRST_CANCEL..)
 }
 
 /// Why no event can have this name.
@@ -354,40 +343,4 @@ pub(super) fn wrong_name(event: &str) -> Option<String> {
     }
     (event.len() > MAX_NAME_BYTES)
         .then(|| format!("an event's name has at most {MAX_NAME_BYTES} bytes: '{event}'"))
-}
-
-/// What a waiter is given: the event as its handler would have it.
-fn event_json(event: EventView<'_>) -> Bytes {
-    let mut json = Vec::with_capacity(event.data.len().saturating_add(128));
-    let (id, name) = (crate::run::json_text(event.id), crate::run::json_text(event.name));
-    let data = if event.data.is_empty() { b"{}" } else { event.data };
-    let parts = [b"{\"id\":", id.as_bytes(), b",\"name\":", name.as_bytes(), b",\"data\":", data];
-    for part in parts {
-        json.extend_from_slice(part);
-    }
-    json.extend_from_slice(format!(",\"ts\":{}", event.ts_ms).as_bytes());
-    if let Some(version) = event.version {
-        json.extend_from_slice(b",\"v\":");
-        json.extend_from_slice(crate::run::json_text(version).as_bytes());
-    }
-    if let Some(user) = event.user {
-        json.extend_from_slice(b",\"user\":");
-        json.extend_from_slice(user);
-    }
-    json.push(b'}');
-    Bytes::from(json)
-}
-
-impl EventRecord {
-    /// As an expression sees it.
-    fn view<'a>(&'a self, id: &'a str) -> EventView<'a> {
-        EventView {
-            id: self.user_id.as_deref().unwrap_or(id),
-            name: &self.name,
-            data: &self.data,
-            ts_ms: self.ts.as_millis(),
-            user: self.user.as_deref(),
-            version: self.version.as_deref(),
-        }
-    }
 }

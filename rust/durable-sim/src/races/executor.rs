@@ -53,6 +53,7 @@ pub(super) fn name(place: usize) -> String {
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     work: Work,
+    memos: Vec<Memo>,
     number: u32,
     /// How many memos the code has been given, those of its own inline steps among them.
     seen: u32,
@@ -61,9 +62,9 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(work: Work) -> Self {
+    pub(super) const fn new(work: Work, memos: Vec<Memo>) -> Self {
         let seen = work.memo_count;
-        Self { work, number: 0, seen, inline: Vec::new() }
+        Self { work, memos, number: 0, seen, inline: Vec::new() }
     }
 
     pub(super) fn is_under(&self, epoch: Epoch) -> bool {
@@ -71,20 +72,16 @@ impl Held {
     }
 
     /// The next report, and whether the work is over with it.
-    pub(super) fn go_on(
-        &mut self,
-        function: FunctionId,
-        memos: &[Memo],
-        run: RunId,
-    ) -> (Report, bool) {
-        let given = memos.get(..usize::try_from(self.seen).unwrap_or(0)).unwrap_or(memos);
+    pub(super) fn go_on(&mut self) -> (Report, bool) {
+        let (function, run) = (self.work.function, self.work.run);
         let program = program(function, run);
         let is_inline = |place: &usize| self.inline.contains(place);
-        let known =
-            |place: &usize| is_inline(place) || given.iter().any(|memo| memo.name == name(*place));
+        let known = |place: &usize| {
+            is_inline(place) || self.memos.iter().any(|memo| memo.name == name(*place))
+        };
         let next = (0..program.len()).find(|place| !known(place));
         let (ops, parked_at) = match next.and_then(|place| Some((place, program.get(place)?))) {
-            None => (vec![ending(function, run, given)], None),
+            None => (vec![ending(function, run, &self.memos)], None),
             Some((place, Item::Step)) => {
                 self.seen = self.seen.saturating_add(1);
                 self.inline.push(place);

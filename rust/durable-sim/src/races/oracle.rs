@@ -2,19 +2,58 @@
 
 use std::collections::BTreeMap;
 
+use durable_core::write::{EVENT, MEMO, RUN, id_in_key};
 use durable_core::{
-    Awaits, Ending, EventId, EventRecord, FunctionId, Memo, Outcome, PendingState, RunEnd, RunId,
-    Since,
+    Awaits, Effect, Ending, EventId, EventRecord, FunctionId, Memo, Outcome, Pending, PendingState,
+    RunEnd, RunId, RunRecord, Since, Timestamp,
 };
 
-use super::Past;
 use super::executor::{Item, name, program};
-use crate::model::require;
+use crate::driver::{Ends, Sealed};
+use crate::model::{read, require};
+use crate::storage::Change;
+
+/// What a turn left behind.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Past {
+    events: Vec<(EventId, EventRecord)>,
+    offers: Vec<RunId>,
+    memos: Vec<(RunId, Memo)>,
+    /// The pending steps of each run that was written.
+    pending: BTreeMap<RunId, Vec<Pending>>,
+    ends: Ends,
+}
+
+impl Past {
+    pub(super) fn of(turn: &Sealed) -> Result<Self, String> {
+        let mut past = Self { ends: turn.ends.clone(), ..Self::default() };
+        for Change { key, value, .. } in &turn.changes {
+            let (Some(id), Some(value)) = (id_in_key(key), value) else { continue };
+            match key.first() {
+                Some(&EVENT) => {
+                    past.events.push((EventId::from_bytes(id), read("an event", value)?));
+                }
+                Some(&MEMO) => past.memos.push((RunId::from_bytes(id), read("a memo", value)?)),
+                Some(&RUN) => {
+                    let record: RunRecord = read("a live run", value)?;
+                    past.pending.insert(RunId::from_bytes(id), record.pending);
+                }
+                Some(_) | None => {}
+            }
+        }
+        let offers = turn.effects.iter().filter_map(|(effect, _)| {
+            let Effect::OfferWork(work) = effect else { return None };
+            work.step.is_none().then_some(work.run)
+        });
+        past.offers = offers.collect();
+        Ok(past)
+    }
+}
 
 /// A wait as it stood when it was last written.
 #[derive(Clone, Debug)]
 struct Asked {
-    due: durable_core::Timestamp,
+    due: Timestamp,
     invoked: Option<RunId>,
 }
 
@@ -26,14 +65,17 @@ struct Log<'a> {
     /// All events with their turns, in order.
     events: Vec<(usize, EventId, &'a EventRecord)>,
     ends: BTreeMap<RunId, (usize, &'a RunEnd)>,
+    /// Runs that wait are called off by the event that says so.
+    has_cancel_on: bool,
 }
 
-pub(super) fn check(seed: u64, past: &[Past]) -> Result<(), String> {
+pub(super) fn check(seed: u64, past: &[Past], has_cancel_on: bool) -> Result<(), String> {
     let turns = || past.iter().enumerate();
     let events =
         turns().flat_map(|(turn, past)| past.events.iter().map(move |e| (turn, e.0, &e.1)));
     let ends = turns().flat_map(|(turn, past)| past.ends.iter().map(move |e| (e.0, (turn, &e.1))));
-    let mut log = Log { past, events: events.collect(), ends: BTreeMap::new() };
+    let (events, ends_by_run) = (events.collect(), BTreeMap::new());
+    let mut log = Log { past, events, ends: ends_by_run, has_cancel_on };
     for (run, end) in ends {
         let other = log.ends.insert(run, end);
         require(other.is_none(), || format!("seed {seed}: run {run} ended twice"))?;
@@ -154,15 +196,9 @@ impl<'a> Log<'a> {
         let Some((came, id, _)) = first else {
             return Err(format!("{memo:?} was given what is not for it"));
         };
-        let is_right = String::from_utf8_lossy(json).starts_with(&format!("{{\"id\":\"{id}\""));
+        let is_right = String::from_utf8_lossy(json)
+            .starts_with(&format!("{{\"name\":\"go\",\"id\":\"{id}\""));
         require(is_right && *came <= turn, || format!("{memo:?} is not the first, {id}"))?;
-        let due = asked.map(|asked| asked.due);
-        require(
-            due.is_none_or(|due| {
-                self.past.get(*came).is_some_and(|past| past.now <= due || *came <= turn)
-            }),
-            || format!("{memo:?} came after {due:?}"),
-        )?;
         Ok(*id)
     }
 
@@ -183,14 +219,10 @@ impl<'a> Log<'a> {
                 format!("{error}, not by {id} in turn {came}")
             });
         }
-        let has_cancel = self.past.iter().any(|past| {
-            past.ends.iter().any(|(_, end)| match &end.outcome {
-                Outcome::Data(_) => false,
-                Outcome::Error(json) => String::from_utf8_lossy(json).contains("cancel_on"),
-            })
-        });
         let is_late = stop.is_none_or(|(came, ..)| came >= ended);
-        require(is_late || !has_cancel, || format!("{stop:?} should have cancelled it: {error}"))
+        require(is_late || !self.has_cancel_on, || {
+            format!("{stop:?} should have cancelled it: {error}")
+        })
     }
 
     /// Each call has been told what became of its child, of which there is one.
