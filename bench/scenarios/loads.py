@@ -264,8 +264,9 @@ async def _wait_and_tell(opened: durable.Engine, numbers: range) -> float:
     data: list[dict[str, object]] = [_number(n) for n in numbers]
     started = time.perf_counter()
     await send_all(opened, "bench/waiting", data)
-    parked = lambda: opened.stats()["functions"]["waiting"]["parked"]["wait"]  # noqa: E731
-    await reached(parked, len(data))
+    await reached(
+        lambda: opened.stats()["functions"]["waiting"]["parked"]["wait"], len(data)
+    )
     seconds = time.perf_counter() - started
     await send_all(opened, "bench/told", data)
     await opened.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections import deque
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ._sending import Unheard
 
 
-class Callers:
+class Callers(ABC):
     """All who wait for an answer of one engine, on one loop."""
 
     def __init__(
@@ -36,9 +37,9 @@ class Callers:
         self._listeners: dict[str, list[Listener]] = {}
         self._failure: DurableError | None = None
 
+    @abstractmethod
     def _schedule(self) -> None:
         """Have what is asked handed over at the end of the pass."""
-        raise NotImplementedError
 
     # --- what they ask
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Generic
 
-from pydantic import ValidationError
 from typing_extensions import TypeVar
 
 from ._codec import read_plain
-from ._errors import SerializationError
 from ._events import Event, make_event
 from ._messages import encode
 from ._run_logger import RunLogger
@@ -134,12 +132,6 @@ def read_event(run: StepOwner, row: EventTuple) -> Event[Any]:
     function = run.function
     kind = function.type_for_invoke() if name == INVOKED else function.type_of(name)
     if kind is not None:
-        try:
-            data = kind.read(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            path = ".".join(str(part) for part in ("data", *first["loc"]))
-            text = f"event '{name}' ({event_id}) does not fit {kind!r}: {path}: {first['msg']}"
-            raise SerializationError(text, path=path) from None
+        data = kind.read_stored(data, f"event '{name}' ({event_id})")
     who = None if user is None else read_plain(user)
     return make_event(name, data, id=sent_id or event_id, ts=ts, v=version, user=who)

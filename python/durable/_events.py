@@ -5,11 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeGuard, cast
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 from typing_extensions import TypeVar, override
 
 from ._cron import is_cron
-from ._errors import ConfigError
+from ._errors import ConfigError, SerializationError
 from ._expression import check
 from ._setting import Place
 
@@ -144,6 +151,20 @@ class EventType(Generic[DataT]):
         if self._adapter is None:
             self._adapter = TypeAdapter(self.model)
         return self._adapter.validate_python(data)
+
+    def read_stored(self, data: object, whose: str) -> DataT:
+        """The same of what the store has. `whose` begins the error's message.
+
+        Raises:
+            SerializationError: it does not fit the model.
+        """
+        try:
+            return self.read(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            path = ".".join(str(part) for part in ("data", *first["loc"]))
+            text = f"{whose} does not fit {self!r}: {path}: {first['msg']}"
+            raise SerializationError(text, path=path) from None
 
     @override
     def __repr__(self) -> str:

@@ -101,7 +101,7 @@ class Realtime(ABC):
                 raise UsageError(text)
         return session.worker.publish_wait(channel, topic, json)
 
-    async def subscribe(
+    def subscribe(
         self,
         channel: str,
         topics: str | Iterable[str] | None = None,
@@ -121,29 +121,18 @@ class Realtime(ABC):
         Args:
             channel: its name.
             topics: only these; all where absent.
-            after: the id of the last message that was seen; `"now"`: nothing of what was before.
+            after: the id of the last message that was seen; `"now"`: nothing of what was before this call.
 
         Raises:
             ConfigError: a name or `after` is not accepted.
             UsageError: it is called on another loop than the engine's.
-            EngineClosed: the engine is not open, or was closed meanwhile.
+            EngineClosed: the engine is not open, or is closed while messages are awaited.
         """
         wanted = _read_topics(topics)
         check_names(channel, wanted or ())
         session = self.session
-        position = await _begin(session, channel, after)
-        with session.worker.listening(channel) as listener:
-            while True:
-                listener.clear()
-                batch = await _look(session, channel, position)
-                for message in batch.messages:
-                    if wanted is None or message.topic in wanted:
-                        yield message
-                position = batch.position
-                if batch.is_over:
-                    return
-                if batch.is_whole:
-                    await listener.wait()
+        position = _begin(session, channel, after)
+        return _messages(session, channel, position, wanted=wanted)
 
 
 def _read_topics(topics: str | Iterable[str] | None) -> frozenset[str] | None:
@@ -152,12 +141,29 @@ def _read_topics(topics: str | Iterable[str] | None) -> frozenset[str] | None:
     return frozenset({topics} if isinstance(topics, str) else topics) | {MISSED}
 
 
-async def _begin(session: Open, channel: str, after: str | None) -> Position:
+async def _messages(
+    session: Open, channel: str, position: Position, *, wanted: frozenset[str] | None
+) -> AsyncGenerator[Message]:
+    with session.worker.listening(channel) as listener:
+        while True:
+            listener.clear()
+            batch = await _look(session, channel, position)
+            for message in batch.messages:
+                if wanted is None or message.topic in wanted:
+                    yield message
+            position = batch.position
+            if batch.is_over:
+                return
+            if batch.is_whole:
+                await listener.wait()
+
+
+def _begin(session: Open, channel: str, after: str | None) -> Position:
     if asyncio.get_running_loop() is not session.loop:
         text = "subscribe on the engine's own loop, and pass messages on from there"
         raise UsageError(text)
     if after == "now":
-        return await _newest(session, channel)
+        return _newest(session.core, channel)
     return Position() if after is None else read_position(after)
 
 
@@ -173,10 +179,7 @@ async def _look(session: Open, channel: str, position: Position) -> Batch:
         return await session.loop.run_in_executor(None, look, session.core)
 
 
-async def _newest(session: Open, channel: str) -> Position:
-    def look(core: Core) -> Position:
+def _newest(core: Core, channel: str) -> Position:
+    with public_errors():
         _, _, following = core.messages(channel, _EVERYTHING, 1)
         return newest_position(core.run(channel), following)
-
-    with public_errors():
-        return await session.loop.run_in_executor(None, look, session.core)

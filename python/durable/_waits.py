@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 
-from pydantic import ValidationError
 from typing_extensions import override
 
 from ._bridge import (
@@ -120,16 +119,8 @@ class EventCall(WaitCall["Event[Any] | None"]):
         given = cast("dict[str, Any]", given)
         data = given.pop("data")
         if self.event_type is not None:
-            try:
-                data = self.event_type.read(data)
-            except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                path = ".".join(str(part) for part in ("data", *first["loc"]))
-                text = (
-                    f"step '{self.name}': event '{given['name']}' ({given['id']}) does not fit "
-                    f"{self.event_type!r}: {path}: {first['msg']}"
-                )
-                raise SerializationError(text, path=path) from None
+            whose = f"step '{self.name}': event '{given['name']}' ({given['id']})"
+            data = self.event_type.read_stored(data, whose)
         return make_event(given.pop("name"), data, **given)
 
 

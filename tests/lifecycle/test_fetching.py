@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.asyncio
 class Server:
     """A server on loopback that writes down what it is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, serve: Callable[[type[BaseHTTPRequestHandler]], str]) -> None:
         self.asked: list[tuple[str, str, bytes, str | None]] = []
         self.body = b'{"ok": true}'
         self.status = 200
@@ -54,22 +53,12 @@ class Server:
             def log_message(self, *_: Any) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(
-            target=self._server.serve_forever, args=(0.01,), daemon=True
-        ).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self.url = serve(Handler)
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.close()
+def server(serve: Callable[[type[BaseHTTPRequestHandler]], str]) -> Server:
+    return Server(serve)
 
 
 def fetching(world: Any, *arguments: Any, **options: Any) -> list[Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import re
+import socket
 import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ BUSY = (429, {"retry-after": "7"}, {"error": {"message": "Rate limit reached"}})
 class Provider:
     """A fake of both APIs on loopback: gives what is queued, then what each gives."""
 
-    def __init__(self) -> None:
+    def __init__(self, serve: Callable[[type[BaseHTTPRequestHandler]], str]) -> None:
         self.asked: list[tuple[str, dict[str, str], dict[str, Any]]] = []
         self.queued: list[Any] = []  # "hang up", "hang", or status, headers, body
         self.released = threading.Event()
@@ -80,23 +81,16 @@ class Provider:
             def log_message(self, *_: Any) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(
-            target=self._server.serve_forever, args=(0.01,), daemon=True
-        ).start()
-
-    def close(self) -> None:
-        self.released.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self.url = serve(Handler)
 
 
 @pytest.fixture
-def provider() -> Iterator[Provider]:
-    made = Provider()
+def provider(
+    serve: Callable[[type[BaseHTTPRequestHandler]], str],
+) -> Iterator[Provider]:
+    made = Provider(serve)
     yield made
-    made.close()
+    made.released.set()
 
 
 @pytest.fixture
@@ -345,11 +339,13 @@ async def test_a_provider_that_says_nothing_for_too_long_is_asked_again(
 
 
 async def test_where_nobody_listens_the_step_fails_in_the_end(
-    world: Any, provider: Provider, gpt: OpenAI
+    world: Any,
 ) -> None:
-    provider.close()
-    inferring(world, gpt)
-    assert "ConnectError" in (await ended(world)).result
+    with socket.socket() as bound:  # and never listening
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/v1"
+        inferring(world, OpenAI("gpt-test", api_key=KEY, base_url=url))
+        assert "ConnectError" in (await ended(world)).result
 
 
 async def test_too_large_an_answer_is_told_at_once(

@@ -106,14 +106,8 @@ def cancel(  # noqa: PLR0913  # options, all by name
             )
             results().print(f"run {run_id} {said}")
         return
-    done = read(
-        store,
-        lambda engine: _do_to_many(
-            engine,
-            engine.runs.cancel_many,
-            _Asked(which, LIVE, "cancel", dry_run=dry_run, yes=yes),
-        ),
-    )
+    asked = _Asked(which, LIVE, "cancel", dry_run=dry_run, yes=yes)
+    done = read(store, lambda engine: asked.of(engine, engine.runs.cancel_many))
     _tell(done, "cancelled", dry_run=dry_run, as_json=as_json)
 
 
@@ -164,14 +158,8 @@ def rerun(  # noqa: PLR0913  # options, all by name
     if from_step or output or data:
         text = "--from-step, --output and --data are of one run: give its id"
         raise CommandError(text)
-    done = read(
-        store,
-        lambda engine: _do_to_many(
-            engine,
-            engine.runs.rerun_many,
-            _Asked(which, ENDED, "start again", dry_run=dry_run, yes=yes),
-        ),
-    )
+    asked = _Asked(which, ENDED, "start again", dry_run=dry_run, yes=yes)
+    done = read(store, lambda engine: asked.of(engine, engine.runs.rerun_many))
     _tell(done, "started again", dry_run=dry_run, as_json=as_json)
     if done.count and not dry_run and not as_json:
         results().print(_WHEN, style="dim")
@@ -190,6 +178,20 @@ class _Asked:
     dry_run: bool
     yes: bool
 
+    async def of(
+        self, engine: "Engine", do: "Callable[..., Awaitable[BulkResult]]"
+    ) -> "BulkResult":
+        """Count them, ask, do it."""
+        which = self.which.read(engine.now_ms(), self.accepted)
+        would = await do(**which, dry_run=True)
+        if self.dry_run or would.count == 0:
+            return would
+        if not self.yes:
+            _ask(
+                f"This would {self.verb} {count(would.count, 'run')} in {engine.store}"
+            )
+        return await do(**which)
+
 
 def _check(run_id: str | None, which: Which) -> None:
     if run_id is None and not which.is_said():
@@ -206,21 +208,6 @@ def _json(option: str, given: str) -> object:
     except ValueError as error:
         text = f"{option} {given!r} is not JSON: {error}"
         raise CommandError(text) from None
-
-
-async def _do_to_many(
-    engine: "Engine",
-    do: "Callable[..., Awaitable[BulkResult]]",
-    asked: _Asked,
-) -> "BulkResult":
-    """Count them, ask, do it."""
-    which = asked.which.read(engine.now_ms(), asked.accepted)
-    would = await do(**which, dry_run=True)
-    if asked.dry_run or would.count == 0:
-        return would
-    if not asked.yes:
-        _ask(f"This would {asked.verb} {count(would.count, 'run')} in {engine.store}")
-    return await do(**which)
 
 
 def is_somebody_there() -> bool:
