@@ -1,6 +1,6 @@
 //! What waits for events cost in the core: to register one, and an event that ends one, beside so many others.
 //!
-//! `cargo bench -p durable-core --bench waits` prints a table. A registration is compared with that of a sleep, an
+//! `cargo bench -p durable-core --bench waits` prints a table; with numbers behind `--` for so many waits. A registration is compared with that of a sleep, an
 //! event that matches with one that nobody waits for: each the median of several rounds, in turn.
 
 #![expect(
@@ -27,7 +27,8 @@ const ROUNDS: usize = 5;
 fn main() {
     println!("CPU us each, medians of {ROUNDS} rounds");
     println!("    waits     sleep      wait  no match     match");
-    for count in COUNTS {
+    let given: Vec<usize> = std::env::args().filter_map(|text| text.parse().ok()).collect();
+    for count in if given.is_empty() { COUNTS.to_vec() } else { given } {
         let rounds: Vec<[f64; 4]> = (0..ROUNDS).map(|_| round(count)).collect();
         let median = |place: usize| {
             let mut all: Vec<f64> = rounds.iter().map(|round| round[place]).collect();

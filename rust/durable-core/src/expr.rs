@@ -38,7 +38,7 @@ use crate::time::Timestamp;
 use evaluate::Evaluator;
 use program::Program;
 
-pub(crate) use anchor::Anchor;
+pub(crate) use anchor::{Anchor, Bound, Demand, Found};
 pub use known::Known;
 pub use mistake::Mistake;
 pub use program::FieldPath;

@@ -318,6 +318,20 @@ pub(crate) fn engine_error(code: &str, message: &str) -> Bytes {
 
 /// A text as JSON.
 pub(crate) fn json_text(text: &str) -> String {
-    #[expect(clippy::expect_used, reason = "every text has its JSON")]
-    serde_json::to_string(text).expect("a text is written into memory")
+    let mut json = String::with_capacity(text.len().saturating_add(2));
+    put_json_text(&mut json, text);
+    json
+}
+
+/// The same behind what is there. Most texts stand in JSON as they are.
+pub(crate) fn put_json_text(json: &mut String, text: &str) {
+    let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    } else {
+        #[expect(clippy::expect_used, reason = "every text has its JSON")]
+        json.push_str(&serde_json::to_string(text).expect("a text is written into memory"));
+    }
 }

@@ -204,14 +204,26 @@ struct Function {
 #[derive(Debug)]
 enum Slot {
     Packed(Box<[u8]>),
-    Open(Box<RunRecord>),
+    Open(Box<Open>),
+}
+
+/// A run to which something happens.
+#[derive(Debug)]
+struct Open {
+    run: RunRecord,
+    /// It is among those that this turn may have changed.
+    is_touched: bool,
 }
 
 impl Slot {
+    fn open(run: RunRecord, is_touched: bool) -> Self {
+        Self::Open(Box::new(Open { run, is_touched }))
+    }
+
     fn unpack(&self) -> RunRecord {
         match self {
             Self::Packed(bytes) => read("a live run", bytes),
-            Self::Open(run) => run.as_ref().clone(),
+            Self::Open(open) => open.run.clone(),
         }
     }
 }
@@ -219,8 +231,8 @@ impl Slot {
 /// What must be remembered until the turn is closed.
 #[derive(Debug, Default)]
 struct TurnState {
-    /// Runs that may have changed, with the state that the counters have for them.
-    touched: BTreeMap<RunId, Option<(FunctionId, Standing)>>,
+    /// Runs that may have changed, each once, with the state that the counters have for them.
+    touched: Vec<(RunId, Option<(FunctionId, Standing)>)>,
     /// Functions whose records have changed.
     functions: BTreeSet<FunctionId>,
     /// Senders' event ids of this turn, which the store cannot know yet.
@@ -311,7 +323,7 @@ impl Shard {
     pub fn event_of(&self, run: RunId) -> Option<EventId> {
         self.runs.get(run).map(|slot| match slot {
             Slot::Packed(_) => slot.unpack().event,
-            Slot::Open(run) => run.event,
+            Slot::Open(open) => open.run.event,
         })
     }
 
@@ -369,11 +381,29 @@ impl Shard {
     fn open(&mut self, id: RunId) -> Option<&mut RunRecord> {
         let slot = self.runs.get_mut(id)?;
         if let Slot::Packed(bytes) = slot {
-            *slot = Slot::Open(Box::new(read("a live run", bytes)));
+            *slot = Slot::open(read("a live run", bytes), false);
         }
-        let Slot::Open(run) = slot else { return None };
-        self.turn.touched.entry(id).or_insert_with(|| Some((run.function, run.standing())));
-        Some(run)
+        let Slot::Open(open) = slot else { return None };
+        if !open.is_touched {
+            open.is_touched = true;
+            self.turn.touched.push((id, Some((open.run.function, open.run.standing()))));
+        }
+        Some(&mut open.run)
+    }
+
+    /// A run that was unpacked to be looked at is opened: with what was unpacked.
+    fn reopen(&mut self, id: RunId, run: RunRecord) {
+        if let Some(slot @ Slot::Packed(_)) = self.runs.get_mut(id) {
+            *slot = Slot::open(run, false);
+        }
+    }
+
+    /// A live run that is open, to be looked at.
+    fn seen(&self, id: RunId) -> Option<&RunRecord> {
+        match self.runs.get(id)? {
+            Slot::Open(open) => Some(&open.run),
+            Slot::Packed(_) => None,
+        }
     }
 
     /// A run that must be there.
@@ -391,10 +421,12 @@ impl Shard {
                 self.executing.remove(&id);
                 continue;
             };
-            let Slot::Open(run) = slot else { continue };
-            let (function, standing, value) = (run.function, run.standing(), encode(run.as_ref()));
+            let Slot::Open(open) = slot else { continue };
+            let run = &open.run;
+            let (function, standing, value) = (run.function, run.standing(), encode(run));
             if standing == Standing::Running {
                 self.executing.insert(id);
+                open.is_touched = false;
             } else {
                 self.executing.remove(&id);
                 *slot = Slot::Packed(value.as_ref().into());

@@ -1,12 +1,14 @@
 //! System events: what the engine itself tells of a run's end, and which ends it tells of.
 
+use std::fmt::Write as _;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{EventRecord, NewEvent};
 use crate::expr::EventView;
 use crate::id::{EventId, RunId};
-use crate::run::{Ending, RunEnd, json_text};
+use crate::run::{Ending, RunEnd, json_text, put_json_text};
 use crate::step::Outcome;
 
 /// A system event has no more data, about: an expression looks through 6 MB at most, and one that is larger would
@@ -153,7 +155,7 @@ fn envelopes(events: &[(EventId, EventRecord)], more: usize) -> (Bytes, Vec<Byte
     if fits(&first, &all) {
         return (first, all);
     }
-    let (short, all) = with(|event| brief(event, ",\"data\":null}"));
+    let (short, all) = with(without_data);
     (if fits(&first, &all) { first } else { short }, all)
 }
 
@@ -163,26 +165,38 @@ fn length(first: &Bytes, all: &[Bytes]) -> usize {
 
 /// An event as JSON, as its handler sees it.
 pub(crate) fn envelope(event: EventView<'_>) -> Bytes {
-    let mut rest = String::new();
+    let mut json = brief(event, event.data.len());
     if let Some(version) = event.version {
-        rest.push_str(",\"v\":");
-        rest.push_str(&json_text(version));
+        json.extend_from_slice(b",\"v\":");
+        json.extend_from_slice(json_text(version).as_bytes());
     }
-    let mut json = BytesMut::from(&*brief(event, &rest));
     if let Some(user) = event.user {
-        json.put_slice(b",\"user\":");
-        json.put_slice(user);
+        json.extend_from_slice(b",\"user\":");
+        json.extend_from_slice(user);
     }
-    json.put_slice(b",\"data\":");
-    json.put_slice(if event.data.is_empty() { b"{}" } else { event.data });
-    json.put_slice(b"}");
-    json.freeze()
+    json.extend_from_slice(b",\"data\":");
+    json.extend_from_slice(if event.data.is_empty() { b"{}" } else { event.data });
+    json.push(b'}');
+    Bytes::from(json)
 }
 
-/// What every event has, and behind it the rest.
-fn brief(event: EventView<'_>, rest: &str) -> Bytes {
-    let (name, id, ts) = (json_text(event.name), json_text(event.id), event.ts_ms);
-    Bytes::from(format!("{{\"name\":{name},\"id\":{id},\"ts\":{ts}{rest}"))
+/// The same without its data.
+fn without_data(event: EventView<'_>) -> Bytes {
+    let mut json = brief(event, 0);
+    json.extend_from_slice(b",\"data\":null}");
+    Bytes::from(json)
+}
+
+/// What every event has, with room for so many bytes more.
+fn brief(event: EventView<'_>, more: usize) -> Vec<u8> {
+    let room = event.name.len().saturating_add(event.id.len()).saturating_add(more);
+    let mut json = String::with_capacity(room.saturating_add(64));
+    json.push_str("{\"name\":");
+    put_json_text(&mut json, event.name);
+    json.push_str(",\"id\":");
+    put_json_text(&mut json, event.id);
+    let _written = write!(json, ",\"ts\":{}", event.ts_ms).is_ok();
+    json.into_bytes()
 }
 
 /// Why a run was called off, out of its error.

@@ -2,7 +2,7 @@
 //!
 //! One key space, big-endian, a byte of prefix for each kind; a version byte begins each record.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -109,12 +109,12 @@ pub const META_KEY: &[u8] = &[META];
 
 fn key(prefix: u8, parts: &[&[u8]]) -> Bytes {
     let length = parts.iter().map(|part| part.len()).sum::<usize>();
-    let mut bytes = BytesMut::with_capacity(length.saturating_add(1));
-    bytes.put_u8(prefix);
+    let mut bytes = Vec::with_capacity(length.saturating_add(1));
+    bytes.push(prefix);
     for part in parts {
-        bytes.put_slice(part);
+        bytes.extend_from_slice(part);
     }
-    bytes.freeze()
+    Bytes::from(bytes)
 }
 
 /// The key of a function.
@@ -209,11 +209,21 @@ pub fn id_in_key(key: &[u8]) -> Option<[u8; 16]> {
 
 /// A record's bytes.
 pub fn encode<T: Serialize>(record: &T) -> Bytes {
+    let mut room = [0; USUAL_BYTES];
+    let [version, body @ ..] = &mut room;
+    *version = RECORD_VERSION;
+    let length = postcard::to_slice(record, body).map(|body| body.len().saturating_add(1));
+    if let Some(bytes) = length.ok().and_then(|length| room.get(..length)) {
+        return Bytes::copy_from_slice(bytes);
+    }
     let bytes = postcard::to_extend(record, vec![RECORD_VERSION]);
     #[expect(clippy::expect_used, reason = "a growing vector refuses nothing, nor do our records")]
     let bytes = bytes.expect("records serialise into a vector");
     Bytes::from(bytes)
 }
+
+/// Longer records are written a second time, into memory that grows.
+const USUAL_BYTES: usize = 512;
 
 /// A record out of its bytes. `what` names it in the error.
 pub fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, Unreadable> {

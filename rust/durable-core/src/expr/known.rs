@@ -1,7 +1,5 @@
 //! What an expression reads of `event`, cut out of it: kept while the expression waits for its `async`.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +7,7 @@ use super::budget::Budget;
 use super::program::{Field, Program, Tree, Variable};
 use super::scan::Scan;
 use super::{EventView, Expression};
+use crate::run::put_json_text;
 
 /// The fields of an event that an expression reads; the others are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,10 +63,13 @@ fn cut(program: &Program, tree: &Tree, json: &[u8]) -> Bytes {
     if let Ok(json) = str::from_utf8(json) {
         let _complete = Scan::new(json).look(tree, &mut found, &mut Budget::new()).is_ok();
     }
-    let mut text = String::new();
+    let mut text = String::with_capacity(USUAL_BYTES);
     let has_any = put(tree, &found, &mut text);
-    Bytes::from(if has_any { text } else { "{}".to_owned() })
+    if has_any { Bytes::copy_from_slice(text.as_bytes()) } else { Bytes::from_static(b"{}") }
 }
+
+/// What is kept is seldom longer.
+const USUAL_BYTES: usize = 64;
 
 /// Writes what was found below a place; false where that is nothing.
 fn put(tree: &Tree, found: &[Option<&str>], text: &mut String) -> bool {
@@ -81,7 +83,8 @@ fn put(tree: &Tree, found: &[Option<&str>], text: &mut String) -> bool {
     for (name, child) in &tree.children {
         let before = text.len();
         text.push(if is_any { ',' } else { '{' });
-        let _written = write!(text, "{}:", crate::run::json_text(name)).is_ok();
+        put_json_text(text, name);
+        text.push(':');
         if put(child, found, text) {
             is_any = true;
         } else {

@@ -1,12 +1,13 @@
 //! Numbers: whole ones exact over all of `i64` and `u64`, the others `f64`; compared by their size, whatever they are.
 
 use std::cmp::Ordering;
+use std::hash::Hasher;
 
 use super::budget::Stop;
 
 /// A number. Whole numbers lie within `i64::MIN..=u64::MAX`, fractions are finite.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Number {
+pub(crate) enum Number {
     /// An `i64`.
     Int(i64),
     /// A `u64` above all `i64`.
@@ -96,6 +97,11 @@ impl Number {
         }
     }
 
+    /// The same for equal numbers, and for few others.
+    pub(super) fn mark(self, hasher: &mut impl Hasher) {
+        hasher.write_u64(if self.is_zero() { 0 } else { self.as_float().to_bits() });
+    }
+
     /// Whole numbers stay whole and are exact or an error; a fraction makes a fraction.
     pub(super) fn calculate(self, operation: Arithmetic, other: Self) -> Result<Self, Stop> {
         let result = match (self.as_whole(), other.as_whole()) {
@@ -113,6 +119,26 @@ impl Number {
             Self::Large(number) => number.to_string(),
             Self::Float(number) => show(number),
         }
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.compare(*other).is_eq()
+    }
+}
+
+impl Eq for Number {}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Number {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.compare(*other)
     }
 }
 

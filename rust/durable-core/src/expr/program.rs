@@ -98,6 +98,8 @@ pub(super) struct Path {
     pub(super) variable: Variable,
     pub(super) field: Field,
     pub(super) inner: Vec<String>,
+    /// As in `event.data.customer_id`.
+    pub(super) shown: Box<str>,
     /// The path of which its JSON is cut out: itself, or one that it goes on from, which has so many inner names.
     pub(super) cut: (usize, usize),
 }
@@ -192,7 +194,7 @@ impl Field {
 }
 
 impl Path {
-    pub(super) fn show(&self) -> String {
+    fn show(&self) -> String {
         let mut shown = format!("{}.{}", self.variable.name(), self.field.name());
         for name in &self.inner {
             if is_identifier(name) {
@@ -275,7 +277,8 @@ impl<'t> Builder<'t> {
             return Err(too_deep(self.text, place));
         }
         let length = place.1.saturating_sub(place.0);
-        self.fields.push(FieldPath { path: path.show(), at: place.0, length });
+        path.shown = path.show().into();
+        self.fields.push(FieldPath { path: path.shown.to_string(), at: place.0, length });
         let known = self.paths.iter().position(|known| {
             (known.variable, known.field, &known.inner) == (path.variable, path.field, &path.inner)
         });

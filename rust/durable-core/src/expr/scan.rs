@@ -155,8 +155,13 @@ fn ends_word(byte: u8) -> bool {
 
 /// How many bytes the text takes that begins with this quote, both quotes counted.
 fn text_length(quoted: &[u8]) -> Option<usize> {
+    let text = quoted.get(1..)?;
+    let plain = text.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+    if text.get(plain) == Some(&b'"') {
+        return plain.checked_add(2);
+    }
     let mut is_escaped = false;
-    let inner = quoted.get(1..)?.iter().position(|byte| {
+    let inner = text.iter().position(|byte| {
         let is_end = *byte == b'"' && !is_escaped;
         is_escaped = *byte == b'\\' && !is_escaped;
         is_end

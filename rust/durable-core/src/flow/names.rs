@@ -202,9 +202,14 @@ impl Secret {
     /// foldhash, the kind whose bits are all as good, with a whole secret of our own, its public constants
     /// replaced too. Nobody is shown a hash or an order that follows from one.
     pub(crate) fn hash(&self, name: &[u8]) -> u64 {
-        let mut hasher = FoldHasher::with_seed(self.seed, &self.shared);
+        let mut hasher = self.hasher();
         hasher.write(name);
         hasher.finish()
+    }
+
+    /// The same for what is written piece by piece.
+    pub(crate) fn hasher(&self) -> impl Hasher {
+        FoldHasher::with_seed(self.seed, &self.shared)
     }
 }
 

@@ -120,8 +120,8 @@ impl Shard {
             let name = singleton_name(run.function, key);
             self.singletons.take(&name, id);
         }
-        if let Some(Slot::Open(run)) = self.runs.get(id) {
-            listen(&mut self.waits, id, run);
+        if let Some(Slot::Open(open)) = self.runs.get(id) {
+            listen(&mut self.waits, id, &open.run);
         }
         match starts_at.filter(|starts_at| *starts_at > now) {
             Some(starts_at) => self.delay_stretch(id, starts_at, turn),
@@ -164,8 +164,8 @@ impl Shard {
             next_pending: 1,
             pending: Vec::new(),
         };
-        self.runs.insert(id, Slot::Open(Box::new(run)));
-        self.turn.touched.insert(id, None);
+        self.runs.insert(id, Slot::open(run, true));
+        self.turn.touched.push((id, None));
         id
     }
 

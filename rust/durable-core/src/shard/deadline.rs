@@ -2,7 +2,7 @@
 
 use super::enqueue::{FINISH_BY, START_BY};
 use super::flow::policies_of;
-use super::{Shard, Slot, Turn};
+use super::{Shard, Turn};
 use crate::effect::{Answer, Effect};
 use crate::flow::timeouts::Deadline;
 use crate::flow::timer_wheel::Timer;
@@ -14,7 +14,7 @@ impl Shard {
     /// A run has the deadline that its function's timeouts, as they are now, give it.
     pub(super) fn set_deadline(&mut self, id: RunId, turn: &mut Turn) {
         self.open(id);
-        let Some(Slot::Open(run)) = self.runs.get(id) else { return };
+        let Some(run) = self.seen(id) else { return };
         let (before, wanted) = (run.deadline, self.deadline_of(run));
         if before == wanted {
             return;

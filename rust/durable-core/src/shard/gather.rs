@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::arrive::Arriving;
 use super::enqueue::GATHERED;
 use super::flow::{is_name_of, policy_name};
-use super::{Function, Shard, Slot, Turn};
+use super::{Function, Shard, Turn};
 use crate::flow::policy::{Keys, Policies};
 use crate::flow::timer_wheel::Timer;
 use crate::id::{EventId, FunctionId, RunId};
@@ -139,8 +139,7 @@ impl Shard {
     /// When a run has gathered enough; `None` where it has, or its function no longer gathers.
     fn gathered_at(&mut self, id: RunId) -> Option<Timestamp> {
         let function = self.opened(id).function;
-        let Some(Slot::Open(run)) = self.runs.get(id) else { return None };
-        due(super::flow::policies_of(&self.functions, function), run)
+        due(super::flow::policies_of(&self.functions, function), self.seen(id)?)
     }
 
     fn wait_for_events(&mut self, id: RunId, due: Timestamp, turn: &mut Turn) {

@@ -147,7 +147,7 @@ impl Shard {
         self.count(function, standing, 1);
         let slot = if standing == Standing::Running {
             self.executing.insert(id);
-            Slot::Open(Box::new(run))
+            Slot::open(run, false)
         } else {
             Slot::Packed(value.into())
         };

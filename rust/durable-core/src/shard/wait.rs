@@ -94,8 +94,8 @@ impl Shard {
         let awaited = Box::new(Awaited { event, expression, known, looks_from, is_since_run });
         let state = (PendingState::Waiting(due), Some(Awaits::Event(awaited)));
         let Some(number) = self.add_pending(id, name, state, turn) else { return };
-        if let Some(Slot::Open(run)) = self.runs.get(id)
-            && let Some(awaited) = awaited_of(run, number)
+        if let Some(Slot::Open(open)) = self.runs.get(id)
+            && let Some(awaited) = awaited_of(&open.run, number)
         {
             self.waits.add((id, number), awaited);
         }
@@ -155,8 +155,8 @@ impl Shard {
                 && self.waits.is_met(awaited, event, now)
             {
                 let json = json.get_or_insert_with(|| envelope(event)).clone();
+                opened.take().into_iter().for_each(|(run, record)| self.reopen(run, record));
                 self.end_wait_by((run, number), id, json, turn);
-                opened = None;
             }
         }
     }
@@ -263,8 +263,8 @@ impl Shard {
 
     /// A run ends.
     pub(super) fn ignore_cancels(&mut self, id: RunId) {
-        let Some(Slot::Open(run)) = self.runs.get(id) else { return };
-        for (awaited, number) in cancels_of(run) {
+        let Some(Slot::Open(open)) = self.runs.get(id) else { return };
+        for (awaited, number) in cancels_of(&open.run) {
             self.waits.remove((id, number), awaited);
         }
     }

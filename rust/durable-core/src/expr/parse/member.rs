@@ -109,7 +109,8 @@ impl<'t> Parser<'t> {
             );
             return Err(self.mistake(place, message));
         };
-        let path = Path { variable, field, inner: names.collect(), cut: (0, 0) };
+        let inner = names.collect();
+        let path = Path { variable, field, inner, shown: Box::default(), cut: (0, 0) };
         self.builder.add_path(path, place)
     }
 
