@@ -250,7 +250,10 @@ class Runs(Reader):
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Run]:
-        """Runs without their steps, newest first. `since` is a moment of creation."""
+        """Runs without their steps, newest first. `since` is a moment of creation.
+
+        `get` has a run's `steps` and what it is `waiting_on`: to look at those of a listed run raises a `UsageError`.
+        """
         statuses = _read_statuses(status)
         name = _name_or_none(function)
         rows, following = await self._read(
@@ -262,7 +265,8 @@ class Runs(Reader):
                 cursor=cursor,
             )
         )
-        return Page((read_run(row, self._read_result) for row in rows), following)
+        listed = (read_run(row, self._read_result, is_listed=True) for row in rows)
+        return Page(listed, following)
 
     async def wait(self, run_id: str, *, timeout: Duration | None = None) -> Run:  # noqa: ASYNC109  # what is waited for goes on
         """The run, once it has ended.

@@ -12,6 +12,7 @@ from ._codec import read_plain
 from ._events import Event, make_event
 from ._failure import read_error
 from ._limits import WaitingOn, read_waits
+from ._unread import UnreadSteps, UnreadWaits
 from ._usage import Usage, read_usage
 
 
@@ -89,9 +90,10 @@ class Run:
         result: what the handler returned, once completed; typed where the function is known here.
         error: why it failed.
         due_at: when its code is tried again, where it failed.
-        steps: its steps by name, in the order in which they were recorded (empty in lists).
+        steps: its steps by name, in the order in which they were recorded. Not in lists: to look at them
+            there raises a `UsageError`, which names `engine.runs.get`.
         created_at: when it was made; of a debounced or batched one when its events had gathered.
-        waiting_on: why it does not go on, each thing of it that waits (empty in lists).
+        waiting_on: why it does not go on, each thing of it that waits. Not in lists, as `steps`.
         rerun_of: the run that it repeats.
     """
 
@@ -224,8 +226,10 @@ def read_run(
     row: RunTuple,
     read_result: Callable[[str, bytes], Any],
     waits: bytes | None = None,
+    *,
+    is_listed: bool = False,
 ) -> Run:
-    """A run as the native module gives it; `read_result` knows each function's type."""
+    """A run as the native module gives it, or a list of it; `read_result` knows each function's type."""
     (
         run_id,
         function,
@@ -251,8 +255,10 @@ def read_run(
         due_at=moment_or_none(due),
         result=None if result is None else read_result(function, result),
         error=read_error_info(error),
-        steps={step[0]: _read_step(step) for step in steps},
-        waiting_on=read_waits(waits),
+        steps=UnreadSteps(run_id)
+        if is_listed
+        else {step[0]: _read_step(step) for step in steps},
+        waiting_on=UnreadWaits(run_id) if is_listed else read_waits(waits),
         rerun_of=rerun_of,
     )
 

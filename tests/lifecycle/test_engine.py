@@ -112,6 +112,19 @@ async def test_runs_are_listed_newest_first_page_by_page(world: Any) -> None:
         await engine.runs.list(limit=0)
 
 
+async def test_a_listed_run_says_where_its_steps_are(world: Any) -> None:
+    function = world.function(double, on=order_placed)
+    engine = await world.open()
+    await engine.invoke(function, Order(cents=1))
+    (listed,) = await engine.runs.list()
+    with pytest.raises(durable.UsageError, match=r"await engine\.runs\.get") as told:
+        _ = listed.steps["double"]
+    assert listed.id in str(told.value)
+    with pytest.raises(durable.UsageError, match=r"run\.waiting_on"):
+        _ = [*listed.waiting_on]
+    assert [*(await engine.runs.get(listed.id)).steps] == ["double"]
+
+
 async def test_functions_are_listed_as_they_were_registered(world: Any) -> None:
     world.function(double, on=order_placed, retries=2, concurrency=3)
     engine = await world.open()

@@ -86,7 +86,7 @@ def list_(  # noqa: PLR0913  # options, all by name
 
     page = read(store, ask)
     to_table = failures_table if statuses == ["failed"] else runs_table
-    print_page("runs", page, as_json=as_json, to_json=run_json, to_table=to_table)
+    print_page("runs", page, as_json=as_json, to_json=listed_json, to_table=to_table)
 
 
 def read_statuses(given: "list[str] | None") -> "list[RunStatus]":
@@ -194,8 +194,8 @@ def _wait_json(one: "WaitingOn") -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def run_json(run: "Run") -> dict[str, object]:
-    """A run as `--json` prints it; moments are ms since the epoch."""
+def listed_json(run: "Run") -> dict[str, object]:
+    """A run of a list as `--json` prints it; moments are ms since the epoch."""
     return {
         "id": run.id,
         "function": run.function,
@@ -208,6 +208,13 @@ def run_json(run: "Run") -> dict[str, object]:
         "due_at_ms": to_ms(run.due_at),
         "result": run.result,
         "error": _error_json(run.error),
+    }
+
+
+def run_json(run: "Run") -> dict[str, object]:
+    """All of a run as `--json` prints it."""
+    return {
+        **listed_json(run),
         "waiting_on": [_wait_json(one) for one in run.waiting_on],
         "steps": [
             {
