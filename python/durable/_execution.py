@@ -140,6 +140,8 @@ class LiveRun(RunState):
         """Call the handler, from the top."""
         if self.memos or self.pending:
             self.unmet = {*self.pending, *[*self.memos][-1:]}
+        elif self.function.cancel_matches:
+            self.worker.noticed.look_at_matches(self)
         context = self.worker.context.copy()
         context.run(CURRENT_RUN.set, self)
         if self.function.is_async:
@@ -155,7 +157,7 @@ class LiveRun(RunState):
         new = LiveRun(self.worker, self.id, self.function, self.event_tuples)
         new.epoch, new.number, new.attempt = self.epoch, self.number, self.attempt
         new.seen, new.pending, new.targets = self.seen, self.pending, self.targets
-        new.memos = self.memos
+        new.memos, new.fresh, new.own = self.memos, self.fresh, self.own
         self.drop()
         return new
 
@@ -232,7 +234,16 @@ class LiveRun(RunState):
         except Exception as error:  # a model's serializer may raise anything  # noqa: BLE001
             self.fail(error)
             return
+        if self.memos:
+            self._tell_of_unmet()
         self._end_with((RUN_COMPLETE, data))
+
+    def _tell_of_unmet(self) -> None:
+        """What is remembered and was not asked for: a step was renamed, or is gone from the code."""
+        names = self.names
+        if unmet := [name for name in self.memos if name not in names]:
+            new = [name for name in self.fresh if name in names]
+            self.worker.noticed.look_at_steps(self, unmet, new)
 
     def fail(self, error: BaseException) -> None:
         """The handler raised, or is not to go on: what the end of the process called off begins anew."""
@@ -265,7 +276,7 @@ class LiveRun(RunState):
             self._answer_latest()
             return
         if self.ready:
-            self.unmet = None  # what was not asked for is gone from the code
+            self._note_new()
         if self.epoch is None:
             self._decide_without_slot()
             return
@@ -287,6 +298,12 @@ class LiveRun(RunState):
             call.wake()
             return
         self._report_pass(ready)
+
+    def _note_new(self) -> None:
+        """The code asks for what is not remembered."""
+        self.unmet = None  # what was not asked for is gone from the code
+        if self.memos:
+            self.fresh += [call.name for call in self.ready]
 
     def _report_pass(self, ready: list[StepCall[Any]]) -> None:
         if self.ending is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from pydantic import BaseModel
 
@@ -63,6 +63,18 @@ def check_fields(place: Place, text: str, model: object) -> None:
     if names is not None:
         for read in expression_paths(text):
             _check_path(place, text, read, names=names)
+
+
+def has_field(data: object, path: str) -> bool:
+    """Whether an event's data has what a `match` names; also where that is more than a path, which is not looked at."""
+    first, *names = path.split(".")
+    if first != "data" or not all(name.isidentifier() for name in names):
+        return True
+    for name in names:
+        if not isinstance(data, dict) or name not in data:
+            return False
+        data = cast("dict[str, object]", data)[name]
+    return True
 
 
 def _names(model: object) -> list[str] | None:

@@ -224,7 +224,8 @@ class CancelOn:
         event: its type, or its name. Only events that come later than the run's own count.
         if_: CEL over `event`, which started the run, and `async`, the one that comes, without macros, as in
             `"async.data.order_id == event.data.order_id"`.
-        match: a field that both must have with the same value, as in `"data.order_id"`.
+        match: a field that both must have with the same value, as in `"data.order_id"`. Where the run's own event
+            has it not, nothing that has it cancels the run; the first such run of a function is logged.
         timeout: for how long after the run's creation; by default until its end.
     """
 

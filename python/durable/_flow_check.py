@@ -256,6 +256,18 @@ def _read_cancel(place: Place, given: object) -> FlowFields:
     }
 
 
+def matches_of(flow: Flow) -> tuple[tuple[str, str], ...]:
+    """Of a flow control that was read: the events that cancel, each with its `match`, where it has one."""
+    given = flow.cancel_on
+    listed = given if _is_list(given) else [given]
+    cancels = [one for one in listed if isinstance(one, CancelOn)]
+    return tuple(
+        (one.event.name if isinstance(one.event, EventType) else one.event, one.match)
+        for one in cancels
+        if one.match is not None
+    )
+
+
 def _check_async(place: Place, given: object) -> str:
     return check_expression(place, given, scope="async", plain=True)
 

@@ -15,7 +15,7 @@ from ._errors import ConfigError
 from ._events import FAILED, FINISHED, EventType, On, read_conditions, read_triggers
 from ._expression import check_fields
 from ._flow import DEFAULT_RETRIES, Retries, read_retries
-from ._flow_check import Flow, FlowFields, expressions_of, read_flow
+from ._flow_check import Flow, FlowFields, expressions_of, matches_of, read_flow
 from ._setting import Place
 
 
@@ -42,6 +42,7 @@ class Function(Generic[HandlerT, ResultT]):
         conditions: what must be true of an event, in CEL, by its trigger's name, where a trigger says so.
         retries: how many more tries, and how far apart.
         flow: its flow control, by argument, in ms and without what was left out: as `flow_json` gives it.
+        cancel_matches: events that cancel its runs, each with the field that both must have the same.
         checkpointing: how far its handler may go on before its steps are on disk; `None`: it waits for each.
         on_failure: the function that each of its failed runs starts, where it has one.
     """
@@ -68,6 +69,7 @@ class Function(Generic[HandlerT, ResultT]):
             place.at("checkpointing"), checkpointing
         )
         self.flow: FlowFields = read_flow(place, flow)
+        self.cancel_matches = matches_of(flow)
         kind = self.type_for_invoke()
         if kind is not None:
             for where, text in expressions_of(place, self.flow):

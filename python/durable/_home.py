@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ._noticed import Noticed
 from ._step import StepHome
 
 
@@ -22,6 +23,7 @@ class Home(StepHome, Protocol[RunT]):
     context: contextvars.Context
     forgets: bool
     is_draining: bool
+    noticed: Noticed
 
     def is_ending(self) -> bool:
         """True once nothing new is begun: what is cancelled then is not the code's own wish."""

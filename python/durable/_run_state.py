@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._ahead import Ahead
 from ._awaits import HandlerTasks
+from ._codec import read_plain
 from ._step import StepNames
 
 
@@ -34,6 +35,7 @@ class RunState:
         "ending",
         "epoch",
         "event_tuples",
+        "fresh",
         "function",
         "id",
         "inline",
@@ -45,6 +47,7 @@ class RunState:
         "names",
         "next_memo",
         "number",
+        "own",
         "pending",
         "ready",
         "seen",
@@ -67,8 +70,8 @@ class RunState:
         self.id = run_id
         self.function = function
         self.event_tuples = events
-        self.is_dropped = False
-        self.is_marked = False
+        self.own: Any = None
+        self.is_dropped, self.is_marked = False, False
         self.driver: Any = None
         # What the engine said. The stretch's epoch is None while it has no slot; a memo is its place
         # in the order of recording, its kind, whether it is an error, and JSON; a target is a step to execute
@@ -83,6 +86,7 @@ class RunState:
         # What the code said. `calls` are awaited and neither answered nor given up, `lost` were given
         # up, `late` are remembered, but others were recorded first. `unmet` are the step recorded last and
         # those pending, until the code comes to them or asks for a new one: so long it is gone through again.
+        # `fresh` are new ones that it asked for while it had not come to all that is remembered.
         self.names = StepNames()
         self.unawaited: dict[str, StepCall[Any]] = {}
         self.calls: dict[str, StepCall[Any]] = {}
@@ -90,6 +94,7 @@ class RunState:
         self.late: dict[int, StepCall[Any]] = {}
         self.next_memo = 0
         self.unmet: set[str] | None = None
+        self.fresh: list[str] = []
         self.tasks: HandlerTasks | None = None
         self.ready: list[StepCall[Any]] = []
         self.inline: StepCall[Any] | None = None
@@ -99,6 +104,12 @@ class RunState:
         self.ahead: Ahead | None = None
         if function.checkpointing is not None and not worker.forgets:
             self.ahead = Ahead(function.checkpointing, worker.clock)
+
+    def own_data(self) -> Any:
+        """The data of the event that started it, to be looked at and not to be changed: read once."""
+        if self.own is None:
+            self.own = read_plain(self.event_tuples[0][2])
+        return self.own
 
     def mark(self) -> None:
         """Something changed: look at this run at the end of the pass."""

@@ -81,6 +81,10 @@ class StepOwner(Protocol):
         """Where it executes."""
         ...
 
+    def own_data(self) -> Any:
+        """The data of the event that started it, to be looked at and not to be changed."""
+        ...
+
     def begin(self, call: StepCall[Any]) -> None:
         """A step is awaited."""
         ...
@@ -416,6 +420,10 @@ class StepNames:
             name = f"{step_id}:{count}"
         self._taken.add(name)
         return name
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the code has made a step of this name."""
+        return name in (self._counts if self._taken is None else self._taken)
 
 
 def _is_cancelled() -> bool:

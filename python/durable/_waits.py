@@ -22,6 +22,7 @@ from ._codec import read_plain, write_object
 from ._duration import ACCEPTED, Duration, DurationError, to_ms
 from ._errors import InvokeError, SerializationError, UsageError
 from ._events import Event, EventType, check_name, make_event
+from ._expression import has_field
 from ._failure import read_invoke_error
 from ._function import Function
 from ._setting import Place
@@ -279,18 +280,12 @@ def _check_match(run: StepOwner, step_id: str, match: str) -> None:
     Raises:
         UsageError: it has not.
     """
-    first, *names = match.split(".")
-    if first != "data" or not all(name.isidentifier() for name in names):
-        return  # an expression of another kind: the engine reads it
-    data: Any = read_plain(run.event_tuples[0][2])
-    for name in names:
-        if not isinstance(data, dict) or name not in data:
-            text = (
-                f"step '{step_id}': match={match!r}: the event that started this run has no {match}, so no "
-                "event could match; use if_= for a condition of another kind"
-            )
-            raise UsageError(text)
-        data = cast("dict[str, Any]", data)[name]
+    if not has_field(run.own_data(), match):
+        text = (
+            f"step '{step_id}': match={match!r}: the event that started this run has no {match}, so no "
+            "event could match; use if_= for a condition of another kind"
+        )
+        raise UsageError(text)
 
 
 def _ms(step_id: str, argument: str, duration: Duration) -> int:

@@ -40,6 +40,7 @@ from ._callers import Callers, settle
 from ._errors import EngineClosed
 from ._execution import LiveRun
 from ._leaving import Leaving
+from ._noticed import Noticed
 from ._sending import Unheard
 from ._threads import ThreadDriver, Threads
 
@@ -75,6 +76,7 @@ class Worker(Callers):
             forgets  # every live coroutine is dropped at each step: for tests
         )
         self.context = contextvars.copy_context()  # what every run's code begins with
+        self.noticed = Noticed()
         self.runs: dict[str, LiveRun] = {}
         self._functions = functions
         self._hot_runs = hot_runs

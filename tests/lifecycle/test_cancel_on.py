@@ -71,6 +71,31 @@ async def test_what_an_event_must_meet(
     assert await status(world, run_id) == "cancelled"
 
 
+async def test_a_run_whose_own_event_has_not_the_field_is_told_once(
+    world: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is missing equals null: no event that has the field would ever cancel it."""
+    cancel_on = [
+        durable.CancelOn("test/stop", match="data.order.id"),
+        durable.CancelOn("test/halt", match="data.id"),
+    ]
+    sleeping(world, cancel_on)
+    await world.open()
+    whole = await world.start(data={"id": 1, "order": {"id": 2}})
+    assert caplog.text == ""
+    runs = [await world.start(data={"id": 1, "order": 2}) for _ in range(2)]
+    await world.restart()
+    await world.send(stop(order={"id": 2}))
+    assert [await status(world, run) for run in (whole, *runs)] == [
+        "cancelled",
+        "parked",
+        "parked",
+    ]
+    (told,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    for word in ("'sleeper'", runs[0], "'test/stop'", "no data.order.id", "if_="):
+        assert word in told
+
+
 async def test_a_run_is_not_cancelled_by_the_event_that_started_it(world: Any) -> None:
     """As users restart a run: the event that starts the next cancels the one before."""
     sleeping(world, durable.CancelOn("test/start", match="data.id"))

@@ -77,6 +77,82 @@ async def test_steps_are_found_by_their_ids(
     assert run.result == expected.split()
 
 
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was said of steps that nobody came to."""
+    logged = [r.getMessage() for r in caplog.records if r.name == "durable"]
+    return [text for text in logged if "without coming to" in text]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "gone", "new"),
+    [
+        ("a b rest c", "a renamed rest c", "'b'", "'renamed'"),
+        ("a rest c", "a rest2 c", "'rest'", "'rest2'"),
+        ("a a rest c", "a rest c", "'a:1'", ""),
+        ("a b d rest c", "x y rest c", "'a', 'b', 'd'", "'x', 'y'"),
+    ],
+)
+async def test_what_is_recorded_and_not_met_is_told_once_for_each_function(
+    world: Any,
+    caplog: pytest.LogCaptureFixture,
+    before: str,
+    after: str,
+    gone: str,
+    new: str,
+) -> None:
+    """A step that was renamed is done again: somebody should hear of it, and not from each of a million runs."""
+    run_id = await freeze(world, follow(before.split(), "1"))
+    second = await world.start()
+    await change(world, follow(after.split(), "2"))
+    assert warnings(caplog) == [], "they may yet come to it"
+    await world.engine.advance("3h")
+    for one in (run_id, second):
+        assert (await world.get(one)).status == "completed"
+    (told,) = warnings(caplog)
+    assert f"function 'changing', run {run_id}:" in told or f"run {second}:" in told
+    assert f"without coming to: {gone}" in told
+    assert f"came to {new}" in told if new else True
+
+
+@pytest.mark.parametrize("is_plain", [False, True], ids=["async", "plain"])
+async def test_code_that_comes_to_all_its_steps_is_told_nothing(
+    world: Any, caplog: pytest.LogCaptureFixture, *, is_plain: bool
+) -> None:
+    """Neither is a run that is tried again, nor one that gives a step up, nor one that a step's result sends elsewhere."""
+    tries: list[int] = []
+
+    async def handler(ctx: durable.Context) -> str:
+        async with asyncio.TaskGroup() as group:
+            long = group.create_task(ctx.step.wait_for_signal("w", "go", timeout="9h"))
+            await ctx.step.sleep("rest", "1h")
+            long.cancel()
+        way = await ctx.step.run("way", lambda: "left")
+        if not tries:
+            tries.append(1)
+            text = "tried again"
+            raise OSError(text)
+        await ctx.step.run(way, str)
+        await ctx.step.sleep("rest", "12h")
+        return way
+
+    def plain(ctx: durable.SyncContext) -> str:
+        way = ctx.step.run("way", lambda: "left")
+        ctx.step.sleep("rest", "14h")
+        ctx.step.run(way, str)
+        return way
+
+    world.function(plain if is_plain else handler, id="changing", on="test/start")
+    await world.open()
+    run_id = await world.start()
+    await world.engine.advance("30m")
+    await world.restart()
+    await world.engine.advance("2h")
+    await world.restart()
+    await world.engine.advance("1d")
+    assert (await world.get(run_id)).result == "left"
+    assert warnings(caplog) == []
+
+
 @pytest.mark.parametrize("frozen_for", range(4))
 async def test_a_change_at_any_sleep_of_a_run_is_tolerated(
     world: Any, frozen_for: int

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 import durable
 from durable import _bridge as bridge
-from durable._expression import check
+from durable._expression import check, has_field
 from durable._setting import Place
 
 
@@ -135,3 +135,21 @@ def test_no_text_breaks_the_border(text: str) -> None:
     found = bridge.check_expression(text, "async")
     assert found is None or 0 <= found[1] <= found[1] + found[2] <= len(text)
     bridge.expression_paths(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("data.a", True),
+        ("data.a.b", True),
+        ("data.a.c", False),
+        ("data.a.b.c", False),
+        ("data.n", True),
+        ("data.m", False),
+        ("user.id", True),
+        ("data['m']", True),
+    ],
+)
+def test_a_field_is_there_or_not(path: str, *, expected: bool) -> None:
+    """What is more than a path in the data is not looked at."""
+    assert has_field({"a": {"b": 1}, "n": None}, path) is expected

@@ -28,7 +28,7 @@ class Paid(BaseModel):
 
 
 paid = durable.EventType("paid", Paid)
-RUN: Any = SimpleNamespace(id="R", event_tuples=(("E", "a", b'{"id":{"x":1}}', 0),))
+RUN: Any = SimpleNamespace(id="R", own_data=lambda: {"id": {"x": 1}})
 
 
 def made(wait: Any, memo: bytes = b"null") -> Any:

@@ -1,0 +1,83 @@
+"""What is odd about runs and no error: logged as a warning, once for each function and thing."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from ._expression import has_field
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._function import Function
+
+_LOGGER: Final = logging.getLogger("durable")
+_MAX_TOLD: Final = 1000
+_MAX_NAMED: Final = 5
+
+
+class Run(Protocol):
+    """Whose oddity it is."""
+
+    id: str
+    function: Function[Any, Any]
+
+    def own_data(self) -> Any:
+        """The data of the event that started it."""
+
+
+class Noticed:
+    """What one engine has warned of, so that nobody is told the same for each of a million runs."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, str]] = set()
+
+    def look_at_matches(self, run: Run) -> None:
+        """Warn where no event that has the field can cancel this run: its own event has it not."""
+        function = run.function
+        for event, match in function.cancel_matches:
+            what = (function.id, f"match {event} {match}")
+            if what in self._told or has_field(run.own_data(), match):
+                continue
+            if self._is_new(what):
+                _LOGGER.warning(
+                    "function '%s', run %s: cancel_on=CancelOn('%s', match='%s'): the event that started the run has "
+                    "no %s, so no '%s' that has one cancels it; send it in both, or say in if_= which event cancels",
+                    function.id,
+                    run.id,
+                    event,
+                    match,
+                    match,
+                    event,
+                )
+
+    def look_at_steps(self, run: Run, unmet: Sequence[str], new: Sequence[str]) -> None:
+        """Warn of recorded steps that a handler has ended without coming to; `new`: what it came to instead."""
+        fresh = [name for name in unmet if self._is_new((run.function.id, name))]
+        if fresh:
+            instead = f"; it came to {_named(new)} anew" if new else ""
+            _LOGGER.warning(
+                "function '%s', run %s: recorded are steps that its handler ended without coming to: %s%s. A step is "
+                "found by its id: what was renamed was done again. Where the code is as it was, it decides by "
+                "something outside of steps",
+                run.function.id,
+                run.id,
+                _named(fresh),
+                instead,
+            )
+
+    def _is_new(self, what: tuple[str, str]) -> bool:
+        if what in self._told or len(self._told) >= _MAX_TOLD:
+            return False
+        self._told.add(what)
+        return True
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:_MAX_NAMED])
+    more = len(names) - _MAX_NAMED
+    return f"{shown} and {more} more" if more > 0 else shown
