@@ -32,14 +32,13 @@ FAILED: Final = "durable/function.failed"
 FINISHED: Final = "durable/function.finished"
 CANCELLED: Final = "durable/function.cancelled"
 #: What the engine itself sends: triggers may name it, nobody else may send it.
-SYSTEM_EVENTS: Final = (
-    FAILED,
-    FINISHED,
-    CANCELLED,
-    "durable/function.invoked",
-    "durable/scheduled.timer",
-)
-_SYSTEM_FORMS: Final = f"{', '.join(SYSTEM_EVENTS)}, durable/function.*, durable/*"
+#: What the engine tells whoever listens.
+_TOLD: Final = (FAILED, FINISHED, CANCELLED)
+#: What the engine gives to the function that is invoked, or that a schedule starts, and to nobody else.
+_GIVEN: Final = ("durable/function.invoked", "durable/scheduled.timer")
+SYSTEM_EVENTS: Final = (*_TOLD, *_GIVEN)
+_TOLD_FORMS: Final = ", ".join(_TOLD)
+_SYSTEM_FORMS: Final = f"{_TOLD_FORMS}, durable/function.*, durable/*"
 _NAME_FORMS: Final = (
     "an event's name as in 'shop/order.placed'; a wildcard is one '*' at the end, after '/' or '.', "
     "as in 'shop/*' or 'shop/order.*'"
@@ -238,6 +237,18 @@ def check_name(place: Place, name: object, *, is_trigger: bool) -> str:
     return name
 
 
+def check_heard(place: Place, name: object) -> str:
+    """The name of an event that may be waited for.
+
+    Raises:
+        ConfigError: it is none, or nobody is ever told of such an event.
+    """
+    event = check_name(place, name, is_trigger=False)
+    if is_reserved(event) and event not in _TOLD:
+        raise place.error(event, _why_unheard(event), _TOLD_FORMS)
+    return event
+
+
 def read_triggers(place: Place, given: object) -> dict[str, EventType[Any] | None]:
     """What a decorator's `on` means: names of events, each with its type where one was given. Crons are passed by.
 
@@ -317,12 +328,17 @@ def _read_trigger(place: Place, given: object) -> tuple[str, EventType[Any] | No
         raise place.error(given, reason, accepted)
     name = check_name(place, event, is_trigger=True)
     if is_reserved(name) and not _is_sent_by_engine(name):
-        reason = "names nothing that the engine sends"
-        raise place.error(given, reason, _SYSTEM_FORMS)
+        raise place.error(given, _why_unheard(name), _SYSTEM_FORMS)
     return name, None
 
 
 def _is_sent_by_engine(trigger: str) -> bool:
     if trigger.endswith("*"):
-        return any(name.startswith(trigger[:-1]) for name in SYSTEM_EVENTS)
-    return trigger in SYSTEM_EVENTS
+        return any(name.startswith(trigger[:-1]) for name in _TOLD)
+    return trigger in _TOLD
+
+
+def _why_unheard(name: str) -> str:
+    if name in _GIVEN:
+        return "is given to the function that it starts, and nobody else is told of it"
+    return "names nothing that the engine sends"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict, TypeGuard, c
 
 from ._duration import Duration
 from ._errors import ConfigError
-from ._events import EventType, check_name
+from ._events import EventType, check_heard
 from ._expression import check as check_expression
 from ._flow import (
     Batch,
@@ -250,7 +250,7 @@ def _read_cancel(place: Place, given: object) -> FlowFields:
         parts.append(_check_async(place.within("if_"), it.if_))
     both = len(parts) > 1
     return {
-        "event": check_name(at, name, is_trigger=False),
+        "event": check_heard(at, name),
         "if": " && ".join(f"({part})" if both else part for part in parts) or None,
         "timeout_ms": _optional_length(place.within("timeout"), it.timeout),
     }

@@ -195,6 +195,9 @@ class Steps(StepMaker):
                 `if_="async.data.total > event.data.total"`. One that is no CEL fails the run at once.
             since: `"run"`: also events that came after the run was started.
 
+        Raises:
+            ConfigError: nobody is told of such an event, as of `durable/function.invoked`.
+
         Raises, when awaited:
             SerializationError: the event does not fit its type.
         """

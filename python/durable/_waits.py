@@ -21,7 +21,7 @@ from ._bridge import (
 from ._codec import read_plain, write_object
 from ._duration import ACCEPTED, Duration, DurationError, to_ms
 from ._errors import InvokeError, SerializationError, UsageError
-from ._events import Event, EventType, check_name, make_event
+from ._events import Event, EventType, check_heard, make_event
 from ._expression import has_field
 from ._failure import read_invoke_error
 from ._function import Function
@@ -202,12 +202,13 @@ def event_for(  # as many as the step has
     """A wait for an event.
 
     Raises:
+        ConfigError: nobody is ever told of such an event.
         UsageError: an argument is wrong.
     """
     place = Place(f"step '{step_id}'", "event")
     event_type = event if isinstance(event, EventType) else None
     given: object = event.name if isinstance(event, EventType) else event
-    event_name = check_name(place, given, is_trigger=False)
+    event_name = check_heard(place, given)
     if since not in {None, "run"}:
         text = f"step '{step_id}': since={since!r}; accepted: 'run', or nothing"
         raise UsageError(text)

@@ -244,3 +244,41 @@ async def test_a_typed_event_reads_them_as_its_model(world: Any) -> None:
     await world.open()
     await world.start("test/break")
     assert {one.function_id for one in heard} == {"breaks"}
+
+
+@pytest.mark.parametrize("name", [FAILED, FINISHED, CANCELLED])
+async def test_who_waits_for_an_end_listens(world: Any, name: str) -> None:
+    """No function has it as a trigger."""
+    three(world)
+
+    async def patient(ctx: durable.Context) -> Any:
+        event = await ctx.step.wait_for_event("end", name, timeout="1d")
+        return event and event.data["function_id"]
+
+    world.function(patient, on="test/start")
+    await world.open()
+    run_id = await world.start()
+    await end_each(world)
+    ends = {FAILED: "breaks", FINISHED: "works", CANCELLED: "sleeps"}
+    assert (await world.get(run_id)).result == ends[name]
+
+
+@pytest.mark.parametrize(
+    "name", ["durable/function.invoked", "durable/scheduled.timer"]
+)
+async def test_what_nobody_is_told_of_cannot_be_waited_for(
+    world: Any, name: str
+) -> None:
+    """Such a wait would only ever end with its time."""
+
+    async def patient(ctx: durable.Context) -> None:
+        await ctx.step.wait_for_event("wait", name, timeout="1d")
+
+    world.function(patient, on="test/start")
+    await world.open()
+    run = await world.get(await world.start())
+    assert (run.status, run.error.name) == ("failed", "ConfigError")
+    for word in ("'wait'", name, "nobody else is told of it", FINISHED):
+        assert word in run.error.message
+    with pytest.raises(durable.ConfigError, match="nobody else is told"):
+        world.function(patient, on="test/start", cancel_on=durable.CancelOn(name))

@@ -175,10 +175,26 @@ def test_what_the_engine_sends_may_be_a_trigger(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["durable/function.fialed", "durable/x.*", "inngest/function.failed"]
+    "name",
+    [
+        "durable/function.fialed",
+        "durable/x.*",
+        "durable/scheduled.*",
+        "inngest/function.failed",
+    ],
 )
 def test_a_trigger_that_the_engine_never_sends_is_refused(name: str) -> None:
     text = f"on='{name}' names nothing that the engine sends\n  accepted: durable/function.failed, "
     with pytest.raises(durable.ConfigError) as caught:
         read(name)
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["durable/function.invoked", "durable/scheduled.timer"]
+)
+def test_what_only_the_started_function_is_given_is_no_trigger(name: str) -> None:
+    with pytest.raises(durable.ConfigError, match="nobody else is told of it"):
+        read(name)
+    kind = durable.EventType(name)
+    assert read(kind) == {name: kind}, "it types what a caller hands in"

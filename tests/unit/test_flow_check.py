@@ -383,6 +383,9 @@ def test_all_other_settings_may_be_combined() -> None:
     [
         ("test/stop", "CancelOn"),
         (durable.CancelOn("test/*"), "a '*' cannot stand here"),
+        (durable.CancelOn("durable/function.invoked"), "nobody else is told of it"),
+        (durable.CancelOn("durable/scheduled.timer"), "nobody else is told of it"),
+        (durable.CancelOn("durable/other"), "names nothing that the engine sends"),
         (durable.CancelOn("test/stop", if_="async.data.x =="), "^"),
         (durable.CancelOn("test/stop", if_="has(async.data.x)"), "has"),
         (durable.CancelOn("test/stop", match="data.x ="), "^"),
