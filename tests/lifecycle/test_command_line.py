@@ -215,6 +215,24 @@ def test_failed_runs_are_told_listed_and_shown(place: Place) -> None:
 
 
 @pytest.mark.slow
+def test_what_is_in_the_store_goes_on_without_events(place: Place) -> None:
+    """As after `runs rerun`, which leaves it to the application to execute."""
+    code, _, err = place.run("run", "counting:app")
+    assert (code, "there is no store" in err) == (2, True), err
+    place.write_events([7])
+    place.json(*RUN)
+    (run,) = place.json("runs", "list")["runs"]
+    assert "steps" not in run
+    again = place.json("runs", "rerun", run["id"], "--from-step", "second")["run_id"]
+    code, out, err = place.run("run", "counting:app")
+    assert code == 0, err
+    assert "Going on without new events: 1 run not yet ended." in out
+    assert place.noted() == Counter({"first 7": 1, "second 7": 2})
+    assert place.json("runs", "show", again)["status"] == "completed"
+    assert place.json("run", "counting:app")["runs_ended"] == 0
+
+
+@pytest.mark.slow
 def test_lists_go_on_page_by_page(place: Place) -> None:
     place.json(*RUN)
     for what in ("runs", "events"):

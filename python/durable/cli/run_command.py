@@ -1,4 +1,4 @@
-"""`durable run MODULE:APP --events FILE`: an application over a file of events, until all is done."""
+"""`durable run MODULE:APP [--events FILE]`: an application over a file of events, or over what its store has."""
 
 import asyncio
 import shlex
@@ -10,7 +10,7 @@ import typer
 
 from .event_file import Batch, EventFile
 from .failure import CommandError, ExitCode, told_plainly
-from .options import DEFAULT_STORE, AsJson, Store, folder_of
+from .options import DEFAULT_STORE, AsJson, Store, existing, folder_of
 from .output import count, messages, print_json, results
 from .screen import SessionScreen, ending_line, functions_table
 from .session import Progress, Session
@@ -40,6 +40,17 @@ class FileFeed:
         return self._file.batches(accepted, _BATCH_LINES)
 
 
+class NoFeed:
+    """No events: what is in the store goes on."""
+
+    pause_s = 0.0
+    source = "durable run without events"
+
+    def batches(self, accepted: int) -> Iterator[Batch]:  # noqa: ARG002  # as every feed is asked
+        """None."""
+        return iter(())
+
+
 def run(
     application: Annotated[
         str,
@@ -49,12 +60,13 @@ def run(
     ],
     *,
     events: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             metavar="FILE",
-            help="Events, one JSON object a line: events.jsonl, or events.jsonl.gz.",
+            help="Events, one JSON object a line: events.jsonl, or events.jsonl.gz. "
+            "Without: what the store has goes on.",
         ),
-    ],
+    ] = None,
     store: Store = DEFAULT_STORE,
     clock: Annotated[
         str,
@@ -65,7 +77,7 @@ def run(
     ] = "system",
     as_json: AsJson = False,
 ) -> None:
-    """Run an application over a file of events until nothing is left to do.
+    """Run an application until nothing is left to do: over a file of events, or with what its store has.
 
     Each line is accepted once: started again on the same store, it goes on where it stopped, whatever
     stopped it. A file that has grown goes on with its new lines.
@@ -73,7 +85,9 @@ def run(
     from .application import find_app  # noqa: PLC0415  # slow to import
 
     app = find_app(application)
-    file = EventFile(events)
+    file = None if events is None else EventFile(events)
+    if file is None:
+        existing(store)
     with told_plainly(), told_when_stopped(store):
         progress = asyncio.run(
             _run(app, file, store=store, clock=clock, as_json=as_json)
@@ -83,7 +97,7 @@ def run(
 
 async def _run(
     app: "App",
-    file: EventFile,
+    file: EventFile | None,
     *,
     store: str,
     clock: str,
@@ -95,10 +109,14 @@ async def _run(
     async with Engine(app, store=store, clock=clock, grace=GRACE_S) as engine:
         for notice in engine.notices:
             console.print(notice, style="yellow", markup=False)
-        with SessionScreen(console, size=file.size, size_is_bytes=True) as screen:
-            session = Session(engine, FileFeed(file), screen)
-            if accepted := await engine.source_position(file.source):
-                live = count(session.live_count(), "run")
+        size = 0 if file is None else file.size
+        with SessionScreen(console, size=size, size_is_bytes=True) as screen:
+            feed = NoFeed() if file is None else FileFeed(file)
+            session = Session(engine, feed, screen)
+            live = count(session.live_count(), "run")
+            if file is None:
+                console.print(f"Going on without new events: {live} not yet ended.")
+            elif accepted := await engine.source_position(file.source):
                 console.print(
                     f"Going on: {count(accepted, 'line')} of {file.path} accepted before, "
                     f"{live} not yet ended."
