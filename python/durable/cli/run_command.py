@@ -55,7 +55,9 @@ def run(
     application: Annotated[
         str,
         typer.Argument(
-            metavar="MODULE:APP", help="The application, as in shop.pipeline:app."
+            metavar="MODULE:APP",
+            help="The application, as in shop.pipeline:app. Its module is imported: what "
+            "starts it as a program stands behind `if __name__ == '__main__':`.",
         ),
     ],
     *,
