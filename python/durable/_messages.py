@@ -25,6 +25,7 @@ MISSED: Final = "$missed"
 
 _MAX_TOPIC_BYTES: Final = 128
 _ID: Final = re.compile(r"(\d{1,19})-(\d{1,9})", re.ASCII)
+_RUN_ID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 _ENDED: Final = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -33,7 +34,8 @@ class Message:
     """A message as a subscriber is given it.
 
     Attributes:
-        id: where to go on behind it: `engine.subscribe(channel, after=message.id)`. Opaque.
+        id: where to go on behind it: `engine.subscribe(channel, after=message.id)`. Opaque; on a run's channel its part
+            before the `-` is that of the id that `publish` returned.
         channel: where it was published.
         topic: what it is about. `"$step"` and `"$run"` are a run's own, `"$missed"` stands for messages that are gone.
         data: as JSON has it.
@@ -88,6 +90,11 @@ def read_position(after: str) -> Position:
         text = f"subscribe: after={after!r}; accepted is the id of a message, or 'now'"
         raise ConfigError(text)
     return Position(int(found[1]), int(found[2]))
+
+
+def is_run_id(channel: str) -> bool:
+    """Whether a name has the form of a run's id, a ULID."""
+    return _RUN_ID.fullmatch(channel) is not None
 
 
 def check_names(channel: str, topics: Iterable[str]) -> None:

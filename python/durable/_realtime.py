@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -16,6 +17,7 @@ from ._messages import (
     Position,
     check_names,
     encode,
+    is_run_id,
     newest_position,
     read_batch,
     read_position,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from ._callers import Callers
 
+_LOGGER: Final = logging.getLogger("durable")
 #: So many messages are read at a time.
 _PAGE: Final = 256
 _EVERYTHING: Final = 2**63 - 1
@@ -71,7 +74,8 @@ class Realtime(ABC):
             data: anything that JSON can say, or a pydantic model; at most 512 KiB.
 
         Returns:
-            The message's id.
+            The message's id. As a subscriber of a run's channel is given it, what is behind its `-` says how much of the
+            run's records came before it; what is before the `-` is the same.
 
         Raises:
             ConfigError: a name is not accepted.
@@ -116,7 +120,8 @@ class Realtime(ABC):
 
         A run's id is the channel of that run. There each recorded step comes as `"$step"` (`step`, `kind`, `status`,
         and `result` or `error`) and its end as `"$run"` (`status`, and `result` or `error`), from the run's own
-        records: also long after. With the end of its run a subscription ends.
+        records: also long after. With the end of its run a subscription ends. Where a name has the form of a run's id
+        and there is neither such a run nor a message, a warning says so, and the subscription waits as any other.
 
         Args:
             channel: its name.
@@ -145,9 +150,11 @@ async def _messages(
     session: Open, channel: str, position: Position, *, wanted: frozenset[str] | None
 ) -> AsyncGenerator[Message]:
     with session.worker.listening(channel) as listener:
+        is_looked_up = is_run_id(channel)
         while True:
             listener.clear()
-            batch = await _look(session, channel, position)
+            batch = await _look(session, channel, position, is_looked_up=is_looked_up)
+            is_looked_up = False
             for message in batch.messages:
                 if wanted is None or message.topic in wanted:
                     yield message
@@ -167,16 +174,34 @@ def _begin(session: Open, channel: str, after: str | None) -> Position:
     return Position() if after is None else read_position(after)
 
 
-async def _look(session: Open, channel: str, position: Position) -> Batch:
+async def _look(
+    session: Open, channel: str, position: Position, *, is_looked_up: bool
+) -> Batch:
     """Read away from the loop: the run first, so that what was published before its end is read, too."""
 
     def look(core: Core) -> Batch:
         run = core.run(channel)
         page = core.messages(channel, position.number, _PAGE)
+        if is_looked_up and run is None and not page[2]:
+            _LOGGER.warning(
+                "subscribe: channel '%s' has the form of a run's id, and %s. "
+                "Messages come once somebody publishes on it",
+                channel,
+                _why_none(core, channel),
+            )
         return read_batch(channel, position, page=page, run=run, most=_PAGE)
 
     with public_errors():
         return await session.loop.run_in_executor(None, look, session.core)
+
+
+def _why_none(core: Core, channel: str) -> str:
+    """What to tell who means a run that there is none: nothing may ever come."""
+    event = core.event(channel)
+    if event is None:
+        return "there is no such run in this store, or no longer"
+    runs = ", ".join(event[1]) or "none"
+    return f"that is an event's; runs that it started: {runs}"
 
 
 def _newest(core: Core, channel: str) -> Position:

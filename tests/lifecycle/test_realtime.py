@@ -280,6 +280,44 @@ async def test_a_runs_own_channel_tells_its_steps_and_its_end_as_they_come(
     assert sorted(map(str, story_of(begun + await rest))) == sorted(map(str, STORY))
 
 
+async def test_who_means_a_run_that_is_none_is_told(
+    world: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And waits as on any channel, which may have any name."""
+    counting(world)
+    engine = await world.open()
+    (event_id,) = await world.send(durable.Event("test/start", {"last": 2}))
+    run = await world.run_of(event_id)
+    nobody = "01HF00000000000000000000AA"
+    for channel, says in ((nobody, "no such run in this store"), (event_id, run.id)):
+        listening = engine.subscribe(channel)
+        first = asyncio.ensure_future(take(listening, 1))
+        while not caplog.records:
+            await world.settle()
+        (warning,) = caplog.records
+        assert f"'{channel}' has the form of a run's id" in warning.getMessage()
+        assert says in warning.getMessage()
+        await engine.publish(channel, "news", 7)
+        assert data_of(await first) == [7]
+        caplog.clear()
+        assert data_of(await take(engine.subscribe(channel), 1)) == [7]
+    assert await take(engine.subscribe(run.id), 1)
+    assert not caplog.records
+
+
+async def test_an_id_on_a_runs_channel_begins_as_that_which_publish_returned(
+    world: Any,
+) -> None:
+    counting(world)
+    engine = await world.open()
+    run_id = await world.start(data={"last": 2})
+    await engine.advance("1s")
+    published = await engine.publish(run_id, "news")
+    told = await take(engine.subscribe(run_id, "news"), 1)
+    assert told[0].id.partition("-")[0] == published.partition("-")[0]
+    assert told[0].id != published, "it also says how much of the run came before it"
+
+
 async def test_who_comes_when_a_run_has_ended_is_told_all_of_it_from_its_records(
     world: Any,
 ) -> None:

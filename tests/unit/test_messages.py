@@ -13,6 +13,7 @@ from durable._messages import (
     Position,
     check_names,
     encode,
+    is_run_id,
     newest_position,
     read_batch,
     read_position,
@@ -136,3 +137,16 @@ def test_names_that_are_accepted(name: str) -> None:
 def test_names_that_are_refused(channel: str, topic: str) -> None:
     with pytest.raises(durable.ConfigError):
         encode(channel, topic, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("01M7YAC4XWTAT333YTXY4ZP000", True),
+        ("01M7YAC4XWTAT333YTXY4ZP00", False),
+        ("01M7YAC4XWTAT333YTXY4ZP00U", False),
+        ("order/01M7YAC4XWTAT333YTXY4ZP000", False),
+    ],
+)
+def test_a_runs_id_has_a_form(name: str, *, expected: bool) -> None:
+    assert is_run_id(name) is expected
