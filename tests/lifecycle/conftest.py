@@ -1,4 +1,4 @@
-"""What tests of requests share: a server on loopback that answers as its test's handler does."""
+"""What tests of requests share: a server on loopback that answers as its test's handler does, a model's provider."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
+from durable.ai import Anthropic, OpenAI
+
+from .provider import KEY, Provider
 
 
 @pytest.fixture
@@ -25,3 +29,22 @@ def serve() -> Iterator[Callable[[type[BaseHTTPRequestHandler]], str]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def provider(
+    serve: Callable[[type[BaseHTTPRequestHandler]], str],
+) -> Iterator[Provider]:
+    made = Provider(serve)
+    yield made
+    made.released.set()
+
+
+@pytest.fixture
+def gpt(provider: Provider) -> OpenAI:
+    return OpenAI("gpt-test", api_key=KEY, base_url=f"{provider.url}/v1")
+
+
+@pytest.fixture
+def claude(provider: Provider) -> Anthropic:
+    return Anthropic("claude-test", api_key=KEY, base_url=provider.url)
