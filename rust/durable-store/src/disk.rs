@@ -67,6 +67,8 @@ pub trait DiskFile: Debug + Send + Sync {
     fn length(&self) -> io::Result<u64>;
     /// Cuts the file, or lengthens it with zeros.
     fn set_length(&self, length: u64) -> io::Result<()>;
+    /// Takes this much room on the disk without writing it; false where the disk cannot: then it is written.
+    fn occupy(&self, length: u64) -> io::Result<bool>;
     /// Forgets what is kept of the file in memory, so that the next read asks the disk.
     fn forget(&self) -> io::Result<()>;
 }

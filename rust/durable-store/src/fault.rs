@@ -443,6 +443,10 @@ impl DiskFile for FaultFile {
         Ok(self.disk.call()?.inode(self.id)?.length())
     }
 
+    fn occupy(&self, _: u64) -> io::Result<bool> {
+        Ok(false)
+    }
+
     fn set_length(&self, length: u64) -> io::Result<()> {
         let mut platter = self.disk.call()?;
         if !platter.has_room(self.id, length) {

@@ -56,6 +56,21 @@ fn a_log_in_real_files_keeps_its_promises() -> Verdict {
     log(&|| Ok(Store::open(Options::folder(&scratch.0, ImageKind::Memory))?.log))
 }
 
+/// Room that is only noted down as the file's length would not be there when the disk is full.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "only the file system knows what a file takes")]
+fn the_reserve_takes_its_room_on_a_real_disk() {
+    use std::os::unix::fs::MetadataExt;
+
+    let scratch = Scratch::new("reserve");
+    let options = Options::folder(&scratch.0, ImageKind::Memory);
+    let bytes = options.reserve_bytes;
+    drop(Store::open(options).unwrap());
+    let reserve = std::fs::metadata(scratch.0.join("reserve")).unwrap();
+    assert_eq!(reserve.len(), bytes);
+    assert!(reserve.blocks() * 512 >= bytes, "{} blocks", reserve.blocks());
+}
+
 #[test]
 fn an_image_in_memory_keeps_its_promises() -> Verdict {
     image(&|| Ok(boxed(MemoryImage::new())))

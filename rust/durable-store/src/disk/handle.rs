@@ -47,6 +47,13 @@ impl Handle {
         Ok(())
     }
 
+    /// Takes this much room on the disk.
+    pub(crate) fn occupy(&self, length: u64) -> Result<()> {
+        let done = self.file.occupy(length);
+        let is_taken = done.map_err(|error| StoreError::io("fallocate", &self.path, error))?;
+        if is_taken { Ok(()) } else { self.write_zeros(0, length) }
+    }
+
     pub(crate) fn sync(&self) -> Result<()> {
         let done = self.file.sync_data();
         done.map_err(|error| StoreError::io("fdatasync", &self.path, error))

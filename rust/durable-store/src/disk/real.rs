@@ -11,7 +11,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{Advice, fadvise, statfs};
+use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate, statfs};
+use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::{Disk, DiskFile, DiskLock, OpenMode};
@@ -168,6 +169,14 @@ impl DiskFile for RealFile {
 
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.file.set_len(length)
+    }
+
+    fn occupy(&self, length: u64) -> io::Result<bool> {
+        match fallocate(&self.file, FallocateFlags::empty(), 0, length) {
+            Ok(()) => Ok(true),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn forget(&self) -> io::Result<()> {

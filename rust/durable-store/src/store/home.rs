@@ -117,7 +117,7 @@ impl Home {
             self.give_up_reserve()?;
         } else if !exists && bytes > 0 && free > bytes.saturating_mul(4) {
             let file = Handle::open(&*self.disk, &path, OpenMode::Truncate)?;
-            match file.write_zeros(0, bytes).and_then(|()| file.sync()) {
+            match file.occupy(bytes).and_then(|()| file.sync()) {
                 Err(StoreError::Full { .. }) => remove_if_there(&*self.disk, &path)?,
                 other => other?,
             }
