@@ -183,7 +183,8 @@ class Runs(Reader):
         Args:
             run_id: the run.
             from_step: a step's name. The results of steps that were recorded before it are taken over, and their
-                functions are not called again; it and all after it execute.
+                functions are not called again; it and all after it execute. It may have failed, or the run's end may
+                have cut it off; of one that was never asked for the error names those there are.
             output: a result for that step: it is taken over too, and what comes after it executes. In the shape in
                 which `Run.steps[...].result` has it.
             data: takes the place of the event's data: a mapping, or a model. The run is then of a new event with an

@@ -239,7 +239,7 @@ def test_lists_go_on_page_by_page(place: Place) -> None:
         seen: list[str] = []
         cursor: list[str] = []
         while True:
-            page = place.json(what, "list", "--limit", "6", *cursor)
+            page = place.json(what, "list", "--limit", "12", *cursor)
             seen += [one["id"] for one in page[what]]
             if page["cursor"] is None:
                 break

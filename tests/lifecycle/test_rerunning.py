@@ -262,6 +262,87 @@ async def test_a_step_that_there_is_not_is_told_with_those_there_are(
     assert len(await world.engine.runs.list()) == 1
 
 
+@pytest.mark.parametrize("ends", ["cancelled", "timed out", "failed"])
+async def test_an_ended_run_is_repeated_from_a_step_that_its_end_cut_off(
+    world: Any, ends: str
+) -> None:
+    """Recorded is nothing of the step: it was asked for, and the run ended."""
+    calls: list[str] = []
+
+    async def waiter(ctx: durable.Context) -> str:
+        await ctx.step.run("first", lambda: calls.append("first"))
+        conflict = await ctx.step.wait_for_signal("ask", "answer", timeout="1h")
+        await ctx.step.run("last", lambda: calls.append("last"))
+        return str(conflict)
+
+    async def holder(ctx: durable.Context) -> None:
+        await ctx.step.wait_for_signal("hold", "answer", timeout="1m")
+
+    timeouts = durable.Timeouts(finish="10m") if ends == "timed out" else None
+    world.function(waiter, on="test/start", timeouts=timeouts)
+    world.function(holder, on="test/hold")
+    engine = await world.open()
+    if ends == "failed":
+        await world.start("test/hold")
+    run_id = await world.start()
+    if ends == "cancelled":
+        await engine.runs.cancel(run_id)
+    await engine.advance("15m")
+    ended = await world.get(run_id)
+    assert ended.status == ("failed" if ends == "failed" else "cancelled")
+    await world.restart()
+    again = await rerun(world, run_id, from_step="ask")
+    assert (again.status, calls) == ("parked", ["first"])
+    await world.engine.runs.cancel(again.id)
+    given = await rerun(world, run_id, from_step="ask", output=None)
+    assert (given.result, calls) == ("None", ["first", "last"])
+
+
+async def test_a_step_whose_result_was_too_much_is_repeated(world: Any) -> None:
+    """The run has failed with it, and nothing of it is recorded."""
+    calls: list[str] = []
+
+    async def handler(ctx: durable.Context) -> int:
+        await ctx.step.run("first", lambda: calls.append("first"))
+        found = await ctx.step.run("find", find)
+        return len(found)
+
+    async def find() -> str:
+        calls.append("find")
+        return "x" * (5_000_000 if calls.count("find") == 1 else 5)
+
+    world.function(handler, on="test/start")
+    await world.open()
+    run_id = await world.start()
+    assert (await world.get(run_id)).status == "failed"
+    again = await rerun(world, run_id, from_step="find")
+    assert (again.result, calls) == (5, ["first", "find", "find"])
+
+
+async def test_all_that_is_recorded_is_kept_as_the_error_says(world: Any) -> None:
+    """Its code raised between steps: the next one was never asked for."""
+    calls: list[str] = []
+    is_broken = True
+
+    async def handler(ctx: durable.Context) -> str:
+        await ctx.step.run("price", lambda: calls.append("price"))
+        if is_broken:
+            text = "a mistake between steps"
+            raise durable.NonRetriableError(text)
+        return await ctx.step.run("mail", lambda: "sent")
+
+    world.function(handler, on="test/start")
+    await world.open()
+    run_id = await world.start()
+    is_broken = False
+    with pytest.raises(durable.NotFoundError) as told:
+        await world.engine.runs.rerun(run_id, from_step="mail")
+    for words in ("no step 'mail'", "its steps are 'price'", "repeat it from 'price'"):
+        assert words in str(told.value)
+    again = await rerun(world, run_id, from_step="price", output=None)
+    assert (again.result, calls) == ("sent", ["price"])
+
+
 @pytest.mark.parametrize("run_id", ["01HF00000000000000000000AA", "nobody"])
 async def test_a_run_that_does_not_exist_is_told(world: Any, run_id: str) -> None:
     engine = await world.open()

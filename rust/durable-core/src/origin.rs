@@ -6,7 +6,7 @@ use crate::command::Rerun;
 use crate::event::EventRecord;
 use crate::id::{EventId, FunctionId, RunId};
 use crate::run::{History, RunRecord};
-use crate::step::{Memo, Pending};
+use crate::step::{Memo, Pending, StepKind};
 use crate::time::Timestamp;
 use crate::write::{Unreadable, decode, event_key, history_key, memo_key, read_history, run_key};
 
@@ -22,8 +22,8 @@ pub struct Origin {
     pub starts_at: Option<Timestamp>,
     /// Its memos, in the order in which they were recorded; none where nothing is taken over.
     pub memos: Vec<Memo>,
-    /// Its steps without a memo, while it lives.
-    pub pending: Vec<Pending>,
+    /// Its steps without a memo, now or when it ended.
+    pub pending: Vec<(String, StepKind)>,
 }
 
 impl Origin {
@@ -37,7 +37,7 @@ impl Origin {
         if let Some(bytes) = get(&history_key(run))? {
             let History { end, memos } = read_history(&bytes)?;
             let events = read_events(std::iter::once(end.event).chain(end.rest), get)?;
-            let (function, pending) = (end.function, Vec::new());
+            let (function, pending) = (end.function, end.unrecorded);
             return Ok(Some(Self { function, events, starts_at: None, memos, pending }));
         }
         let Some(bytes) = get(&run_key(run))? else { return Ok(None) };
@@ -45,7 +45,8 @@ impl Origin {
         let count = if rerun.from.is_some() { record.memo_count } else { 0 };
         let memos = read_memos(run, count, &get)?;
         let events = read_events(std::iter::once(record.event).chain(record.rest), get)?;
-        let (function, pending) = (record.function, record.pending);
+        let pending = record.pending.into_iter().map(Pending::into_named).collect();
+        let function = record.function;
         Ok(Some(Self { function, events, starts_at: None, memos, pending }))
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::flow::policy::Keys;
 use crate::flow::timeouts::Deadline;
 use crate::id::{Epoch, EventId, FunctionId, RunId};
-use crate::step::{Awaits, Cancel, Memo, Outcome, Pending, PendingState};
+use crate::step::{Awaits, Cancel, Memo, Outcome, Pending, PendingState, StepKind};
 use crate::system::StartedBy;
 use crate::time::Timestamp;
 
@@ -188,6 +188,8 @@ pub struct RunEnd {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Timestamp,
+    /// Its steps that were asked for and had no memo when it ended, in the order in which they were asked for.
+    pub unrecorded: Vec<(String, StepKind)>,
 }
 
 /// All that is kept of an ended run: one record.

@@ -87,6 +87,12 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// Its name, and what it is.
+    pub fn into_named(self) -> (String, StepKind) {
+        let kind = self.kind();
+        (self.name, kind)
+    }
+
     /// What it is.
     pub const fn kind(&self) -> StepKind {
         match (self.state, &self.awaits) {

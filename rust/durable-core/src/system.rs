@@ -225,6 +225,7 @@ mod tests {
             created_at: Timestamp::default(),
             started_at: None,
             ended_at: Timestamp::from_millis(7),
+            unrecorded: Vec::new(),
         }
     }
 

@@ -7,15 +7,27 @@ use crate::effect::Effect;
 use crate::flow::timer_wheel::Timer;
 use crate::id::RunId;
 use crate::run::{Ending, RunEnd, Stretch};
-use crate::step::Outcome;
+use crate::step::{Outcome, Pending, StepKind};
 use crate::write::Write;
 
 impl Shard {
     pub(super) fn end_run(&mut self, id: RunId, ending: Ending, outcome: Outcome, turn: &mut Turn) {
+        self.end_run_at(id, None, (ending, outcome), turn);
+    }
+
+    /// The same at a step that the run no longer has, or never had: it gets no memo.
+    pub(super) fn end_run_at(
+        &mut self,
+        id: RunId,
+        step: Option<(String, StepKind)>,
+        (ending, outcome): (Ending, Outcome),
+        turn: &mut Turn,
+    ) {
         let now = self.now();
         self.forget_stretch(id, turn);
-        for step in std::mem::take(&mut self.opened(id).pending) {
-            self.forget(id, &step, turn);
+        let pending = std::mem::take(&mut self.opened(id).pending);
+        for step in &pending {
+            self.forget(id, step, turn);
         }
         self.withheld.remove(&id);
         self.let_go_of_the_whole(id, turn);
@@ -32,6 +44,7 @@ impl Shard {
             created_at: run.created_at,
             started_at: run.started_at,
             ended_at: now,
+            unrecorded: pending.into_iter().map(Pending::into_named).chain(step).collect(),
         };
         self.runs.remove(id);
         self.keep_until_expired(id, &end, turn);

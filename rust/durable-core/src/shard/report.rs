@@ -157,7 +157,8 @@ impl Shard {
                 }
             }
             Some(Op::RunError { error, retry: Retry::Never }) => {
-                self.end_run(id, Ending::Failed, Outcome::Error(error), turn);
+                let failed = (Ending::Failed, Outcome::Error(error));
+                self.end_run_at(id, Some(step.into_named()), failed, turn);
             }
             Some(Op::StepError { error, retry, .. } | Op::RunError { error, retry }) => {
                 self.fail_step(id, step, (error, retry), turn);
@@ -173,7 +174,7 @@ impl Shard {
             )
             | None => {
                 let why = format!("the code, called again, did not come to step '{}'", step.name);
-                self.fail_run(id, "NonDeterminismError", &why, turn);
+                self.fail_run_at(id, step.into_named(), ("NonDeterminismError", &why), turn);
             }
         }
     }
@@ -255,7 +256,7 @@ impl Shard {
             awaits,
         };
         if let Some((code, why)) = self.refusal_of_step(id, &step) {
-            self.fail_run(id, code, &why, turn);
+            self.fail_run_at(id, step.into_named(), (code, &why), turn);
             return None;
         }
         self.opened(id).pending.push(step);
@@ -319,7 +320,7 @@ impl Shard {
             }
         });
         if let Some((code, why)) = refusal {
-            self.fail_run(id, code, &why, turn);
+            self.fail_run_at(id, step.into_named(), (code, &why), turn);
             return false;
         }
         let run = self.opened(id);
@@ -396,6 +397,18 @@ impl Shard {
     fn settle_stretch(&mut self, id: RunId) {
         self.opened(id).stretch = Stretch::Parked;
         self.release_slots(id);
+    }
+
+    /// The same at a step, which gets no memo.
+    pub(super) fn fail_run_at(
+        &mut self,
+        id: RunId,
+        step: (String, StepKind),
+        (code, why): (&str, &str),
+        turn: &mut Turn,
+    ) {
+        let error = Outcome::Error(crate::run::engine_error(code, why));
+        self.end_run_at(id, Some(step), (Ending::Failed, error), turn);
     }
 
     /// A run is failed by the engine itself, not by its code.

@@ -11,7 +11,7 @@ use crate::effect::{Answer, Effect, Refusal};
 use crate::event::{EventRecord, NewEvent, Skip};
 use crate::id::{EventId, FunctionId, RunId, Ticket};
 use crate::origin::Origin;
-use crate::step::{Memo, Outcome, Pending, StepKind};
+use crate::step::{Memo, Outcome, StepKind};
 use crate::system::StartedBy;
 use crate::time::Timestamp;
 use crate::write::{Write, encode, event_key, memo_key};
@@ -98,9 +98,9 @@ impl Shard {
     ) -> Result<Vec<Memo>, Refusal> {
         let FromStep { name, output } = from;
         let place = origin.memos.iter().position(|memo| memo.name == name);
-        let pending = origin.pending.iter().find(|step| step.name == name);
+        let pending = origin.pending.iter().find(|(step, _)| *step == name);
         let kind = place.and_then(|place| origin.memos.get(place)).map(|memo| memo.kind);
-        let Some(kind) = kind.or(pending.map(Pending::kind)) else {
+        let Some(kind) = kind.or(pending.map(|(_, kind)| *kind)) else {
             return Err(Refusal::NotFound(no_step(run, &name, origin)));
         };
         let before = origin.memos.iter().take(place.unwrap_or(usize::MAX));
@@ -183,7 +183,7 @@ fn state_bytes(memos: &[Memo]) -> u64 {
 fn no_step(run: RunId, name: &str, origin: &Origin) -> String {
     let memos = origin.memos.iter().map(|memo| memo.name.as_str());
     let names: Vec<&str> =
-        memos.chain(origin.pending.iter().map(|step| step.name.as_str())).collect();
+        memos.chain(origin.pending.iter().map(|(name, _)| name.as_str())).collect();
     let shown = names.iter().take(STEPS_NAMED).copied().collect::<Vec<_>>().join("', '");
     let more = names.len().saturating_sub(STEPS_NAMED);
     let steps = match (names.len(), more) {
@@ -191,5 +191,9 @@ fn no_step(run: RunId, name: &str, origin: &Origin) -> String {
         (_, 0) => format!("its steps are '{shown}'"),
         (_, more) => format!("its steps are '{shown}' and {more} more"),
     };
-    format!("run {run} has no step '{name}': {steps}")
+    let keep = origin.memos.last().map_or(String::new(), |last| {
+        let last = &last.name;
+        format!("; to keep all of them, repeat it from '{last}' with what that has returned as its output")
+    });
+    format!("run {run} has no step '{name}': {steps}{keep}")
 }

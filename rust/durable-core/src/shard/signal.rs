@@ -7,7 +7,7 @@ use crate::command::{OnConflict, Until};
 use crate::effect::{Answer, Effect, Refusal};
 use crate::event::MAX_EVENT_BYTES;
 use crate::id::{RunId, Ticket};
-use crate::step::{Awaits, Outcome, Pending, PendingState};
+use crate::step::{Awaits, Outcome, Pending, PendingState, StepKind};
 
 /// The most bytes a signal's name may have.
 const MAX_SIGNAL_BYTES: usize = 256;
@@ -33,7 +33,8 @@ impl Shard {
             match on_conflict {
                 OnConflict::Fail => {
                     let why = format!("run {other} waits for the signal '{signal}' already");
-                    self.fail_run(id, "SignalConflict", &why, turn);
+                    let step = (name, StepKind::Signal);
+                    self.fail_run_at(id, step, ("SignalConflict", &why), turn);
                     return;
                 }
                 OnConflict::Replace => {

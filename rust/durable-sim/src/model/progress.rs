@@ -6,7 +6,7 @@ use bytes::Bytes;
 use durable_core::write::memo_key;
 use durable_core::{
     Backoff, Command, Effect, Ending, Epoch, History, Memo, Op, Outcome, Pending, PendingState,
-    Report, Retry, RunId, RunRecord, StepKind, Stretch, Timestamp, Until, Work,
+    Report, Retry, RunEnd, RunId, RunRecord, StepKind, Stretch, Timestamp, Until, Work,
 };
 
 use super::flow::DECISIONS;
@@ -116,6 +116,7 @@ impl Model {
         require(life.memos == history.memos, || {
             format!("run {id} is kept with {:?}, not {:?}", history.memos, life.memos)
         })?;
+        check_unrecorded(life, &history.end)?;
         let memos: BTreeMap<String, Outcome> =
             life.memos.iter().map(|memo| (memo.name.clone(), memo.outcome.clone())).collect();
         let program = outside.program(id);
@@ -210,6 +211,20 @@ impl Model {
             format!("run {id}: {recorded:?} is offered though it is recorded")
         })
     }
+}
+
+/// The steps that a run's end cut off are those that waited before its turn and have no memo since, and what
+/// that turn has asked for.
+fn check_unrecorded(life: &Life, end: &RunEnd) -> Result<(), String> {
+    let is_recorded = |name: &str| life.memos.iter().any(|memo| memo.name == name);
+    let left: BTreeMap<&str, StepKind> =
+        end.unrecorded.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
+    let before = life.record.iter().flat_map(|record| &record.pending);
+    let is_whole = before
+        .filter(|step| !is_recorded(&step.name))
+        .all(|step| left.get(step.name.as_str()) == Some(&step.kind()));
+    let is_sound = left.len() == end.unrecorded.len() && !left.keys().any(|name| is_recorded(name));
+    require(is_whole && is_sound, || format!("{end:?} has cut off other steps of {life:?}"))
 }
 
 /// How many pieces gave their slots back.

@@ -147,15 +147,21 @@ impl Model {
         now: Timestamp,
     ) -> Result<Vec<Memo>, Refused> {
         let live = life.record.as_ref().filter(|_| life.end.is_none());
-        let waiting = live.and_then(|it| it.pending.iter().find(|step| step.name == from.name));
+        let pending = live.and_then(|it| it.pending.iter().find(|step| step.name == from.name));
+        let ended = life.end.iter().flat_map(|end| &end.unrecorded);
+        let left = ended.filter(|(name, _)| *name == from.name).map(|(_, kind)| *kind).next();
         let place = life.memos.iter().position(|memo| memo.name == from.name);
-        let kind = match (place.and_then(|place| life.memos.get(place)), waiting) {
-            (Some(memo), _) => memo.kind,
-            (None, Some(step)) => {
+        let kind = match (place.and_then(|place| life.memos.get(place)), pending, left) {
+            (Some(memo), _, _) => memo.kind,
+            (None, Some(step), _) => {
                 walk.tally.note("rerun from a step that waits");
                 step.kind()
             }
-            (None, None) => {
+            (None, None, Some(kind)) => {
+                walk.tally.note("rerun from a step that its run's end cut off");
+                kind
+            }
+            (None, None, None) => {
                 walk.tally.note("rerun refused: no such step");
                 return Err(Refused::NotFound("has no step"));
             }
