@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +14,8 @@ import pytest_asyncio
 
 import durable
 
+
+_ENOUGH_BYTES = 1 << 30
 
 Replay = Literal["needed", "always"]
 
@@ -81,8 +85,24 @@ class World:
         return await self.engine.runs.get(run_id)
 
 
+@pytest.fixture
+def quick_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: what a store has on a disk is tried in `tests/durability`.
+
+    A sync to a disk takes most of the time of a test that opens a store.
+    """
+    in_memory = Path("/dev/shm")  # noqa: S108  # a folder of our own in it
+    if not in_memory.is_dir() or shutil.disk_usage(in_memory).free < _ENOUGH_BYTES:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=in_memory, prefix="durable-") as folder:
+        yield Path(folder)
+
+
 @pytest_asyncio.fixture(params=["needed", "always"], ids=["live", "replay"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    made = World(tmp_path, request.param)
+async def world(
+    request: pytest.FixtureRequest, quick_folder: Path
+) -> AsyncIterator[World]:
+    made = World(quick_folder, request.param)
     yield made
     await made.close()

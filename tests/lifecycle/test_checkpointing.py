@@ -299,12 +299,12 @@ def run_child(folder: Path, buffered: int, fatal: int) -> int:
 @pytest.mark.parametrize("buffered", [0, 1, 4, 10])
 @pytest.mark.parametrize("fatal", [0, 3, 25])
 async def test_a_killed_process_repeats_so_many_steps_at_most(
-    tmp_path: Path, buffered: int, fatal: int
+    quick_folder: Path, buffered: int, fatal: int
 ) -> None:
     """Beside the step that executed when it died, at most `buffered_steps`, and in one piece before it."""
-    assert await asyncio.to_thread(run_child, tmp_path, buffered, fatal) == -9
-    assert await asyncio.to_thread(run_child, tmp_path, buffered, fatal) == 0
-    calls = [int(line) for line in (tmp_path / "log").read_text().split()]
+    assert await asyncio.to_thread(run_child, quick_folder, buffered, fatal) == -9
+    assert await asyncio.to_thread(run_child, quick_folder, buffered, fatal) == 0
+    calls = [int(line) for line in (quick_folder / "log").read_text().split()]
     counts = Counter(calls)
     repeated = sorted(number for number, times in counts.items() if times > 1)
     assert set(counts) == set(range(40))

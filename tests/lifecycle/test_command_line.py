@@ -1,5 +1,6 @@
 """`durable run` and what reads its store, as processes: stopped, killed, started again."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
+from durable.cli.root import app
 
 
 APPLICATION = """
@@ -71,10 +75,17 @@ class Place:
         return process.returncode, out, err
 
     def json(self, *arguments: str) -> Any:
-        """What it prints with `--json`; it must end well."""
-        code, out, err = self.run(*arguments, "--json")
-        assert code == 0, err
-        return json.loads(out)
+        """What it prints with `--json`; it must end well. What only looks at a store needs no process of its own."""
+        if arguments[0] == "run":
+            code, out, err = self.run(*arguments, "--json")
+            assert code == 0, err
+            return json.loads(out)
+        environment = {"DURABLE_STORE": "state"}
+        with contextlib.chdir(self.folder):
+            done = CliRunner().invoke(app, [*arguments, "--json"], env=environment)
+        if done.exception is not None:
+            raise done.exception
+        return json.loads(done.stdout)
 
     def noted(self) -> Counter[str]:
         """How often each step was called."""
@@ -103,8 +114,8 @@ def expected(numbers: Any) -> Counter[str]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+def place(quick_folder: Path) -> Place:
+    return Place(quick_folder)
 
 
 @pytest.mark.slow
@@ -121,9 +132,9 @@ def test_each_line_is_accepted_once_however_often_it_is_started(place: Place) ->
 
 
 @pytest.mark.slow
-def test_it_ends_well_after_any_number_of_kills(tmp_path: Path) -> None:
+def test_it_ends_well_after_any_number_of_kills(quick_folder: Path) -> None:
     """Killed with SIGKILL again and again, a little later each time, it goes on."""
-    place = Place(tmp_path, count=400)
+    place = Place(quick_folder, count=400)
     kills = 0
     while True:
         process = place.start(*RUN)
@@ -149,10 +160,10 @@ def test_it_ends_well_after_any_number_of_kills(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_a_line_that_says_how_to_go_on(
-    tmp_path: Path, number: signal.Signals
+    quick_folder: Path, number: signal.Signals
 ) -> None:
-    place = Place(tmp_path)
-    (tmp_path / "counting.py").write_text(APPLICATION.replace("0.01", '"1d"'))
+    place = Place(quick_folder)
+    (quick_folder / "counting.py").write_text(APPLICATION.replace("0.01", '"1d"'))
     process = place.start(*RUN)
     assert not place.has_ended_before(20, process)
     process.send_signal(number)
@@ -164,12 +175,12 @@ def test_a_signal_ends_it_with_a_line_that_says_how_to_go_on(
 
 
 @pytest.mark.slow
-def test_a_second_ctrl_c_does_not_wait_for_steps(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+def test_a_second_ctrl_c_does_not_wait_for_steps(quick_folder: Path) -> None:
+    place = Place(quick_folder)
     hanging = APPLICATION.replace(
         'await ctx.step.sleep("nap", 0.01)', "await asyncio.Event().wait()"
     )
-    (tmp_path / "counting.py").write_text(f"import asyncio\n{hanging}")
+    (quick_folder / "counting.py").write_text(f"import asyncio\n{hanging}")
     process = place.start(*RUN)
     assert not place.has_ended_before(20, process)
     process.send_signal(signal.SIGINT)
@@ -184,9 +195,9 @@ def test_a_second_ctrl_c_does_not_wait_for_steps(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_store_that_is_open_names_who_has_it(tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    (tmp_path / "counting.py").write_text(APPLICATION.replace("0.01", '"1d"'))
+def test_a_store_that_is_open_names_who_has_it(quick_folder: Path) -> None:
+    place = Place(quick_folder)
+    (quick_folder / "counting.py").write_text(APPLICATION.replace("0.01", '"1d"'))
     holder = place.start(*RUN)
     assert not place.has_ended_before(20, holder)
     for command in (RUN, ("runs", "list"), ("events", "list"), ("store", "check")):

@@ -88,7 +88,7 @@ async def _all_runs(engine: durable.Engine) -> AsyncIterator[durable.Run]:
 
 
 @pytest.mark.slow
-def test_it_is_killed_and_goes_on(tmp_path: Path) -> None:
+def test_it_is_killed_and_goes_on(quick_folder: Path) -> None:
     """Killed in the middle, started again: every commit is in the ledger, every run has ended."""
     lines = [
         {
@@ -105,11 +105,11 @@ def test_it_is_killed_and_goes_on(tmp_path: Path) -> None:
         }
         for n in range(10)
     ]
-    events = tmp_path / "commits.jsonl"
+    events = quick_folder / "commits.jsonl"
     events.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    kept = Ledger(tmp_path / "store-ledger.sqlite3")
+    kept = Ledger(quick_folder / "store-ledger.sqlite3")
     command = [sys.executable, "-m", "durable", "demo", "--json"]
-    command += ["--events", str(events), "--store", str(tmp_path / "store")]
+    command += ["--events", str(events), "--store", str(quick_folder / "store")]
     quiet = subprocess.DEVNULL
     first = subprocess.Popen(command, stdout=quiet, stderr=quiet)  # noqa: S603  # ourselves
     while sum(line.commit_count for line in kept.by_kind()) < 4:

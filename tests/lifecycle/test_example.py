@@ -145,21 +145,21 @@ def after(count: int) -> Callable[[str], bool]:
     return lambda _: next(left) == 1
 
 
-def test_the_story_is_told_as_it_stands(tmp_path: Path) -> None:
+def test_the_story_is_told_as_it_stands(quick_folder: Path) -> None:
     """Each order ends as it must, a report comes at midnight, and started again it says so."""
-    said, _ = play(tmp_path / "shop", never)
-    check_the_end(tmp_path / "shop")
-    assert set(asked(tmp_path / "shop").values()) == {1}
+    said, _ = play(quick_folder / "shop", never)
+    check_the_end(quick_folder / "shop")
+    assert set(asked(quick_folder / "shop").values()) == {1}
     reports = [line for line in said if line.startswith("--  report")]
     assert re.match(r"--  report, 20\d\d-\d\d-\d\dT00:00:00Z: ", reports[0])
     assert reports[-1].startswith("--  report, at the end: {'open': 0, 'delivered': 2,")
-    again, _ = play(tmp_path / "shop", never)
+    again, _ = play(quick_folder / "shop", never)
     assert again[0].startswith("Found 15 events")
     assert reports[-1] in again
-    check_the_end(tmp_path / "shop")
+    check_the_end(quick_folder / "shop")
 
 
-def test_killed_inside_of_steps_it_charges_and_refunds_once(tmp_path: Path) -> None:
+def test_killed_inside_of_steps_it_charges_and_refunds_once(quick_folder: Path) -> None:
     """The outside was asked, its answer not yet recorded: it is asked again, under the same token."""
     lines = [
         "o1  card is charged",
@@ -168,14 +168,14 @@ def test_killed_inside_of_steps_it_charges_and_refunds_once(tmp_path: Path) -> N
         "o5  card is given back",
         "o6  closed",
     ]
-    assert play_and_kill(tmp_path / "shop", map(at, lines)) == len(lines)
-    check_the_end(tmp_path / "shop")
-    assert max(asked(tmp_path / "shop").values()) > 1
+    assert play_and_kill(quick_folder / "shop", map(at, lines)) == len(lines)
+    check_the_end(quick_folder / "shop")
+    assert max(asked(quick_folder / "shop").values()) > 1
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_killed_at_any_moment_it_goes_on(tmp_path: Path, seed: int) -> None:
+def test_killed_at_any_moment_it_goes_on(quick_folder: Path, seed: int) -> None:
     chance = Random(seed)  # noqa: S311  # the same moments each time
     moments = [after(chance.randint(2, 16)) for _ in range(6)]
-    assert play_and_kill(tmp_path / "shop", moments) >= 3
-    check_the_end(tmp_path / "shop")
+    assert play_and_kill(quick_folder / "shop", moments) >= 3
+    check_the_end(quick_folder / "shop")
