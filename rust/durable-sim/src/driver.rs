@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use durable_core::Op;
 use durable_core::write::{
-    self, LOADED_PREFIXES, MEMO, RUN, TIMER, history, history_key, memo_key, run_key,
+    self, EVENT, LOADED_PREFIXES, MEMO, RUN, TIMER, history, history_key, memo_key, run_key,
 };
 use durable_core::{
     Command, Effect, Memo, NewEvent, Origin, Record, RunEnd, RunId, Settings, Shard, Timestamp,
@@ -21,6 +21,15 @@ use crate::storage::{Change, Seq, Storage};
 /// Runs and how they ended.
 pub type Ends = Vec<(RunId, RunEnd)>;
 
+/// How much there was of a turn when one of its commands had been obeyed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cut {
+    /// So much was to leave.
+    pub effects: usize,
+    /// So many events were written.
+    pub events: usize,
+}
+
 /// A turn that is over: what went in, what it changed, what is to leave.
 #[derive(Debug)]
 pub struct Sealed {
@@ -32,6 +41,8 @@ pub struct Sealed {
     pub latest: Timestamp,
     /// What was handled, in order.
     pub commands: Vec<Command>,
+    /// Where each of them ended.
+    pub cuts: Vec<Cut>,
     /// What it changed, archives resolved.
     pub changes: Vec<Change>,
     /// The runs it ended.
@@ -101,9 +112,11 @@ impl Driver {
         let ordinary = self.mailbox.iter().take_while(|command| !command.is_alone()).count();
         let count = if ordinary == 0 && !is_begun { 1 } else { ordinary.min(most) };
         commands.extend(self.mailbox.drain(..count.min(self.mailbox.len())));
+        let mut cuts = Vec::new();
         for command in &mut commands {
             self.remember(command)?;
             self.shard.handle(now, command.clone(), &mut turn);
+            cuts.push(cut(&turn));
         }
         let is_hasty = self.mistake == Some(Mistake::TicksEarly);
         let now = if is_hasty { now.plus(std::time::Duration::from_millis(700)) } else { now };
@@ -112,7 +125,7 @@ impl Driver {
             self.answer_early(now, &mut turn);
         }
         self.shard.dispatch(now, &mut turn);
-        self.seal((commands, latest), turn, chance)
+        self.seal((commands, cuts, latest), turn, chance)
     }
 
     /// Puts with a command what the store remembers of what it names.
@@ -196,7 +209,7 @@ impl Driver {
 
     fn seal(
         &mut self,
-        (commands, latest): (Vec<Command>, Timestamp),
+        (commands, cuts, latest): (Vec<Command>, Vec<Cut>, Timestamp),
         turn: Turn,
         chance: &mut Chance,
     ) -> Result<Rc<Sealed>, String> {
@@ -232,8 +245,8 @@ impl Driver {
         }
         let now = self.shard.now();
         let is_behind = self.shard.is_behind();
-        let sealed =
-            Rc::new(Sealed { seq, now, latest, commands, changes, ends, effects, is_behind });
+        let sealed = Sealed { seq, now, latest, commands, cuts, changes, ends, effects, is_behind };
+        let sealed = Rc::new(sealed);
         self.uncommitted.push_back(Rc::clone(&sealed));
         Ok(sealed)
     }
@@ -370,6 +383,25 @@ impl Driver {
         };
         (0..count).map(one).collect()
     }
+}
+
+/// Where a turn stands.
+fn cut(turn: &Turn) -> Cut {
+    let leaves = |effect: &&Effect| {
+        !matches!(
+            effect,
+            Effect::LoadTimers { .. }
+                | Effect::LookBack { .. }
+                | Effect::FindEnd { .. }
+                | Effect::FindExpired { .. }
+        )
+    };
+    let is_event = |write: &&Write| match write {
+        Write::Insert { key, .. } | Write::Put { key, .. } => key.first() == Some(&EVENT),
+        Write::Delete { .. } | Write::Archive { .. } => false,
+    };
+    let effects = turn.effects.iter().filter(leaves).count();
+    Cut { effects, events: turn.writes.iter().filter(is_event).count() }
 }
 
 /// A record that is said to be new must be: the store leaves no trace of one that goes again at once.

@@ -9,7 +9,7 @@ use durable_core::{
 
 use crate::chance::Chance;
 use crate::outside::Outside;
-use crate::program::{Asked, Sleep, Standing, Wait};
+use crate::program::{Asked, Hear, Invoke, Sleep, Standing, Wait};
 
 /// What an executor does to the world.
 #[derive(Clone, Debug)]
@@ -332,6 +332,13 @@ impl Executor {
                     until: Until::For(length),
                     on_conflict: if replaces { OnConflict::Replace } else { OnConflict::Fail },
                 },
+                Asked::Hear(Hear { name, event, expression, since, length, behind }) => {
+                    let (own, until) = (None, Until::For(length));
+                    Op::WaitForEvent { name, event, expression, own, until, since, behind }
+                }
+                Asked::Invoke(Invoke { name, function, data, length, .. }) => {
+                    Op::InvokeFunction { name, function, data, until: Until::For(length) }
+                }
                 Asked::Sleep(Sleep { name, length, is_moment: false }) => {
                     Op::Sleep { name, until: Until::For(length) }
                 }

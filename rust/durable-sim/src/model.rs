@@ -4,6 +4,7 @@
 //! rolled back, as the store is, by a crash.
 
 mod admission;
+mod calls;
 mod expiry;
 mod flow;
 mod gathering;
@@ -19,6 +20,7 @@ pub mod schedules;
 mod signals;
 mod standing;
 mod telling;
+mod waits;
 mod walk;
 
 pub use flow::DECISIONS;
@@ -80,6 +82,12 @@ pub struct Life {
     to_take: VecDeque<Memo>,
     /// How many of its memos are another run's.
     taken_count: usize,
+    /// Its waits for events, and what cancels it.
+    hearing: waits::Hearing,
+    /// Its steps that wait for other runs' ends.
+    calls: calls::Calls,
+    /// Other runs' steps that wait for its end.
+    invokers: calls::Invokers,
     /// Its memos.
     pub memos: Vec<Memo>,
     /// How it ended.
@@ -106,6 +114,9 @@ impl Life {
             rerun_of: None,
             to_take: VecDeque::new(),
             taken_count: 0,
+            hearing: waits::Hearing::default(),
+            calls: calls::Calls::new(),
+            invokers: calls::Invokers::new(),
             memos: Vec::new(),
             end: None,
             is_forgotten: false,
@@ -142,6 +153,11 @@ pub struct Model {
     channels: BTreeMap<[u8; 16], messages::Channel>,
     telling: telling::Telling,
     schedules: schedules::Schedules,
+    /// The last event, and the last before the present turn.
+    last_event: EventId,
+    last_before: EventId,
+    /// What steps were told in the present turn.
+    told: BTreeMap<(RunId, String), calls::Told>,
     /// Of the executor that is connected.
     capacity: u32,
     /// The functions that it serves, and since when.
@@ -168,6 +184,9 @@ impl Model {
             channels: BTreeMap::new(),
             telling: telling::Telling::default(),
             schedules: schedules::Schedules::default(),
+            last_event: EventId::default(),
+            last_before: EventId::default(),
+            told: BTreeMap::new(),
             capacity: 0,
             served: BTreeMap::new(),
         }
@@ -212,10 +231,16 @@ impl Model {
         tally: &mut Tally,
     ) -> Result<(), String> {
         check_ends(turn)?;
-        self.go_through(&mut Walk::new(turn, tally)?)?;
+        let mut walk = Walk::new(turn, tally)?;
+        self.go_through(&mut walk)?;
+        self.settle(&walk);
+        let Walk { told, written, .. } = walk;
+        self.told = told;
         for change in &turn.changes {
             self.take_change(turn, change, outside, tally)?;
         }
+        self.check_told()?;
+        self.check_hearing(&written)?;
         self.check_offers(turn, tally)?;
         self.check_room(turn, tally)?;
         self.check_signals(turn, tally)?;
@@ -263,6 +288,7 @@ impl Model {
             }
             (Some(&MEMO), Some(value)) => {
                 let memo: Memo = read("a memo", value)?;
+                calls::note_memo(&memo, tally);
                 self.take_memo(turn, RunId::from_bytes(id()?), (key, memo), outside)
             }
             (Some(&HISTORY), Some(value)) => {

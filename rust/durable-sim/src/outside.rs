@@ -34,6 +34,7 @@ pub struct Outside {
     mix: Rc<Mix>,
     seed: u64,
     programs: BTreeMap<RunId, Rc<Program>>,
+    depths: BTreeMap<RunId, u32>,
     calls: Vec<Call>,
     step_calls: BTreeMap<(RunId, String), u32>,
     place_calls: BTreeMap<(RunId, u32), u32>,
@@ -49,6 +50,7 @@ impl Outside {
             mix,
             seed,
             programs: BTreeMap::new(),
+            depths: BTreeMap::new(),
             calls: Vec::new(),
             step_calls: BTreeMap::new(),
             place_calls: BTreeMap::new(),
@@ -60,12 +62,19 @@ impl Outside {
     /// The handler of a run: the same whenever it is asked for.
     pub fn program(&mut self, run: RunId) -> Rc<Program> {
         let (seed, mix) = (self.seed, &self.mix);
+        let depth = self.depths.get(&run).copied().unwrap_or(0);
         let made = self.programs.entry(run).or_insert_with(|| {
             let bytes = run.as_bytes().iter();
             let mixed = bytes.fold(seed, |sum, byte| sum.rotate_left(9) ^ u64::from(*byte));
-            Rc::new(Program::draw(&mut Chance::new(mixed), mix))
+            Rc::new(Program::draw(&mut Chance::new(mixed), mix, depth))
         });
         Rc::clone(made)
+    }
+
+    /// So many invokes, or something else that must come to an end, led to a run.
+    pub fn deepen(&mut self, run: RunId, depth: u32) {
+        let known = self.depths.entry(run).or_default();
+        *known = depth.max(*known);
     }
 
     /// A run repeats another: it has the same handler.

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use durable_core::{Outcome, Retry};
+use bytes::Bytes;
+use durable_core::{Outcome, Retry, Since};
 
 use crate::chance::Chance;
 use crate::mix::Mix;
+use crate::model::says::MATCHES;
 
 /// A piece of a handler.
 #[derive(Clone, Debug)]
@@ -17,6 +19,10 @@ pub enum Node {
     Sleep(Sleep),
     /// A wait for a signal.
     Wait(Wait),
+    /// A wait for an event.
+    Hear(Hear),
+    /// A run of another function.
+    Invoke(Invoke),
     /// Code between steps that may raise.
     Code(Code),
     /// One after the other.
@@ -66,6 +72,38 @@ pub struct Wait {
     pub replaces: bool,
 }
 
+/// A wait for an event.
+#[derive(Clone, Debug)]
+pub struct Hear {
+    /// Its id with its counter.
+    pub name: String,
+    /// The event's name.
+    pub event: String,
+    /// What it must meet.
+    pub expression: Option<String>,
+    /// From where on events count.
+    pub since: Since,
+    /// For so long at most.
+    pub length: Duration,
+    /// The wait for an event behind which the code goes on that came to this one.
+    pub behind: Option<String>,
+}
+
+/// A run of another function.
+#[derive(Clone, Debug)]
+pub struct Invoke {
+    /// Its id with its counter.
+    pub name: String,
+    /// Which.
+    pub function: String,
+    /// What it is given.
+    pub data: Bytes,
+    /// For so long at most its end is waited for.
+    pub length: Duration,
+    /// The handler catches its error.
+    pub is_caught: bool,
+}
+
 /// Code between steps.
 #[derive(Clone, Debug)]
 pub struct Code {
@@ -84,8 +122,12 @@ pub enum Asked {
     Step(Step),
     /// A sleep.
     Sleep(Sleep),
-    /// A wait.
+    /// A wait for a signal.
     Wait(Wait),
+    /// A wait for an event.
+    Hear(Hear),
+    /// A run of another function.
+    Invoke(Invoke),
 }
 
 impl Asked {
@@ -95,6 +137,8 @@ impl Asked {
             Self::Step(step) => &step.name,
             Self::Sleep(sleep) => &sleep.name,
             Self::Wait(wait) => &wait.name,
+            Self::Hear(hear) => &hear.name,
+            Self::Invoke(invoke) => &invoke.name,
         }
     }
 }
@@ -109,7 +153,7 @@ pub enum Standing {
     /// It came to code that may raise, for the first time since the handler was called.
     AtCode(u32),
     /// The error of a step went through it: the memo's bytes.
-    Raised(bytes::Bytes),
+    Raised(Bytes),
 }
 
 /// A handler.
@@ -127,8 +171,9 @@ pub struct Program {
 
 impl Program {
     /// A handler of random shape.
-    pub fn draw(chance: &mut Chance, mix: &Mix) -> Self {
-        let mut writer = Writer { chance, mix, next: 0, left: mix.program_size };
+    /// `depth`: so many invokes lead to it.
+    pub fn draw(chance: &mut Chance, mix: &Mix, depth: u32) -> Self {
+        let mut writer = Writer { chance, mix, depth, next: 0, left: mix.program_size };
         let root = writer.node(0);
         let mut program = Self {
             root: root.clone(),
@@ -144,7 +189,7 @@ impl Program {
         match node {
             Node::Step(step) => drop(self.steps.insert(step.name.clone(), step.clone())),
             Node::Sleep(sleep) => drop(self.sleeps.insert(sleep.name.clone(), sleep.clone())),
-            Node::Wait(_) => {}
+            Node::Wait(_) | Node::Hear(_) | Node::Invoke(_) => {}
             Node::Code(code) => drop(self.places.insert(code.place, code.clone())),
             Node::Sequence(nodes) | Node::Parallel(nodes) | Node::Race(nodes) => {
                 for node in nodes {
@@ -161,71 +206,100 @@ impl Program {
         passed: &BTreeSet<u32>,
     ) -> (Standing, Vec<Asked>) {
         let mut asked = Vec::new();
-        let standing = go(&self.root, memos, passed, &mut asked);
+        let standing = go(&self.root, &Known { memos, passed }, &mut None, &mut asked);
         (standing, asked)
     }
 }
 
+/// What there is to go by.
+struct Known<'a> {
+    memos: &'a BTreeMap<String, Outcome>,
+    passed: &'a BTreeSet<u32>,
+}
+
+/// `behind`: the wait for an event behind which this piece goes on.
 fn go(
     node: &Node,
-    memos: &BTreeMap<String, Outcome>,
-    passed: &BTreeSet<u32>,
+    known: &Known<'_>,
+    behind: &mut Option<String>,
     asked: &mut Vec<Asked>,
 ) -> Standing {
-    match node {
-        Node::Step(step) => match memos.get(&step.name) {
-            Some(Outcome::Error(error)) if !step.is_caught => Standing::Raised(error.clone()),
-            Some(Outcome::Data(_) | Outcome::Error(_)) => Standing::Done,
-            None => {
-                asked.push(Asked::Step(step.clone()));
-                Standing::Waiting
-            }
-        },
-        Node::Sleep(sleep) if memos.contains_key(&sleep.name) => Standing::Done,
-        Node::Sleep(sleep) => {
-            asked.push(Asked::Sleep(sleep.clone()));
-            Standing::Waiting
+    let memo = |name: &String| known.memos.get(name);
+    let what = match node {
+        Node::Step(step) => (memo(&step.name), step.is_caught, Asked::Step(step.clone())),
+        Node::Sleep(sleep) => (memo(&sleep.name), true, Asked::Sleep(sleep.clone())),
+        Node::Wait(wait) => (memo(&wait.name), true, Asked::Wait(wait.clone())),
+        Node::Hear(hear) => {
+            let before = if memo(&hear.name).is_some() {
+                behind.replace(hear.name.clone())
+            } else {
+                behind.clone()
+            };
+            let asked = Hear { behind: before, ..hear.clone() };
+            (memo(&hear.name), true, Asked::Hear(asked))
         }
-        Node::Wait(wait) if memos.contains_key(&wait.name) => Standing::Done,
-        Node::Wait(wait) => {
-            asked.push(Asked::Wait(wait.clone()));
-            Standing::Waiting
+        Node::Invoke(invoke) => {
+            (memo(&invoke.name), invoke.is_caught, Asked::Invoke(invoke.clone()))
         }
-        Node::Code(code) if passed.contains(&code.place) => Standing::Done,
-        Node::Code(code) => Standing::AtCode(code.place),
-        Node::Sequence(nodes) => nodes
-            .iter()
-            .map(|node| go(node, memos, passed, asked))
-            .find(|standing| *standing != Standing::Done)
-            .unwrap_or(Standing::Done),
+        Node::Code(code) if known.passed.contains(&code.place) => return Standing::Done,
+        Node::Code(code) => return Standing::AtCode(code.place),
+        Node::Sequence(nodes) => {
+            let mut all = nodes.iter().map(|node| go(node, known, behind, asked));
+            return all.find(|standing| *standing != Standing::Done).unwrap_or(Standing::Done);
+        }
         Node::Parallel(nodes) => {
-            let all: Vec<Standing> =
-                nodes.iter().map(|node| go(node, memos, passed, asked)).collect();
-            let is_stop = |s: &&Standing| matches!(s, Standing::Raised(_) | Standing::AtCode(_));
-            let stop = all.iter().find(is_stop);
-            let rest = stop.or_else(|| all.iter().find(|s| **s != Standing::Done));
-            rest.cloned().unwrap_or(Standing::Done)
+            return together(&go_all(nodes, known, behind.as_ref(), asked));
         }
-        Node::Race(nodes) => {
-            let all: Vec<Standing> =
-                nodes.iter().map(|node| go(node, memos, passed, asked)).collect();
-            let at_code = all.iter().find(|s| matches!(s, Standing::AtCode(_)));
-            let is_done = all.contains(&Standing::Done) || all.is_empty();
-            match at_code {
-                Some(standing) => standing.clone(),
-                None if is_done => Standing::Done,
-                None => Standing::Waiting,
-            }
+        Node::Race(nodes) => return first_of(&go_all(nodes, known, behind.as_ref(), asked)),
+    };
+    match what {
+        (Some(Outcome::Error(error)), false, _) => Standing::Raised(error.clone()),
+        (Some(Outcome::Data(_) | Outcome::Error(_)), _, _) => Standing::Done,
+        (None, _, what) => {
+            asked.push(what);
+            Standing::Waiting
         }
+    }
+}
+
+/// Pieces that go on beside each other: each behind what they began behind.
+fn go_all(
+    nodes: &[Node],
+    known: &Known<'_>,
+    behind: Option<&String>,
+    asked: &mut Vec<Asked>,
+) -> Vec<Standing> {
+    nodes.iter().map(|node| go(node, known, &mut behind.cloned(), asked)).collect()
+}
+
+fn together(all: &[Standing]) -> Standing {
+    let is_stop = |s: &&Standing| matches!(s, Standing::Raised(_) | Standing::AtCode(_));
+    let stop = all.iter().find(is_stop);
+    let rest = stop.or_else(|| all.iter().find(|s| **s != Standing::Done));
+    rest.cloned().unwrap_or(Standing::Done)
+}
+
+fn first_of(all: &[Standing]) -> Standing {
+    let at_code = all.iter().find(|s| matches!(s, Standing::AtCode(_)));
+    let is_done = all.contains(&Standing::Done) || all.is_empty();
+    match at_code {
+        Some(standing) => standing.clone(),
+        None if is_done => Standing::Done,
+        None => Standing::Waiting,
     }
 }
 
 /// Few, so that runs are in each other's way.
 pub const SIGNALS: [&str; 4] = ["one", "two", "three", "four"];
+/// Names of events that are sent.
+pub const EVENTS: [&str; 6] = ["app/a", "app/b.c", "app/b.d", "x", "y.z.w", "nobody/listens"];
+/// So many invokes lead to a run that invokes no more.
+pub const DEEPEST: u32 = 2;
 
 struct Writer<'a> {
     chance: &'a mut Chance,
     mix: &'a Mix,
+    depth: u32,
     next: u32,
     left: u32,
 }
@@ -234,7 +308,7 @@ impl Writer<'_> {
     fn node(&mut self, depth: u32) -> Node {
         let shape = self.chance.below(if depth > 2 { 6 } else { 12 });
         match shape {
-            3 | 4 if self.chance.happens(500) => self.wait(),
+            3 | 4 if self.chance.happens(700) => self.something_awaited(),
             0..=3 => Node::Step(self.one_step()),
             4 => self.sleep(),
             5 => self.code(),
@@ -259,7 +333,52 @@ impl Writer<'_> {
     /// What races raises nothing: which of two errors comes first is not the same each time.
     fn racers(&mut self) -> Vec<Node> {
         let count = self.chance.small(2, 3);
-        (0..count).map(|_| Node::Step(Step { is_caught: true, ..self.one_step() })).collect()
+        (0..count).map(|_| self.racer()).collect()
+    }
+
+    fn racer(&mut self) -> Node {
+        match self.chance.below(10) {
+            0 => Node::Hear(self.hear()),
+            1 if self.depth < DEEPEST => Node::Invoke(Invoke { is_caught: true, ..self.invoke() }),
+            _ => Node::Step(Step { is_caught: true, ..self.one_step() }),
+        }
+    }
+
+    fn something_awaited(&mut self) -> Node {
+        match self.chance.below(10) {
+            0..=2 => self.wait(),
+            3..=5 if self.depth < DEEPEST => Node::Invoke(self.invoke()),
+            _ => Node::Hear(self.hear()),
+        }
+    }
+
+    fn hear(&mut self) -> Hear {
+        let event = self.chance.pick(&EVENTS).copied().unwrap_or_default().to_owned();
+        let expression = self.chance.pick(&MATCHES).copied().unwrap_or_default();
+        let expression = if self.chance.happens(8) { "event.data.k ==" } else { expression };
+        Hear {
+            name: self.name(),
+            event,
+            expression: Some(expression.to_owned()).filter(|_| self.chance.happens(700)),
+            since: if self.chance.happens(300) { Since::Run } else { Since::Stretch },
+            length: self.chance.length(self.mix.sleep),
+            behind: None,
+        }
+    }
+
+    /// Its data say how deep it is, so that invokes come to an end.
+    fn invoke(&mut self) -> Invoke {
+        let depth = self.depth.saturating_add(1);
+        let k = self.chance.pick(&["null", "1", "\"a\"", "\"b\"", "true"]).copied();
+        let (k, p) = (k.unwrap_or("null"), self.chance.below(90));
+        let number = self.chance.size(0, self.mix.function_count);
+        Invoke {
+            name: self.name(),
+            function: format!("f{number}"),
+            data: Bytes::from(format!("{{\"depth\":{depth},\"k\":{k},\"p\":{p}}}")),
+            length: self.chance.length(self.mix.sleep * 2),
+            is_caught: self.chance.happens(700),
+        }
     }
 
     fn name(&mut self) -> String {

@@ -108,6 +108,8 @@ pub struct World {
     promised_runs: Vec<RunId>,
     announced: Vec<RunId>,
     calls_left: u64,
+    /// So many waits for events are still answered: what is sent starts runs, which wait.
+    answers_left: u64,
     losses: u32,
     is_safe: bool,
     is_poisoned: bool,
@@ -195,6 +197,7 @@ impl World {
             promised_runs: Vec::new(),
             announced: Vec::new(),
             calls_left: mix.call_count,
+            answers_left: mix.call_count,
             losses: 0,
             is_safe: false,
             is_poisoned: false,

@@ -165,6 +165,7 @@ impl Model {
         (id, record): (EventId, EventRecord),
     ) -> Result<(), String> {
         let now = walk.turn.now;
+        self.hear(walk, (id, &record))?;
         let known = event.user_id.as_ref().and_then(|name| self.senders.get(name)).cloned();
         let counts = |run: RunId| is_fresh(run.made_at(), now) || self.is_live(run);
         let runs: Vec<(FunctionId, RunId)> = known.iter().flat_map(|s| s.runs.clone()).collect();

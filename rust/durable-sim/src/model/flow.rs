@@ -93,6 +93,7 @@ impl Model {
         let run = self.new_run(function, arrival)?;
         if let Some(life) = self.runs.get_mut(run) {
             (life.keys, life.starts_at) = (keys, arrival.starts_at.unwrap_or_default());
+            life.listen(&policies, &arrival.data);
         }
         self.begin(walk, run);
         Ok(Ok(Some(run)))
@@ -175,10 +176,10 @@ impl Model {
         &mut self,
         walk: &mut Walk<'_>,
         run: RunId,
-        why: &'static str,
+        why: &str,
     ) -> Result<(), String> {
         walk.tally.note(DECISIONS);
-        walk.cancels.push_back((run, why));
+        walk.cancels.push_back((run, why.to_owned()));
         self.end(walk, run).map_err(|error| format!("{error}: {why}"))
     }
 
@@ -201,7 +202,7 @@ impl Model {
             Ending::Failed => counted.failed += 1,
             Ending::Cancelled => counted.cancelled += 1,
         }
-        Ok(())
+        self.tell_invokers(walk, run, end)
     }
 
     /// A run that has not been before, by the id that its event gives it.

@@ -88,18 +88,21 @@ impl Model {
             life.bucket = Some(Bucket { kind, key, first_at, last_at: now, ts, bytes: 0 });
             (life.created_at, life.starts_at) = (now, Timestamp::MAX);
         }
-        self.join(walk, run, (function, policies), (arrival, is_first));
+        if self.join(walk, run, (function, policies), (arrival, is_first)) {
+            self.tell_left_out(walk, run, (None, "debounced"))?;
+        }
         self.start_if_gathered(walk, run)?;
         Ok(Some(run))
     }
 
+    /// An event joins a run; true where it takes the place of the one before.
     fn join(
         &mut self,
         walk: &mut Walk<'_>,
         run: RunId,
         (function, policies): (FunctionId, &Policies),
         (arrival, is_first): (&Arrival, bool),
-    ) {
+    ) -> bool {
         walk.tally.note(if is_first { "gathering began" } else { "gathering joined" });
         let now = walk.turn.now;
         let ts = arrival.ts.unwrap_or(now);
@@ -107,7 +110,7 @@ impl Model {
         let Some((bucket, events, names)) =
             life.and_then(|life| Some((life.bucket.as_mut()?, &mut life.events, &mut life.names)))
         else {
-            return;
+            return false;
         };
         if !is_first {
             names.push(arrival.name.clone());
@@ -125,7 +128,7 @@ impl Model {
             Kind::Batch => {}
         }
         if !counts {
-            return;
+            return false;
         }
         bucket.ts = ts;
         let starts_at = match bucket.kind {
@@ -135,7 +138,9 @@ impl Model {
         let keys = self.freeze(function, policies, &arrival.data);
         if let Some(life) = self.runs.get_mut(run) {
             (life.keys, life.starts_when_gathered) = (keys, starts_at);
+            life.listen(policies, &arrival.data);
         }
+        !is_first
     }
 
     /// When a run has gathered enough; `None` where it has, or its function no longer gathers.

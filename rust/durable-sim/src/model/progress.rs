@@ -93,6 +93,11 @@ impl Model {
                 life.memos.push(memo.clone());
                 return self.take_signal(turn, (id, record.as_ref(), due), &memo);
             }
+            StepKind::Event | StepKind::Invoke if is_honest => {
+                let due = due_of(turn, id, life.record.as_ref(), &name);
+                life.memos.push(memo.clone());
+                return self.take_told(turn, (id, due), &memo);
+            }
             StepKind::Signal
             | StepKind::Event
             | StepKind::Invoke
@@ -149,8 +154,14 @@ impl Model {
                 let taken = life.memos.iter().take(life.taken_count);
                 let mut errors = taken.map(|memo| &memo.outcome);
                 let is_taken = errors.any(|outcome| *outcome == history.end.outcome);
+                let is_call = |memo: &&Memo| memo.kind == StepKind::Invoke;
+                let is_told =
+                    life.memos.iter().filter(is_call).any(|m| m.outcome == history.end.outcome);
+                if is_told {
+                    tally.note("ended: an invoke's error");
+                }
                 let is_right = match standing {
-                    Standing::Raised(_) if is_step || is_taken => true,
+                    Standing::Raised(_) if is_step || is_taken || is_told => true,
                     Standing::Raised(_)
                     | Standing::Done
                     | Standing::Waiting
@@ -405,7 +416,10 @@ fn due_of(turn: &Sealed, id: RunId, record: Option<&RunRecord>, name: &str) -> O
     });
     recorded.or_else(|| {
         ops(turn, id).find_map(|op| match op {
-            Op::Sleep { name: asked, until } | Op::WaitForSignal { name: asked, until, .. }
+            Op::Sleep { name: asked, until }
+            | Op::WaitForSignal { name: asked, until, .. }
+            | Op::WaitForEvent { name: asked, until, .. }
+            | Op::InvokeFunction { name: asked, until, .. }
                 if asked == name =>
             {
                 Some(match until {
@@ -466,6 +480,7 @@ fn note_engine_error(error: &Bytes, tally: &mut Tally) -> bool {
         ("SleepTooLong", "ended: sleep too long"),
         ("NonDeterminismError", "ended: not deterministic"),
         ("InvalidStepId", "ended: a step's name too long"),
+        ("InvalidExpression", "ended: an expression that is none"),
         ("SignalConflict", "ended: another waits for the signal"),
     ];
     let kind = kinds.iter().find(|(code, _)| text.starts_with(&format!("{{\"name\":\"{code}\"")));

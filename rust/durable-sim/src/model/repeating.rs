@@ -69,7 +69,8 @@ impl Model {
         let function = life.function;
         let Some((_, first)) = events.first() else { return Err(told()) };
         let data = rerun.data.clone().unwrap_or_else(|| first.data.clone());
-        let keys = self.freeze(function, &self.policies(function), &data);
+        let policies = self.policies(function);
+        let keys = self.freeze(function, &policies, &data);
         if let Err(skip) = self.make_way(walk, function, keys.singleton.as_ref(), None)? {
             walk.tally.note("rerun refused: singleton or pause");
             return require(Refused::Skipped(skip.reason().to_owned()).is(answer), told);
@@ -96,6 +97,7 @@ impl Model {
             (made.keys, made.starts_at, made.events) = (keys, ts, ids);
             (made.rerun_of, made.taken_count) = (Some(rerun.run), memos.len());
             made.to_take = memos.into();
+            made.listen(&policies, &data);
         }
         self.begin(walk, run);
         for (_, record) in &mut events {
@@ -259,6 +261,7 @@ impl Model {
         walk.tally.note("event called off: batch without it");
         life.events.retain(|one| *one != event);
         life.lose_bytes(size);
+        self.tell_left_out(walk, run, (Some(event), "cancelled"))?;
         Ok(true)
     }
 }

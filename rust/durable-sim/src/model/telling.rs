@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use durable_core::{
-    Ending, EventId, EventRecord, NewEvent, Outcome, RunEnd, RunId, SystemEvent, Untold,
-};
+use durable_core::{Ending, EventId, NewEvent, Outcome, RunEnd, RunId, SystemEvent, Untold};
 
 use super::admission::is_named;
 use super::walk::Walk;
-use super::{Model, read, require};
+use super::{Model, read, require, waits};
 
 const FAILED: &str = "durable/function.failed";
 const FINISHED: &str = "durable/function.finished";
@@ -136,10 +134,7 @@ impl Model {
     fn whole(&self, head: &str, events: &[EventId], end: &RunEnd) -> Result<String, String> {
         let envelope = |id: &EventId| -> Result<String, String> {
             let event = self.events.get(id).ok_or_else(|| format!("event {id} is lost"))?;
-            let EventRecord { name, user_id, ts, data, .. } = event;
-            let id = user_id.clone().unwrap_or_else(|| id.to_string());
-            let (ts, data) = (ts.as_millis(), text(data));
-            Ok(format!("{{\"name\":\"{name}\",\"id\":\"{id}\",\"ts\":{ts},\"data\":{data}}}"))
+            Ok(text(&waits::envelope(*id, event)))
         };
         let all = events.iter().map(envelope).collect::<Result<Vec<_>, _>>()?;
         let first = all.first().cloned().unwrap_or_default();

@@ -1,13 +1,14 @@
 //! A turn gone through as a slow reader would: each command in order, then what was due.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use durable_core::write::{EVENT, RUN, id_in_key};
+use durable_core::write::{EVENT, MEMO, RUN, id_in_key};
 use durable_core::{
-    Answer, Command, Deadline, Effect, Ending, EventId, EventRecord, Outcome, PendingState, RunId,
-    RunRecord, Stretch, Timestamp,
+    Answer, Command, Deadline, Effect, Ending, EventId, EventRecord, Memo, Outcome, PendingState,
+    RunId, RunRecord, Stretch, Timestamp,
 };
 
+use super::calls::Told;
 use super::flow::says_why;
 use super::{Life, Model, read, require};
 use crate::driver::Sealed;
@@ -23,11 +24,18 @@ pub(super) struct Walk<'a> {
     /// Live runs as it leaves them.
     pub(super) written: BTreeMap<RunId, RunRecord>,
     /// Runs that must be cancelled, in order, and why.
-    pub(super) cancels: VecDeque<(RunId, &'static str)>,
+    pub(super) cancels: VecDeque<(RunId, String)>,
+    /// Runs that completed or failed, of the command that is gone through.
+    pub(super) fails: BTreeSet<RunId>,
+    /// Runs whose code has said that it waits.
+    pub(super) parked: BTreeSet<RunId>,
+    /// What it remembered, by runs and steps.
+    pub(super) memos: BTreeMap<(RunId, String), Outcome>,
+    /// What steps were told.
+    pub(super) told: BTreeMap<(RunId, String), Told>,
+    /// Its commands are obeyed, and what was due happens.
+    pub(super) is_ticking: bool,
 }
-
-/// What a command was answered, and what was said before.
-type Told<'a> = (Option<Answer>, Vec<&'a Effect>);
 
 /// A run that did not start in time.
 pub(super) const LATE_START: &str = "it did not start within its start timeout";
@@ -48,7 +56,8 @@ enum Due {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(turn: &'a Sealed, tally: &'a mut Tally) -> Result<Self, String> {
-        let (mut stored, mut written) = (VecDeque::new(), BTreeMap::new());
+        let (mut stored, mut written, mut memos) =
+            (VecDeque::new(), BTreeMap::new(), BTreeMap::new());
         for change in &turn.changes {
             let (Some(id), Some(value)) = (id_in_key(&change.key), &change.value) else { continue };
             match change.key.first() {
@@ -58,10 +67,23 @@ impl<'a> Walk<'a> {
                 Some(&RUN) => {
                     written.insert(RunId::from_bytes(id), read("a live run", value)?);
                 }
+                Some(&MEMO) => {
+                    let memo: Memo = read("a memo", value)?;
+                    memos.insert((RunId::from_bytes(id), memo.name), memo.outcome);
+                }
                 Some(_) | None => {}
             }
         }
-        Ok(Self { turn, tally, stored, written, cancels: VecDeque::new() })
+        let (cancels, fails, parked) = (VecDeque::new(), BTreeSet::new(), BTreeSet::new());
+        let (told, is_ticking) = (BTreeMap::new(), false);
+        Ok(Self { turn, tally, stored, written, cancels, fails, parked, memos, told, is_ticking })
+    }
+
+    /// Whether a step has been asked for by the end of the turn.
+    pub(super) fn is_asked(&self, run: RunId, name: &str) -> bool {
+        let record = self.written.get(&run);
+        self.memos.contains_key(&(run, name.to_owned()))
+            || record.is_some_and(|it| it.pending.iter().any(|step| step.name == name))
     }
 }
 
@@ -69,44 +91,82 @@ impl Model {
     /// Goes through a turn, up to where work is handed out.
     pub(super) fn go_through(&mut self, walk: &mut Walk<'_>) -> Result<(), String> {
         let turn = walk.turn;
-        let mut told = told(turn);
-        let tail = told.pop_back().map(|(_, effects)| effects).unwrap_or_default();
-        for command in &turn.commands {
-            match command {
-                Command::ConnectExecutor { capacity, functions } => {
-                    self.connect(*capacity, functions, turn.now);
-                }
-                Command::DrainExecutor => self.capacity = 0,
-                Command::TellEnd { run, .. } => self.tell(walk, *run)?,
-                Command::Report(_)
-                | Command::WakeRun { .. }
-                | Command::LoadTimers { .. }
-                | Command::LookBack { .. }
-                | Command::Expire { .. } => {}
-                Command::RegisterFunctions { .. }
-                | Command::AcceptEvents { .. }
-                | Command::InvokeFunction { .. }
-                | Command::PauseFunction { .. }
-                | Command::CancelRun { .. }
-                | Command::RerunRun { .. }
-                | Command::CancelEvent { .. }
-                | Command::SendSignal { .. }
-                | Command::PutSchedule { .. }
-                | Command::ChangeSchedule { .. }
-                | Command::Publish { .. } => {
-                    let (answer, effects) = told.pop_front().unwrap_or_default();
-                    self.end_by_reports(walk, &effects)?;
-                    self.obey(walk, command, answer)?;
-                    check_cancels(walk, &effects)?;
-                }
-            }
+        let ids: Vec<EventId> = walk.stored.iter().map(|(id, _)| *id).collect();
+        self.last_before = self.last_event;
+        let (mut effects, mut events) = (turn.effects.iter().map(|(effect, _)| effect), 0);
+        let mut effect_count = 0;
+        for (command, cut) in turn.commands.iter().zip(&turn.cuts) {
+            let told: Vec<&Effect> =
+                effects.by_ref().take(cut.effects.saturating_sub(effect_count)).collect();
+            let count = cut.events.saturating_sub(events);
+            (effect_count, events) = (cut.effects, cut.events);
+            walk.fails = fails(&told);
+            self.go_through_one(walk, command, (&told, count))?;
+            self.end_the_others(walk, &told)?;
+            check_cancels(walk, &told)?;
+            let last = ids.iter().take(events).max().copied().unwrap_or_default();
+            self.last_event = last.max(self.last_event);
         }
-        require(told.is_empty(), || "an answer to nobody".to_owned())?;
+        let tail: Vec<&Effect> = effects.collect();
+        (walk.fails, walk.is_ticking) = (fails(&tail), true);
         self.tick(walk, &tail)?;
+        self.last_event = ids.into_iter().max().unwrap_or_default().max(self.last_event);
         require(walk.stored.is_empty(), || format!("stored and not accepted: {:?}", walk.stored))?;
         check_cancels(walk, &tail)?;
         let is_over = turn.ends.iter().all(|(run, _)| !self.runs.is_live(*run));
         require(is_over, || format!("ends that nobody announced: {:?}", turn.ends))
+    }
+
+    /// A command, and what it said; `count`: so many events it stored.
+    fn go_through_one(
+        &mut self,
+        walk: &mut Walk<'_>,
+        command: &Command,
+        (told, count): (&[&Effect], usize),
+    ) -> Result<(), String> {
+        let mut answers = told.iter().filter_map(|effect| match effect {
+            Effect::Answer { answer, .. } => Some(answer.clone()),
+            Effect::OfferWork(_)
+            | Effect::DeliverMemo { .. }
+            | Effect::ConfirmReport { .. }
+            | Effect::AbandonWork { .. }
+            | Effect::AnnounceEnd { .. }
+            | Effect::LoadTimers { .. }
+            | Effect::LookBack { .. }
+            | Effect::FindEnd { .. }
+            | Effect::FindExpired { .. } => None,
+        });
+        let answer = answers.next();
+        require(answers.next().is_none(), || format!("{command:?} is answered twice"))?;
+        match command {
+            Command::ConnectExecutor { capacity, functions } => {
+                self.connect(*capacity, functions, walk.turn.now);
+                Ok(())
+            }
+            Command::DrainExecutor => {
+                self.capacity = 0;
+                Ok(())
+            }
+            Command::TellEnd { run, .. } => self.tell(walk, *run),
+            Command::LookBack { .. } => self.look_back(walk, command),
+            Command::Report(report) => {
+                self.check_pause(told)?;
+                self.ask_to_hear(walk, report);
+                self.ask_to_invoke(walk, report, count)
+            }
+            Command::WakeRun { .. } | Command::LoadTimers { .. } | Command::Expire { .. } => Ok(()),
+            Command::RegisterFunctions { .. }
+            | Command::AcceptEvents { .. }
+            | Command::InvokeFunction { .. }
+            | Command::PauseFunction { .. }
+            | Command::CancelRun { .. }
+            | Command::RerunRun { .. }
+            | Command::CancelEvent { .. }
+            | Command::SendSignal { .. }
+            | Command::PutSchedule { .. }
+            | Command::ChangeSchedule { .. }
+            | Command::Publish { .. } => self.obey(walk, command, answer),
+        }
     }
 
     fn obey(
@@ -167,28 +227,24 @@ impl Model {
         Ok(())
     }
 
-    /// What reports came to, before the next command.
-    fn end_by_reports(&mut self, walk: &mut Walk<'_>, told: &[&Effect]) -> Result<(), String> {
+    /// Whoever else completed or failed in a command: by a report, or since a memo was one too many.
+    fn end_the_others(&mut self, walk: &mut Walk<'_>, told: &[&Effect]) -> Result<(), String> {
         for effect in told {
-            match effect {
-                Effect::AnnounceEnd { run, ending, .. } if *ending != Ending::Cancelled => {
-                    self.end(walk, *run)?;
-                }
-                Effect::ConfirmReport { run, .. } => {
-                    let function = self.runs.get(*run).map(|life| life.function);
-                    let goes_on = function.is_some_and(|function| self.is_paused(function));
-                    require(!goes_on, || format!("run {run} goes on though it is paused"))?;
-                }
-                Effect::AnnounceEnd { .. }
-                | Effect::Answer { .. }
-                | Effect::OfferWork(_)
-                | Effect::DeliverMemo { .. }
-                | Effect::AbandonWork { .. }
-                | Effect::LoadTimers { .. }
-                | Effect::LookBack { .. }
-                | Effect::FindEnd { .. }
-                | Effect::FindExpired { .. } => {}
+            let Effect::AnnounceEnd { run, ending, .. } = effect else { continue };
+            if *ending != Ending::Cancelled && self.is_live(*run) {
+                self.end(walk, *run)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Code of paused functions does not go on.
+    fn check_pause(&self, told: &[&Effect]) -> Result<(), String> {
+        for effect in told {
+            let Effect::ConfirmReport { run, .. } = effect else { continue };
+            let function = self.runs.get(*run).map(|life| life.function);
+            let goes_on = function.is_some_and(|function| self.is_paused(function));
+            require(!goes_on, || format!("run {run} goes on though it is paused"))?;
         }
         Ok(())
     }
@@ -219,7 +275,7 @@ impl Model {
                 (Ending::Completed | Ending::Failed, _) => by_reports.push(*effect),
             }
         }
-        self.end_by_reports(walk, &by_reports)?;
+        self.end_the_others(walk, &by_reports)?;
         for (run, life) in self.live().filter(|(_, life)| life.bucket.is_some()) {
             let is_over = walk.turn.ends.iter().any(|(ended, _)| *ended == run);
             let gathers_on = walk.written.get(&run).is_none_or(|after| after.gathering.is_some());
@@ -314,7 +370,7 @@ fn check_cancels(walk: &mut Walk<'_>, told: &[&Effect]) -> Result<(), String> {
         let Some((expected, why)) = walk.cancels.pop_front() else {
             return Err(format!("run {run} is cancelled without a reason: {}", text(outcome)));
         };
-        require(expected == *run && says_why(outcome, why), || {
+        require(expected == *run && says_why(outcome, &why), || {
             format!("run {run} is cancelled ({}), not {expected}: {why}", text(outcome))
         })?;
     }
@@ -326,17 +382,11 @@ fn text(outcome: &Outcome) -> String {
     String::from_utf8_lossy(json).into_owned()
 }
 
-/// The effects of a turn, cut behind each answer.
-fn told(turn: &Sealed) -> VecDeque<Told<'_>> {
-    let mut told: VecDeque<Told<'_>> = VecDeque::new();
-    let mut before = Vec::new();
-    for (effect, _) in &turn.effects {
-        if let Effect::Answer { answer, .. } = effect {
-            told.push_back((Some(answer.clone()), std::mem::take(&mut before)));
-        } else {
-            before.push(effect);
-        }
-    }
-    told.push_back((None, before));
-    told
+/// Those who completed or failed.
+fn fails(told: &[&Effect]) -> BTreeSet<RunId> {
+    let ended = told.iter().filter_map(|effect| {
+        let Effect::AnnounceEnd { run, ending, .. } = effect else { return None };
+        (*ending != Ending::Cancelled).then_some(*run)
+    });
+    ended.collect()
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use durable_core::{
     Backoff, Command, Epoch, EventId, FromStep, FunctionSpec, NewEvent, NewMessage, OnConflict, Op,
-    Report, Rerun, Retry, RunId, Ticket, Timestamp, Until,
+    Report, Rerun, Retry, RunId, Since, Ticket, Timestamp, Until,
 };
 
 use super::{Happening, World};
-use crate::model::says::IS_OF_FIRST;
-use crate::program::SIGNALS;
+use crate::model::says::{IS_OF_FIRST, MATCHES};
+use crate::program::{DEEPEST, EVENTS, SIGNALS};
 
 const TRIGGERS: [&str; 6] = ["app/a", "app/b.c", "app/b.*", "app/*", "x", "y.*"];
 /// Triggers of those who hear of runs' ends.
@@ -21,7 +21,6 @@ const LISTENERS: [&str; 5] = [
     "durable/function.*",
     "durable/*",
 ];
-const EVENTS: [&str; 6] = ["app/a", "app/b.c", "app/b.d", "x", "y.z.w", "nobody/listens"];
 
 impl World {
     /// The functions of the one application.
@@ -184,14 +183,28 @@ impl World {
     }
 
     /// Somebody sends what a run has begun to wait for: at once, in time, or too late.
-    pub(super) fn answer_signals(&mut self, report: &Report) {
+    pub(super) fn answer_waits(&mut self, report: &Report) {
         for op in &report.ops {
-            let Op::WaitForSignal { signal, until: Until::For(length), .. } = op else { continue };
+            let (Op::WaitForSignal { until: Until::For(length), .. }
+            | Op::WaitForEvent { until: Until::For(length), .. }) = op
+            else {
+                continue;
+            };
             let most = if self.chance.happens(300) { Duration::ZERO } else { *length * 5 / 4 };
-            let (wait, data) = (self.chance.length(most), self.draw_data());
-            if self.chance.happens(500) {
-                let (ticket, signal) = (Ticket(0), signal.clone());
+            let (wait, data, ticket) = (self.chance.length(most), self.draw_data(), Ticket(0));
+            if !self.chance.happens(500) {
+                continue;
+            }
+            if let Op::WaitForSignal { signal, .. } = op {
+                let signal = signal.clone();
                 self.ask(wait, Command::SendSignal { ticket, signal, data });
+            } else if let Op::WaitForEvent { event, .. } = op
+                && self.answers_left > 0
+            {
+                self.answers_left = self.answers_left.saturating_sub(1);
+                let event = NewEvent { name: event.clone(), data, ..NewEvent::default() };
+                let events = vec![(event, None)];
+                self.ask(wait, Command::AcceptEvents { ticket, events, source: None });
             }
         }
     }
@@ -309,7 +322,7 @@ impl World {
             1 => Retry::Backoff,
             _ => Retry::After(self.chance.length(Duration::from_hours(48))),
         };
-        match self.chance.below(8) {
+        match self.chance.below(10) {
             0 | 1 => Op::StepRun { name, data: bytes },
             2 => Op::StepError { name, error: bytes, retry },
             3 => Op::StepPlanned { name },
@@ -320,7 +333,22 @@ impl World {
                 until: Until::For(self.chance.length(Duration::from_mins(9))),
                 on_conflict: if is_long { OnConflict::Replace } else { OnConflict::Fail },
             },
-            6 => Op::RunError { error: bytes, retry },
+            6 => Op::WaitForEvent {
+                name,
+                event: self.chance.pick(&EVENTS).copied().unwrap_or_default().to_owned(),
+                expression: self.chance.pick(&MATCHES).map(|text| (*text).to_owned()),
+                own: None,
+                until: Until::For(self.chance.length(Duration::from_mins(9))),
+                since: if is_long { Since::Run } else { Since::Stretch },
+                behind: None,
+            },
+            7 => Op::InvokeFunction {
+                name,
+                function: format!("f{}", self.chance.size(0, self.mix.function_count)),
+                data: Bytes::from(format!("{{\"depth\":{DEEPEST}}}")),
+                until: Until::For(self.chance.length(Duration::from_mins(9))),
+            },
+            8 => Op::RunError { error: bytes, retry },
             _ => Op::RunComplete { data: bytes },
         }
     }

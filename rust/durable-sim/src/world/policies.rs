@@ -2,12 +2,13 @@
 
 use durable_core::flow::policy::Scope;
 use durable_core::{
-    Batch, Concurrency, Debounce, FunctionSpec, Policies, RateLimit, Singleton, SingletonMode,
-    Throttle, Timeouts,
+    Batch, CancelOn, Concurrency, Debounce, FunctionSpec, Policies, RateLimit, Singleton,
+    SingletonMode, Throttle, Timeouts,
 };
 
 use super::World;
-use crate::model::says::{CONDITIONS, KEYS, PRIORITIES};
+use crate::model::says::{CONDITIONS, KEYS, MATCHES, PRIORITIES};
+use crate::program::EVENTS;
 
 impl World {
     /// All policies of a function: each is there or not.
@@ -37,11 +38,24 @@ impl World {
         } else {
             self.draw_singles(&mut policies, most);
         }
+        if policies.batch.is_none() && self.chance.happens(250) {
+            policies.cancel_on = (0..self.chance.small(1, 2)).map(|_| self.draw_cancel()).collect();
+        }
         if policies.rate_limit.is_none() && self.chance.happens(120) {
             policies.idempotency = self.pick(&KEYS);
         }
         if policies.refusal().is_none() {
             spec.policies = policies;
+        }
+    }
+
+    fn draw_cancel(&mut self) -> CancelOn {
+        let most = self.mix.sleep.as_millis();
+        let most = u64::try_from(most).unwrap_or(u64::MAX).max(2);
+        CancelOn {
+            event: self.pick(&EVENTS).unwrap_or_default(),
+            condition: self.pick(&MATCHES).filter(|_| self.chance.happens(850)),
+            timeout_ms: self.chance.happens(300).then(|| self.chance.within(1, most)),
         }
     }
 

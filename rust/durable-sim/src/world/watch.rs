@@ -1,13 +1,16 @@
 //! What is looked at after every turn, and at the end.
 
-use durable_core::write::{FUNCTION, GATE, INBOX, META, TIMER, id_in_key};
-use durable_core::{Answer, Command, Effect, Op, Pending, PendingState, Report, Retry, Stretch};
+use durable_core::write::{EVENT, FUNCTION, GATE, INBOX, META, TIMER, id_in_key};
+use durable_core::{
+    Answer, Command, Effect, EventRecord, Op, Pending, PendingState, Report, Retry, Stretch,
+};
 
 use super::World;
 use crate::driver::{Sealed, live_keys};
 use crate::mistake::Mistake;
-use crate::model::holds;
-use crate::storage::dump;
+use crate::model::{holds, read};
+use crate::program::DEEPEST;
+use crate::storage::{Change, dump};
 
 impl World {
     /// After every turn: the model, the shard's own audit, a second shard out of the store, the store's
@@ -17,6 +20,7 @@ impl World {
             self.note_command(command);
         }
         self.repeat_programs(turn);
+        self.deepen_programs(turn)?;
         self.model.take(turn, &mut self.outside, &mut self.tally)?;
         if self.driver.shard.next_deadline().is_some_and(|at| at > turn.now) {
             self.model.overdue(turn.now)?;
@@ -66,10 +70,22 @@ impl World {
         }
     }
 
+    /// Runs that the engine's own events start invoke no more than those before them left.
+    fn deepen_programs(&mut self, turn: &Sealed) -> Result<(), String> {
+        let is_event = |change: &&Change| change.key.first() == Some(&EVENT);
+        for value in turn.changes.iter().filter(is_event).filter_map(|it| it.value.as_ref()) {
+            let event: EventRecord = read("an event", value)?;
+            if let Some(depth) = depth_of(&event) {
+                event.runs.iter().for_each(|(_, run)| self.outside.deepen(*run, depth));
+            }
+        }
+        Ok(())
+    }
+
     fn note_command(&mut self, command: &Command) {
         match command {
             Command::Report(report) => {
-                self.answer_signals(report);
+                self.answer_waits(report);
                 self.note_report(report);
             }
             Command::LoadTimers { is_complete: false, .. } => {
@@ -202,5 +218,15 @@ impl World {
                 if offers { format!(" {memos:?}") } else { String::new() }
             );
         }
+    }
+}
+
+/// How deep the runs of an event are; `None`: somebody outside sent it.
+fn depth_of(event: &EventRecord) -> Option<u32> {
+    let data = String::from_utf8_lossy(&event.data);
+    let said = data.strip_prefix("{\"depth\":").and_then(|rest| rest.get(..1)?.parse().ok());
+    match event.name.as_str() {
+        "durable/function.invoked" => said,
+        name => name.starts_with("durable/").then_some(DEEPEST),
     }
 }
