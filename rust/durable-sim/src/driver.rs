@@ -285,7 +285,10 @@ impl Driver {
                 Some(Command::LoadTimers { timers, is_complete })
             }
             Effect::LookBack { run, number, from, before, limit } => {
-                let (records, is_complete) = self.some(from, before, page(*limit));
+                let (mut records, is_complete) = self.some(from, before, page(*limit));
+                if self.mistake == Some(Mistake::SkipsWhenLookingBack) && !records.is_empty() {
+                    records.remove(0);
+                }
                 let (run, number, before) = (*run, *number, before.clone());
                 Some(Command::LookBack { run, number, before, records, is_complete })
             }

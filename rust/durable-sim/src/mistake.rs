@@ -1,7 +1,7 @@
 //! Deliberate mistakes in the driver and the store: a simulator that finds none of them finds nothing.
 
 use durable_core::write::{FUNCTION, GATE, RUN, SCHEDULE, TIMER, UNTOLD, decode, encode};
-use durable_core::{FunctionRecord, Record, RunRecord, ScheduleRecord, Tick};
+use durable_core::{Awaits, FunctionRecord, Record, RunRecord, ScheduleRecord, Tick};
 
 /// One mistake, made throughout a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,14 @@ pub enum Mistake {
     ForgetsPriorities,
     /// After a start nobody waits for a signal.
     ForgetsSignals,
+    /// After a start nobody waits for an event.
+    ForgetsWaits,
+    /// After a start no event cancels a run.
+    ForgetsCancels,
+    /// After a start nobody waits for the end of a run.
+    ForgetsInvokers,
+    /// Who looks back is not shown the first event.
+    SkipsWhenLookingBack,
     /// After a start no end is to be told.
     ForgetsEnds,
     /// After a start a batch has its first event only.
@@ -72,7 +80,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 35] = [
         Self::AnswersEarly,
         Self::OffersEarly,
         Self::SkipsSync,
@@ -96,6 +104,10 @@ impl Mistake {
         Self::ForgetsRunKeys,
         Self::ForgetsPriorities,
         Self::ForgetsSignals,
+        Self::ForgetsWaits,
+        Self::ForgetsCancels,
+        Self::ForgetsInvokers,
+        Self::SkipsWhenLookingBack,
         Self::ForgetsEnds,
         Self::ForgetsBatches,
         Self::ForgetsBursts,
@@ -128,6 +140,7 @@ impl Mistake {
             | Self::LeavesMemos
             | Self::ReadsTimersBeforeStaging
             | Self::ForgetsWhatIsRepeated
+            | Self::SkipsWhenLookingBack
             | Self::LosesWork => false,
             Self::ForgetsThrottles
             | Self::ForgetsRateLimits
@@ -139,6 +152,9 @@ impl Mistake {
             | Self::ForgetsRunKeys
             | Self::ForgetsPriorities
             | Self::ForgetsSignals
+            | Self::ForgetsWaits
+            | Self::ForgetsCancels
+            | Self::ForgetsInvokers
             | Self::ForgetsEnds
             | Self::ForgetsBatches
             | Self::ForgetsBursts
@@ -207,7 +223,13 @@ impl Mistake {
         } else if self == Self::ForgetsPriorities {
             keys.head_start = 0;
         } else if self == Self::ForgetsSignals {
-            run.pending.iter_mut().for_each(|step| step.awaits = None);
+            forget_waits(&mut run, |awaits| matches!(awaits, Awaits::Signal(_)));
+        } else if self == Self::ForgetsWaits {
+            forget_waits(&mut run, |awaits| matches!(awaits, Awaits::Event(_)));
+        } else if self == Self::ForgetsCancels {
+            run.cancels.clear();
+        } else if self == Self::ForgetsInvokers {
+            run.invokers.clear();
         } else if self == Self::ForgetsBatches {
             run.rest.clear();
         } else if let Some(gathering) = &mut run.gathering
@@ -216,6 +238,12 @@ impl Mistake {
             gathering.first_at = gathering.last_at;
         }
         run
+    }
+}
+
+fn forget_waits(run: &mut RunRecord, is_one: fn(&Awaits) -> bool) {
+    for step in &mut run.pending {
+        step.awaits = step.awaits.take().filter(|awaits| !is_one(awaits));
     }
 }
 

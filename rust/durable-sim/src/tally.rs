@@ -42,7 +42,7 @@ impl Tally {
 }
 
 /// Rare branches that a campaign must have come to.
-pub const MUST_HAPPEN: [&str; 109] = [
+pub const MUST_HAPPEN: [&str; 127] = [
     "acknowledged event",
     "append refused",
     "batch by timeout",
@@ -51,6 +51,8 @@ pub const MUST_HAPPEN: [&str; 109] = [
     "byte flipped",
     "call repeated after a crash",
     "call repeated after an error",
+    "cancel_on was met",
+    "cancel_on was over",
     "channel forgotten",
     "checkpoint failed",
     "checkpoint made",
@@ -74,6 +76,8 @@ pub const MUST_HAPPEN: [&str; 109] = [
     "end told as finished",
     "end told with its event kept for it",
     "ended: a step's error",
+    "ended: an expression that is none",
+    "ended: an invoke's error",
     "ended: cancelled",
     "ended: code raised",
     "ended: completed",
@@ -101,7 +105,15 @@ pub const MUST_HAPPEN: [&str; 109] = [
     "gathering ended by a deploy",
     "history deleted",
     "idempotency dropped",
+    "invoke ended its own run",
     "invoke skipped",
+    "invoke told: cancelled",
+    "invoke told: debounced away",
+    "invoke told: failed",
+    "invoke told: its result",
+    "invoke told: no such function",
+    "invoke told: skipped",
+    "invoke told: too late",
     "killed",
     "killed while forgetting",
     "memo delivered to executing code",
@@ -150,6 +162,12 @@ pub const MUST_HAPPEN: [&str; 109] = [
     "tick skipped",
     "timer beyond the window",
     "timers read in parts",
+    "wait behind another",
+    "wait for an event",
+    "wait since its run began",
+    "wait took an event",
+    "wait took an event that came before it",
+    "wait was in vain",
     "woken by itself",
     "woken while parking",
 ];

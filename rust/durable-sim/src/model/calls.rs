@@ -81,7 +81,7 @@ impl Model {
                     self.invoke_from(walk, report, (name, function))?;
                 }
                 None if walk.is_asked(report.run, name)
-                    && !self.is_asked_before(report.run, name) =>
+                    && !self.is_asked_before(walk, (report.run, name)) =>
                 {
                     self.refuse(walk, (report.run, name), Told::refused("refused"))?;
                 }
@@ -91,9 +91,11 @@ impl Model {
         require(left == 0, || format!("{left} events too many of {report:?}"))
     }
 
-    fn is_asked_before(&self, run: RunId, name: &str) -> bool {
+    fn is_asked_before(&self, walk: &Walk<'_>, (run, name): (RunId, &str)) -> bool {
+        let is_told = walk.told.contains_key(&(run, name.to_owned()));
         self.runs.get(run).is_some_and(|life| {
-            life.calls.contains_key(name) || life.memos.iter().any(|memo| memo.name == name)
+            let is_known = life.memos.iter().any(|memo| memo.name == name);
+            is_told || is_known || life.calls.contains_key(name)
         })
     }
 
@@ -106,7 +108,7 @@ impl Model {
         let (id, invoker) = (report.run, self.runs.get(report.run));
         let is_right = invoker.is_some_and(|life| holds(life.record.as_ref(), report.epoch))
             && self.is_live(id)
-            && !self.is_asked_before(id, name);
+            && !self.is_asked_before(walk, (id, name));
         require(is_right || !self.is_honest, || format!("run {id}: '{name}' invokes once more"))?;
         let Some((event, record)) = walk.stored.pop_front() else { return Ok(()) };
         let arrival = Arrival {

@@ -90,7 +90,8 @@ impl Model {
             };
             let Some(life) = self.runs.get(id).filter(|life| life.end.is_none()) else { return };
             let is_known = life.hearing.waits.contains_key(name)
-                || life.memos.iter().any(|memo| memo.name == *name);
+                || life.memos.iter().any(|memo| memo.name == *name)
+                || walk.told.contains_key(&(id, name.clone()));
             if is_known || !walk.is_asked(id, name) {
                 continue;
             }

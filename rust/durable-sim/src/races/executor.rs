@@ -13,8 +13,13 @@ use crate::chance::Chance;
 pub(super) enum Item {
     Step,
     Sleep,
-    Wait { expression: Option<&'static str>, since: Since },
+    Wait {
+        expression: Option<&'static str>,
+        since: Since,
+    },
     Invoke,
+    /// Two branches at once, each one thing after the other.
+    Both([Vec<Self>; 2]),
 }
 
 /// What a wait asks for; the oracle knows these by heart.
@@ -33,20 +38,41 @@ pub(super) fn program(function: FunctionId, run: RunId) -> Vec<Item> {
     let mut item = || match (function.0, chance.below(10)) {
         (0, 0 | 1) => Item::Step,
         (0, 2) => Item::Sleep,
-        (0, _) => Item::Wait {
-            expression: chance.pick(&EXPRESSIONS).copied().filter(|_| chance.happens(800)),
-            since: if chance.happens(300) { Since::Run } else { Since::Stretch },
-        },
-        (1, 0..=5) => Item::Invoke,
+        (0 | 1, 3 | 4) => Item::Both([branch(&mut chance), branch(&mut chance)]),
+        (0, _) => wait(&mut chance),
+        (1, 5..=8) => Item::Invoke,
         (_, 0..=2) => Item::Sleep,
         (_, _) => Item::Step,
     };
     (0..4).map(|_| item()).collect()
 }
 
+fn wait(chance: &mut Chance) -> Item {
+    Item::Wait {
+        expression: chance.pick(&EXPRESSIONS).copied().filter(|_| chance.happens(800)),
+        since: if chance.happens(300) { Since::Run } else { Since::Stretch },
+    }
+}
+
+fn branch(chance: &mut Chance) -> Vec<Item> {
+    let mut item = || match chance.below(10) {
+        0 | 1 => Item::Sleep,
+        2..=4 => Item::Invoke,
+        _ => wait(chance),
+    };
+    let first = item();
+    let second = item();
+    if chance.happens(600) { vec![first, second] } else { vec![first] }
+}
+
 /// The name of a program's step.
 pub(super) fn name(place: usize) -> String {
     format!("s{place}")
+}
+
+/// The name of a branch's step.
+pub(super) fn name_in(place: usize, branch: usize, number: usize) -> String {
+    format!("s{place}/{branch}/{number}")
 }
 
 /// A piece of work at the executor.
@@ -57,8 +83,8 @@ pub(super) struct Held {
     number: u32,
     /// How many memos the code has been given, those of its own inline steps among them.
     seen: u32,
-    /// Its inline steps, by their places.
-    inline: Vec<usize>,
+    /// Its inline steps.
+    inline: Vec<String>,
 }
 
 impl Held {
@@ -75,26 +101,27 @@ impl Held {
     pub(super) fn go_on(&mut self) -> (Report, bool) {
         let (function, run) = (self.work.function, self.work.run);
         let program = program(function, run);
-        let is_inline = |place: &usize| self.inline.contains(place);
-        let known = |place: &usize| {
-            is_inline(place) || self.memos.iter().any(|memo| memo.name == name(*place))
-        };
-        let next = (0..program.len()).find(|place| !known(place));
-        let (ops, parked_at) = match next.and_then(|place| Some((place, program.get(place)?))) {
+        let next = (0..).zip(&program).find(|(place, item)| !self.is_done(*place, item));
+        let (ops, parked_at) = match next {
             None => (vec![ending(function, run, &self.memos)], None),
             Some((place, Item::Step)) => {
                 self.seen = self.seen.saturating_add(1);
-                self.inline.push(place);
+                self.inline.push(name(place));
                 let data = Bytes::from_static(b"1");
                 (vec![Op::StepRun { name: name(place), data }], None)
+            }
+            Some((place, Item::Both(branches))) => {
+                let behind = behind(&program, place, name);
+                let ops = (0..).zip(branches).filter_map(|(branch, items)| {
+                    self.ask_in(items, behind.as_ref(), |number| name_in(place, branch, number))
+                });
+                (ops.collect(), Some(self.seen))
             }
             Some((place, _)) if self.work.pending.contains(&name(place)) => {
                 (Vec::new(), Some(self.seen))
             }
             Some((place, item)) => {
-                let is_wait =
-                    |place: &usize| matches!(program.get(*place), Some(Item::Wait { .. }));
-                let behind = (0..place).rev().find(is_wait).map(name);
+                let behind = behind(&program, place, name);
                 (vec![op(name(place), item, behind)], Some(self.seen))
             }
         };
@@ -103,6 +130,38 @@ impl Held {
         self.number = number.saturating_add(1);
         (Report { run, epoch, number, ops, parked_at }, is_over)
     }
+
+    fn is_done(&self, place: usize, item: &Item) -> bool {
+        let is_known = |name: String| {
+            self.inline.contains(&name) || self.memos.iter().any(|memo| memo.name == name)
+        };
+        match item {
+            Item::Both(branches) => (0..).zip(branches).all(|(branch, items)| {
+                (0..items.len()).all(|number| is_known(name_in(place, branch, number)))
+            }),
+            Item::Step | Item::Sleep | Item::Wait { .. } | Item::Invoke => is_known(name(place)),
+        }
+    }
+
+    /// What a branch asks for next.
+    fn ask_in(
+        &self,
+        items: &[Item],
+        before: Option<&String>,
+        name: impl Fn(usize) -> String,
+    ) -> Option<Op> {
+        let is_known = |number: &usize| self.memos.iter().any(|memo| memo.name == name(*number));
+        let (number, item) = (0..).zip(items).find(|(number, _)| !is_known(number))?;
+        let is_asked = self.work.pending.contains(&name(number));
+        let behind = behind(items, number, &name).or_else(|| before.cloned());
+        (!is_asked).then(|| op(name(number), item, behind))
+    }
+}
+
+/// The last wait for an event before a place.
+fn behind(items: &[Item], place: usize, name: impl Fn(usize) -> String) -> Option<String> {
+    let is_wait = |place: &usize| matches!(items.get(*place), Some(Item::Wait { .. }));
+    (0..place).rev().find(is_wait).map(name)
 }
 
 fn op(name: String, item: &Item, behind: Option<String>) -> Op {
@@ -121,7 +180,9 @@ fn op(name: String, item: &Item, behind: Option<String>) -> Op {
             let (function, data) = ("child".to_owned(), Bytes::from_static(b"{}"));
             Op::InvokeFunction { name, function, data, until }
         }
-        Item::Sleep | Item::Step => Op::Sleep { name, until: Until::For(LENGTH / 3) },
+        Item::Sleep | Item::Step | Item::Both(_) => {
+            Op::Sleep { name, until: Until::For(LENGTH / 3) }
+        }
     }
 }
 

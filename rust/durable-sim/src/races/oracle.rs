@@ -8,7 +8,7 @@ use durable_core::{
     RunEnd, RunId, RunRecord, Since, Timestamp,
 };
 
-use super::executor::{Item, name, program};
+use super::executor::{Item, name, name_in, program};
 use crate::driver::{Ends, Sealed};
 use crate::model::{read, require};
 use crate::storage::Change;
@@ -57,6 +57,21 @@ struct Asked {
     invoked: Option<RunId>,
 }
 
+/// An event between these two, and these.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    least: EventId,
+    most: EventId,
+}
+
+/// What a step is asked from, and what it came to.
+struct Looked<'a> {
+    end: &'a RunEnd,
+    own: &'a EventRecord,
+    memos: Memos<'a>,
+    run: RunId,
+}
+
 /// A run's memos with the turns in which they were recorded.
 type Memos<'a> = BTreeMap<String, (usize, &'a Memo)>;
 
@@ -82,8 +97,8 @@ pub(super) fn check(seed: u64, past: &[Past], has_cancel_on: bool) -> Result<(),
     }
     for (run, (_, end)) in &log.ends {
         let checked = match end.function.0 {
-            0 => log.check_waiter(*run, end).and_then(|()| log.check_cancel(*run, end)),
-            1 => log.check_parent(*run, end),
+            0 => log.check_run(*run, end).and_then(|()| log.check_cancel(*run, end)),
+            1 => log.check_run(*run, end),
             _ => Ok(()),
         };
         checked.map_err(|why| format!("seed {seed}: run {run}: {why}"))?;
@@ -124,63 +139,127 @@ impl<'a> Log<'a> {
         Some(Asked { due, invoked })
     }
 
-    /// Each wait has taken the first event that it was to see, or none came in its time.
-    fn check_waiter(&self, run: RunId, end: &RunEnd) -> Result<(), String> {
+    /// Each wait has taken the first event that it was to see, or none came in its time; each call has been told
+    /// what became of its child.
+    fn check_run(&self, run: RunId, end: &RunEnd) -> Result<(), String> {
         let memos = self.memos(run)?;
         let first_offer = self.past.iter().position(|past| past.offers.contains(&run));
         let Some(first_offer) = first_offer else {
             return require(end.ending == Ending::Cancelled, || "it never started".to_owned());
         };
         let own = self.events.iter().find(|(_, id, _)| *id == end.event).map(|(.., own)| *own);
-        let own = own.ok_or("its event is gone")?;
-        let mut bound = self.last_event(first_offer);
+        let looked = Looked { end, own: own.ok_or("its event is gone")?, memos, run };
+        let mut bounds = Bounds::exact(self.last_event(first_offer));
         for (place, item) in program(end.function, run).iter().enumerate() {
-            let Some((turn, memo)) = memos.get(&name(place)).copied() else {
-                return require(end.ending == Ending::Cancelled, || format!("no memo of {place}"));
-            };
-            match item {
-                Item::Step | Item::Invoke => {}
-                Item::Sleep => bound = self.last_event(turn),
-                Item::Wait { expression, since } => {
-                    let from = since_when(*since, end, bound);
-                    let first = self.first(from, *expression, own);
-                    let asked = self.asked(run, &name(place), turn);
-                    bound = self.check_wait((turn, memo), first, asked.as_ref())?;
-                    bound = self.after(*since, (turn, bound));
+            let next = match item {
+                Item::Both(branches) => self.check_branches(&looked, place, branches, bounds)?,
+                Item::Step | Item::Sleep | Item::Wait { .. } | Item::Invoke => {
+                    self.check_item(&looked, (&name(place), item), bounds)?
                 }
-            }
+            };
+            let Some(next) = next else { return Ok(()) };
+            bounds = next;
         }
         require(end.ending != Ending::Failed, || format!("it failed: {:?}", end.outcome))
     }
 
-    /// The first event that a wait was to see.
-    fn first(
+    /// Both branches begin behind the same; what goes on behind neither goes on from the earliest of what they were
+    /// given, or from later.
+    fn check_branches(
         &self,
-        from: EventId,
-        expression: Option<&str>,
-        own: &EventRecord,
-    ) -> Option<&(usize, EventId, &'a EventRecord)> {
-        let is_one = |event: &EventRecord| event.name == "go" && is_met(expression, own, event);
-        self.events.iter().find(|(_, id, event)| *id > from && is_one(event))
+        looked: &Looked<'a>,
+        place: usize,
+        branches: &[Vec<Item>],
+        begin: Bounds,
+    ) -> Result<Option<Bounds>, String> {
+        let inside =
+            looked.memos.iter().filter(|(name, _)| name.starts_with(&format!("s{place}/")));
+        let floor = inside.map(|(_, (turn, memo))| {
+            let before = self.last_event(turn.saturating_sub(1));
+            self.given(memo).map_or(before, |given| given.min(before))
+        });
+        let floor = floor.min().unwrap_or_default();
+        let mut most = Some(floor);
+        for (branch, items) in branches.iter().enumerate() {
+            let mut bounds = begin;
+            for (number, item) in items.iter().enumerate() {
+                let step = name_in(place, branch, number);
+                let Some(next) = self.check_item(looked, (&step, item), bounds)? else {
+                    (bounds.most, most) = (floor, None);
+                    break;
+                };
+                let is_behind = matches!(item, Item::Wait { since: Since::Stretch, .. });
+                let is_exact = is_behind && next.least == next.most && self.is_given(looked, &step);
+                bounds = Bounds { least: if is_exact { next.least } else { floor }, ..next };
+            }
+            most = most.map(|most| most.max(bounds.most));
+        }
+        Ok(most.map(|most| Bounds { least: floor, most }))
+    }
+
+    fn is_given(&self, looked: &Looked<'a>, step: &str) -> bool {
+        looked.memos.get(step).is_some_and(|(_, memo)| self.given(memo).is_some())
+    }
+
+    /// The event that a memo holds.
+    fn given(&self, memo: &Memo) -> Option<EventId> {
+        let Outcome::Data(json) = &memo.outcome else { return None };
+        let text = String::from_utf8_lossy(json);
+        let id = text.strip_prefix("{\"name\":\"go\",\"id\":\"")?.split('"').next()?;
+        self.events.iter().find(|(_, known, _)| known.to_string() == id).map(|(_, id, _)| *id)
+    }
+
+    /// One step; from where on the next goes on. `None`: the run was called off before.
+    fn check_item(
+        &self,
+        looked: &Looked<'a>,
+        (step, item): (&str, &Item),
+        bounds: Bounds,
+    ) -> Result<Option<Bounds>, String> {
+        let Looked { end, own, memos, run } = looked;
+        let Some((turn, memo)) = memos.get(step).copied() else {
+            let is_over = end.ending == Ending::Cancelled;
+            return require(is_over, || format!("no memo of {step}")).map(|()| None);
+        };
+        let asked = self.asked(*run, step, turn);
+        let last = Bounds::exact(self.last_event(turn));
+        Ok(Some(match item {
+            Item::Step | Item::Both(_) => bounds,
+            Item::Sleep => last,
+            Item::Invoke => {
+                self.check_call((turn, memo), &asked.ok_or("it was never asked")?)?;
+                Bounds { least: self.last_event(turn.saturating_sub(1)), ..last }
+            }
+            Item::Wait { expression, since } => {
+                let from = since_when(*since, end, bounds);
+                let is_one =
+                    |event: &EventRecord| event.name == "go" && is_met(*expression, own, event);
+                let all = self.events.iter().filter(|(.., event)| is_one(event));
+                let met: Vec<(usize, EventId)> = all.map(|(came, id, _)| (*came, *id)).collect();
+                self.check_wait((turn, memo), (&met, from), asked.as_ref())?;
+                match (self.given(memo), since) {
+                    (None, _) => last,
+                    (Some(event), Since::Stretch) => Bounds::exact(event),
+                    (Some(event), Since::Run) => self.after((turn, event)),
+                }
+            }
+        }))
     }
 
     /// A wait that looked back to its run's start says nothing of where the next one goes on from.
-    fn after(&self, since: Since, (turn, bound): (usize, EventId)) -> EventId {
-        let is_live = self.events.iter().any(|(came, id, _)| *came == turn && *id == bound);
-        let is_given = self.events.iter().any(|(_, id, _)| *id == bound);
-        match since {
-            Since::Run if is_given && !is_live => self.last_event(turn.saturating_sub(1)),
-            Since::Run | Since::Stretch => bound,
-        }
+    fn after(&self, (turn, event): (usize, EventId)) -> Bounds {
+        let is_live = self.events.iter().any(|(came, id, _)| *came == turn && *id == event);
+        Bounds::exact(if is_live { event } else { self.last_event(turn.saturating_sub(1)) })
     }
 
-    /// What the next wait goes on from.
+    /// `met`: the events that are for this wait, each with its turn.
     fn check_wait(
         &self,
         (turn, memo): (usize, &Memo),
-        first: Option<&(usize, EventId, &EventRecord)>,
+        (met, from): (&[(usize, EventId)], Bounds),
         asked: Option<&Asked>,
-    ) -> Result<EventId, String> {
+    ) -> Result<(), String> {
+        let first = met.iter().find(|(_, id)| *id > from.most);
         let Outcome::Data(json) = &memo.outcome else {
             return Err(format!("a wait failed: {memo:?}"));
         };
@@ -189,17 +268,15 @@ impl<'a> Log<'a> {
             require(memo.recorded_at >= asked.due, || {
                 format!("{memo:?} is early: it is due at {:?}", asked.due)
             })?;
-            let is_missed = first.is_some_and(|(came, ..)| *came <= turn);
-            require(!is_missed, || format!("{memo:?} in turn {turn} has missed {first:?}"))?;
-            return Ok(self.last_event(turn));
+            let is_missed = first.is_some_and(|(came, _)| *came <= turn);
+            return require(!is_missed, || format!("{memo:?} in turn {turn} has missed {first:?}"));
         }
-        let Some((came, id, _)) = first else {
-            return Err(format!("{memo:?} was given what is not for it"));
-        };
-        let is_right = String::from_utf8_lossy(json)
-            .starts_with(&format!("{{\"name\":\"go\",\"id\":\"{id}\""));
-        require(is_right && *came <= turn, || format!("{memo:?} is not the first, {id}"))?;
-        Ok(*id)
+        let given = self.given(memo).ok_or_else(|| format!("{memo:?} is of no event"))?;
+        let came = met.iter().find(|(_, id)| *id == given).map(|(came, _)| *came);
+        let is_for_it = given > from.least && came.is_some_and(|came| came <= turn);
+        require(is_for_it, || format!("{memo:?} was given what is not for it, from {from:?}"))?;
+        let is_first = first.is_none_or(|(_, first)| given <= *first);
+        require(is_first, || format!("{memo:?} is not the first, {first:?}"))
     }
 
     /// A run with `cancel_on` has ended with the first event that is for it.
@@ -223,21 +300,6 @@ impl<'a> Log<'a> {
         require(is_late || !self.has_cancel_on, || {
             format!("{stop:?} should have cancelled it: {error}")
         })
-    }
-
-    /// Each call has been told what became of its child, of which there is one.
-    fn check_parent(&self, run: RunId, end: &RunEnd) -> Result<(), String> {
-        let memos = self.memos(run)?;
-        for (place, item) in program(end.function, run).iter().enumerate() {
-            let Some((turn, memo)) = memos.get(&name(place)).copied() else {
-                return require(end.ending == Ending::Cancelled, || format!("no memo of {place}"));
-            };
-            if *item == Item::Invoke {
-                let asked = self.asked(run, &name(place), turn).ok_or("it was never asked")?;
-                self.check_call((turn, memo), &asked)?;
-            }
-        }
-        require(end.ending != Ending::Failed, || format!("it failed: {:?}", end.outcome))
     }
 
     fn check_call(&self, (turn, memo): (usize, &Memo), asked: &Asked) -> Result<(), String> {
@@ -268,10 +330,16 @@ impl<'a> Log<'a> {
     }
 }
 
-fn since_when(since: Since, end: &RunEnd, bound: EventId) -> EventId {
+impl Bounds {
+    const fn exact(event: EventId) -> Self {
+        Self { least: event, most: event }
+    }
+}
+
+fn since_when(since: Since, end: &RunEnd, bounds: Bounds) -> Bounds {
     match since {
-        Since::Run => end.event,
-        Since::Stretch => bound,
+        Since::Run => Bounds::exact(end.event),
+        Since::Stretch => bounds,
     }
 }
 
