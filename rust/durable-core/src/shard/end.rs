@@ -59,15 +59,9 @@ impl Shard {
         self.turn.functions.insert(function);
         let event = end.event;
         turn.writes.push(Write::Archive { run: id, end, memo_count });
-        let announced = outcome.clone();
-        turn.effects.push(Effect::AnnounceEnd {
-            run: id,
-            function,
-            event,
-            ending,
-            outcome: announced,
-        });
-        self.tell_invokers(id, (invokers, function), (ending, &outcome), turn); // who may end by it, too
+        let told = outcome.clone();
+        turn.effects.push(Effect::AnnounceEnd { run: id, function, event, ending, outcome });
+        self.tell_invokers(id, (invokers, function), (ending, &told), turn); // who may end by it, too
     }
 
     /// Undoes what the code between steps holds: its place in the queue, its slot, or its timer.

@@ -144,11 +144,10 @@ impl Model {
             self.live().filter(|(_, life)| is_heard(life)).map(|(run, _)| run).collect();
         for run in heard {
             let waits = self.runs.get(run).map(|life| life.hearing.waits.clone());
-            for (name, wait) in waits.unwrap_or_default() {
-                if wait.is_met(event) {
-                    let is_sure = self.looks_no_more(run, &name);
-                    self.may_hear(walk, (run, &name), (id, event), is_sure)?;
-                }
+            let waits = waits.unwrap_or_default().into_iter();
+            for (name, _) in waits.filter(|(_, wait)| wait.is_met(event)) {
+                let is_sure = self.looks_no_more(run, &name);
+                self.may_hear(walk, (run, &name), (id, event), is_sure)?;
             }
             self.hear_cancel(walk, run, (id, event))?;
         }
@@ -307,17 +306,15 @@ impl Model {
                 heard.clear();
                 continue;
             }
+            let least = if is_first { last_event } else { last_before };
             match busy_since {
                 Some(since) if walk.parked.contains(id) => {
                     since.most = since.most.max(last_event);
-                    heard.values_mut().for_each(|(_, is_sure)| *is_sure = false);
+                    heard.values_mut().for_each(doubt);
                 }
                 Some(_) => {}
                 None if record.started_at.is_none() => {}
-                None => {
-                    let least = if is_first { last_event } else { last_before };
-                    *busy_since = Some(Bounds { least, most: last_event });
-                }
+                None => *busy_since = Some(Bounds { least, most: last_event }),
             }
         }
     }
@@ -358,6 +355,11 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// It may be that what was heard counts no more.
+const fn doubt((_, is_sure): &mut (EventId, bool)) {
+    *is_sure = false;
 }
 
 /// Nothing of a run executes, or is to: it has only to wait.

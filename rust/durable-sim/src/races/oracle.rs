@@ -181,20 +181,31 @@ impl<'a> Log<'a> {
         let floor = floor.min().unwrap_or_default();
         let mut most = Some(floor);
         for (branch, items) in branches.iter().enumerate() {
-            let mut bounds = begin;
-            for (number, item) in items.iter().enumerate() {
-                let step = name_in(place, branch, number);
-                let Some(next) = self.check_item(looked, (&step, item), bounds)? else {
-                    (bounds.most, most) = (floor, None);
-                    break;
-                };
-                let is_behind = matches!(item, Item::Wait { since: Since::Stretch, .. });
-                let is_exact = is_behind && next.least == next.most && self.is_given(looked, &step);
-                bounds = Bounds { least: if is_exact { next.least } else { floor }, ..next };
-            }
-            most = most.map(|most| most.max(bounds.most));
+            let end = self.check_branch(looked, (place, branch), items, (begin, floor))?;
+            most = most.zip(end).map(|(most, end)| most.max(end));
         }
         Ok(most.map(|most| Bounds { least: floor, most }))
+    }
+
+    /// `floor`: from there on at the earliest goes on what is not behind a wait that took an event.
+    fn check_branch(
+        &self,
+        looked: &Looked<'a>,
+        (place, branch): (usize, usize),
+        items: &[Item],
+        (begin, floor): (Bounds, EventId),
+    ) -> Result<Option<EventId>, String> {
+        let mut bounds = begin;
+        for (number, item) in items.iter().enumerate() {
+            let step = name_in(place, branch, number);
+            let Some(next) = self.check_item(looked, (&step, item), bounds)? else {
+                return Ok(None);
+            };
+            let is_behind = matches!(item, Item::Wait { since: Since::Stretch, .. });
+            let is_exact = is_behind && self.is_given(looked, &step);
+            bounds = Bounds { least: if is_exact { next.least } else { floor }, ..next };
+        }
+        Ok(Some(bounds.most))
     }
 
     fn is_given(&self, looked: &Looked<'a>, step: &str) -> bool {
