@@ -31,6 +31,8 @@ pub struct Mix {
     pub sender_count: u64,
     /// How large programs grow.
     pub program_size: u32,
+    /// Pieces of a program that wait for an event, a signal, or a run that they start.
+    pub awaits: u32,
     /// Work the executor takes at a time.
     pub capacity: u32,
     /// Results an executor holds back at most before it reports them.
@@ -111,6 +113,7 @@ impl Mix {
             function_count: chance.size(1, 5),
             sender_count: chance.within(1, 8),
             program_size: chance.small(1, 7),
+            awaits: if chance.happens(300) { chance.small(200, 900) } else { 0 },
             capacity: chance.small(1, 12),
             buffer: if chance.happens(300) { chance.small(1, 4) } else { 0 },
             drops_parked: if chance.happens(500) { chance.small(0, 1_000) } else { 0 },

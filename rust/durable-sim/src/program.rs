@@ -307,6 +307,9 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn node(&mut self, depth: u32) -> Node {
         let shape = self.chance.below(if depth > 2 { 6 } else { 12 });
+        if depth > 0 && self.chance.happens(self.mix.awaits) {
+            return self.something_awaited();
+        }
         match shape {
             3 | 4 if self.chance.happens(700) => self.something_awaited(),
             0..=3 => Node::Step(self.one_step()),
@@ -346,8 +349,8 @@ impl Writer<'_> {
 
     fn something_awaited(&mut self) -> Node {
         match self.chance.below(10) {
-            0..=2 => self.wait(),
-            3..=5 if self.depth < DEEPEST => Node::Invoke(self.invoke()),
+            0 | 1 => self.wait(),
+            2..=4 if self.depth < DEEPEST => Node::Invoke(self.invoke()),
             _ => Node::Hear(self.hear()),
         }
     }
@@ -361,7 +364,7 @@ impl Writer<'_> {
             event,
             expression: Some(expression.to_owned()).filter(|_| self.chance.happens(700)),
             since: if self.chance.happens(300) { Since::Run } else { Since::Stretch },
-            length: self.chance.length(self.mix.sleep),
+            length: self.length(),
             behind: None,
         }
     }
@@ -376,9 +379,15 @@ impl Writer<'_> {
             name: self.name(),
             function: format!("f{number}"),
             data: Bytes::from(format!("{{\"depth\":{depth},\"k\":{k},\"p\":{p}}}")),
-            length: self.chance.length(self.mix.sleep * 2),
+            length: self.length() * 2,
             is_caught: self.chance.happens(700),
         }
+    }
+
+    /// Some waits are over before the store has been read.
+    fn length(&mut self) -> Duration {
+        let is_short = self.chance.happens(200);
+        self.chance.length(if is_short { self.mix.commit } else { self.mix.sleep })
     }
 
     fn name(&mut self) -> String {

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use durable_core::{Backoff, Ending, FunctionSpec, Limits, Op, Outcome, Retry, Settings, write};
+use durable_core::{
+    Backoff, Effect, Ending, FunctionSpec, Limits, Op, Outcome, Retry, RunId, Settings, Until,
+    write,
+};
 
-use crate::world::{SECOND, World, done, event, failed, function, ran};
+use crate::world::{DAY, SECOND, World, done, event, failed, function, ran};
 
 /// R1 and R3 of the pinned cases: each step has its own tries, and the table is followed.
 #[test]
@@ -100,4 +103,27 @@ fn outputs_and_states_beyond_their_limits_fail_their_run_only() {
     world.report(&work[1], 0, vec![big("s", 9), big("t", 9)], None);
     world.report(&work[2], 0, vec![big("s", 10)], None);
     assert_eq!(world.ended(), [work[0].run, work[1].run]);
+}
+
+/// A run that invoked another ends in the turn of the other's end where what it is told is too much for it.
+#[test]
+fn a_run_that_ends_by_being_told_of_an_end_is_announced_behind_that() {
+    let settings =
+        Settings { limits: Limits { state_bytes: 5, ..Limits::default() }, ..Settings::default() };
+    let functions = vec![function("parent", "a"), function("child", "never")];
+    let mut world = World::with_settings(functions, settings);
+    world.send(vec![event("a")]);
+    let parent = world.only_work();
+    let (name, function) = ("child".to_owned(), "child".to_owned());
+    let (data, until) = (Bytes::from_static(b"{}"), Until::For(DAY));
+    world.report(&parent, 0, vec![Op::InvokeFunction { name, function, data, until }], Some(0));
+    let child = world.only_work();
+    world.other.clear();
+    world.report(&child, 0, vec![done()], None);
+    let ends = world.other.iter().filter_map(|effect| {
+        let Effect::AnnounceEnd { run, ending, .. } = effect else { return None };
+        Some((*run, *ending))
+    });
+    let ends: Vec<(RunId, Ending)> = ends.collect();
+    assert_eq!(ends, [(child.run, Ending::Completed), (parent.run, Ending::Failed)]);
 }

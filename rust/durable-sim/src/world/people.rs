@@ -202,8 +202,11 @@ impl World {
                 && self.answers_left > 0
             {
                 self.answers_left = self.answers_left.saturating_sub(1);
-                let event = NewEvent { name: event.clone(), data, ..NewEvent::default() };
-                let events = vec![(event, None)];
+                let events = (0..self.chance.small(1, 3)).map(|_| {
+                    let (name, data) = (event.clone(), self.draw_data());
+                    (NewEvent { name, data, ..NewEvent::default() }, None)
+                });
+                let events = events.collect();
                 self.ask(wait, Command::AcceptEvents { ticket, events, source: None });
             }
         }
