@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use durable_core::{
     Backoff, Command, Epoch, EventId, FromStep, FunctionSpec, NewEvent, NewMessage, OnConflict, Op,
-    Report, Rerun, Retry, RunId, Since, Ticket, Timestamp, Until,
+    Record, Report, Rerun, Retry, RunId, Since, Ticket, Timestamp, Until,
 };
 
 use super::{Happening, World};
@@ -202,14 +202,21 @@ impl World {
                 && self.answers_left > 0
             {
                 self.answers_left = self.answers_left.saturating_sub(1);
-                let events = (0..self.chance.small(1, 3)).map(|_| {
-                    let (name, data) = (event.clone(), self.draw_data());
-                    (NewEvent { name, data, ..NewEvent::default() }, None)
-                });
-                let events = events.collect();
+                let events = self.draw_answers(event);
                 self.ask(wait, Command::AcceptEvents { ticket, events, source: None });
             }
         }
+    }
+
+    fn draw_answers(&mut self, name: &str) -> Vec<(NewEvent, Option<Record>)> {
+        let count = self.chance.small(1, 3);
+        let mut data = || self.draw_data();
+        let all = (0..count).map(|_| NewEvent {
+            name: name.to_owned(),
+            data: data(),
+            ..NewEvent::default()
+        });
+        all.map(|event| (event, None)).collect()
     }
 
     fn draw_message(&mut self) -> NewMessage {
