@@ -320,7 +320,7 @@ impl World {
                 until: Until::For(self.chance.length(Duration::from_mins(9))),
                 on_conflict: if is_long { OnConflict::Replace } else { OnConflict::Fail },
             },
-            6 => Op::RunError { error: bytes, retry },
+            6 => Op::RunError { error: bytes, retry, has_left_step: is_long },
             _ => Op::RunComplete { data: bytes },
         }
     }
