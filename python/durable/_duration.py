@@ -74,7 +74,9 @@ def _read(value: object) -> float:
         case bool():
             pass
         case int() | float():
-            return float(min(max(value, -_FAR_S), _FAR_S))  # what is larger has no float
+            return float(
+                min(max(value, -_FAR_S), _FAR_S)
+            )  # what is larger has no float
         case timedelta():
             return value.total_seconds()
         case str():

@@ -99,6 +99,11 @@ class SerializationError(DurableError, TypeError):
         super().__init__(message)
         self.path = path
 
+    def of_function(self, function_id: str) -> SerializationError:
+        """The same error, with the function whose step or handler it came from."""
+        told = SerializationError(f"function '{function_id}': {self}", path=self.path)
+        return told.with_traceback(self.__traceback__)
+
 
 class PayloadTooLarge(DurableError, ValueError):
     """An event, a step's output or a run's state exceeds its limit: store it elsewhere, pass a reference."""

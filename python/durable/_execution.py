@@ -14,6 +14,7 @@ from ._awaits import HandlerTasks
 from ._bridge import NEVER, RUN_COMPLETE, RUN_ERROR, STEP_ERROR, STEP_RUN
 from ._context import Context, SyncContext
 from ._driver import Driver
+from ._errors import SerializationError
 from ._failure import retry_of, tell, write_error
 from ._run_state import RunState
 from ._step import CURRENT_RUN, GO, WAITING, StepCall, error_of_unawaited
@@ -235,6 +236,9 @@ class LiveRun(RunState):
             return
         try:
             data = self.function.codec.write(value, "result")
+        except SerializationError as error:
+            self.fail(error.of_function(self.function.id))
+            return
         except Exception as error:  # a model's serializer may raise anything  # noqa: BLE001
             self.fail(error)
             return

@@ -80,8 +80,7 @@ class RunState:
         # with a slot of its own, with its epoch and attempt.
         self.epoch: int | None = None
         self.number = 0
-        self.attempt = 0
-        self.step_attempt = 0
+        self.attempt = self.step_attempt = 0
         self.seen = 0
         self.memos: dict[str, Recorded] = {}
         self.pending: set[str] = set()

@@ -90,7 +90,9 @@ async def test_code_behind_a_memo_that_comes_while_it_executes_has_tries_of_its_
     async def handler(ctx: durable.Context) -> None:
         async def something_else() -> None:
             is_waiting.set()
-            await has_come.wait()  # the engine knows nothing of it: the code executes on
+            await (
+                has_come.wait()
+            )  # the engine knows nothing of it: the code executes on
 
         async def waits() -> None:
             await ctx.step.wait_for_event("go", "test/go", timeout="1d")

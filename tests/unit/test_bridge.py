@@ -103,7 +103,9 @@ def test_errors_of_a_step_and_of_a_run_keep_their_json(core: bridge.Core) -> Non
     core.submit([], [], [(run, work[2], 0, ops, None)])
     assert _until(core, bridge.MEMOS)[4] == [("a", "run", True, error)]
     core.submit(
-        [], [], [(run, work[2], 1, [(bridge.RUN_ERROR, error, bridge.NEVER, False)], None)]
+        [],
+        [],
+        [(run, work[2], 1, [(bridge.RUN_ERROR, error, bridge.NEVER, False)], None)],
     )
     assert _until(core, bridge.ENDED)[2:4] == ("failed", error)
 
