@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from typing import Any
 
 import pytest
@@ -85,14 +86,12 @@ async def test_code_behind_a_memo_that_comes_while_it_executes_has_tries_of_its_
     world: Any,
 ) -> None:
     log = Log(before=1, after=1)
-    is_waiting, has_come = asyncio.Event(), asyncio.Event()
+    is_waiting, has_come = asyncio.Event(), threading.Event()
 
     async def handler(ctx: durable.Context) -> None:
         async def something_else() -> None:
             is_waiting.set()
-            await (
-                has_come.wait()
-            )  # the engine knows nothing of it: the code executes on
+            await asyncio.to_thread(has_come.wait, 30)  # the code executes on
 
         async def waits() -> None:
             await ctx.step.wait_for_event("go", "test/go", timeout="1d")
