@@ -79,9 +79,8 @@ class RunState:
         # in the order of recording, its kind, whether it is an error, and JSON; a target is a step to execute
         # with a slot of its own, with its epoch and attempt.
         self.epoch: int | None = None
-        self.number = 0
+        self.number = self.seen = 0
         self.attempt = self.step_attempt = 0
-        self.seen = 0
         self.memos: dict[str, Recorded] = {}
         self.pending: set[str] = set()
         self.targets: dict[str, tuple[int, int]] = {}

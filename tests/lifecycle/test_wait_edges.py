@@ -223,17 +223,6 @@ async def test_the_engines_own_events_can_be_waited_for(world: Any) -> None:
     assert (await world.get(run_id)).result == 3
 
 
-async def test_what_is_made_for_one_run_cannot_be_waited_for(world: Any) -> None:
-    async def waiter(ctx: durable.Context) -> None:
-        await ctx.step.wait_for_event("w", "durable/function.invoked", timeout="1h")
-
-    world.function(waiter, on="test/start")
-    await world.open()
-    run = await world.get(await world.start())
-    assert (run.status, run.error.name) == ("failed", "ConfigError")
-    assert "nobody else is told of it" in run.error.message
-
-
 @pytest.mark.parametrize("on_conflict", ["fail", "replace"])
 async def test_a_run_that_waits_for_one_signal_twice_is_its_own_rival(
     world: Any, on_conflict: Any
