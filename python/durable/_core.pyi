@@ -70,7 +70,8 @@ Op: TypeAlias = (
     | tuple[Literal[3], str, int]  # SLEEP: name, length
     | tuple[Literal[4], str, int]  # SLEEP_UNTIL: name, moment
     | tuple[Literal[5], bytes]  # RUN_COMPLETE: result
-    | tuple[Literal[6], bytes, Retry]  # RUN_ERROR: error
+    # RUN_ERROR: error, True where a step had begun inside the code that is not reported
+    | tuple[Literal[6], bytes, Retry, bool]
     # WAIT_FOR_SIGNAL: name, signal, time-out, True where it takes another waiter's place
     | tuple[Literal[7], str, str, int, bool]
     # WAIT_FOR_EVENT: name, event's name, CEL, time-out, True where it looks back to the run's start, the wait
@@ -104,7 +105,7 @@ Work: TypeAlias = tuple[
     int,  # epoch
     int,  # function, its number from `register`
     str | None,  # step to execute; None: the code between steps
-    int,  # attempt, from 0
+    tuple[int, int],  # attempt, from 0; that of a step inside the code between steps
     int,  # memo_count: what is seen once these memos are taken in
     tuple[
         EventTuple, ...

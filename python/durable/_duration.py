@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import timedelta
 from typing import Final, TypeAlias
@@ -22,6 +23,7 @@ _ISO: Final = re.compile(
     r"(?:T(?:(?P<h>\d+(?:\.\d+)?)H)?(?:(?P<m>\d+(?:\.\d+)?)M)?(?:(?P<s>\d+(?:\.\d+)?)S)?)?",
 )
 _LONGEST_S: Final = 366 * 86_400
+_FAR_S: Final = 2 * _LONGEST_S
 
 
 class DurationError(ValueError):
@@ -49,6 +51,19 @@ def to_seconds(value: Duration) -> float:
     return seconds
 
 
+def to_seconds_within(value: Duration, least: float, most: float) -> float:
+    """The same, cut to what is between `least` and `most` seconds, however short or long it is.
+
+    Raises:
+        DurationError: it is none of the accepted forms.
+    """
+    seconds = _read(value)
+    if math.isnan(seconds):
+        reason = "is no number"
+        raise DurationError(reason)
+    return min(max(seconds, least), most)
+
+
 def to_ms(value: Duration) -> int:
     """How many milliseconds `value` is, a started one counting whole: nothing ends early."""
     return -int(-round(to_seconds(value) * 1000, 6) // 1)
@@ -59,7 +74,9 @@ def _read(value: object) -> float:
         case bool():
             pass
         case int() | float():
-            return float(value)
+            return float(
+                min(max(value, -_FAR_S), _FAR_S)
+            )  # what is larger has no float
         case timedelta():
             return value.total_seconds()
         case str():

@@ -32,6 +32,7 @@ from ._errors import (
 )
 from ._events import Event
 from ._failure import read_error
+from ._flow import Backoff
 from ._fork import forget, watch
 from ._function import Function
 from ._reading import Events, Functions, Runs
@@ -72,6 +73,7 @@ class Engine(Realtime):
         clock: `"system"`, `"scaled:60"` (60 times as fast) or `"virtual"` (for tests).
         grace: how long leaving the engine waits for steps that execute.
         retention: how long ended runs are kept.
+        backoff: how long failed tries wait, of functions whose `retries` do not say so themselves.
         threads: how many threads plain handlers and blocking steps share.
         seed: for the engine's chance (jitter, ids): the same seed gives the same.
         replay: `"always"` drops a handler's live code at each step, so that code which depends on something
@@ -91,6 +93,7 @@ class Engine(Realtime):
         clock: str | None = None,
         grace: Duration = "10s",
         retention: Duration | None = None,
+        backoff: Backoff | None = None,
         threads: int | None = None,
         seed: int | None = None,
         replay: Literal["needed", "always"] = "needed",
@@ -109,6 +112,10 @@ class Engine(Realtime):
         self._retention_ms = (
             None if retention is None else place.at("retention").duration_ms(retention)
         )
+        self._backoff = Backoff()
+        if backoff is not None:
+            accepted = 'a Backoff, as in Backoff(["1s", "10s", "1m"])'
+            self._backoff = place.at("backoff").instance(backoff, Backoff, accepted)
         self._threads = threads
         self._seed = seed
         self._forgets = replay == "always"
@@ -132,7 +139,9 @@ class Engine(Realtime):
         with public_errors():
             core = await loop.run_in_executor(None, self._open_core)
             try:
-                numbers = await loop.run_in_executor(None, register, core, self.apps)
+                numbers = await loop.run_in_executor(
+                    None, register, core, self.apps, self._backoff
+                )
                 self._session = self._connect(core, loop, numbers)
             except BaseException:
                 core.close()

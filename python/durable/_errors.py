@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from ._duration import Duration, to_seconds
+from ._duration import ACCEPTED, Duration, DurationError, to_seconds_within
 
 
 if TYPE_CHECKING:
@@ -99,6 +99,11 @@ class SerializationError(DurableError, TypeError):
         super().__init__(message)
         self.path = path
 
+    def of_function(self, function_id: str) -> SerializationError:
+        """The same error, with the function whose step or handler it came from."""
+        told = SerializationError(f"function '{function_id}': {self}", path=self.path)
+        return told.with_traceback(self.__traceback__)
+
 
 class PayloadTooLarge(DurableError, ValueError):
     """An event, a step's output or a run's state exceeds its limit: store it elsewhere, pass a reference."""
@@ -115,14 +120,19 @@ class NonRetriableError(DurableError):
 class RetryAfterError(DurableError):
     """Raise it in a step or a handler to say when to try again (1 s to 24 h; more or less is cut).
 
-    `retry_after` takes every form of a duration: `"30s"`, 30, `timedelta(seconds=30)`.
+    `retry_after` takes every form of a duration: `"30s"`, 30, `timedelta(seconds=30)`. What is no duration
+    raises a `ValueError` instead, which is tried again as any other.
     """
 
     code = "DUR-0401"
 
     def __init__(self, message: str, retry_after: Duration) -> None:
         super().__init__(message)
-        self.retry_after = min(max(to_seconds(retry_after), 1.0), 86_400.0)
+        try:
+            self.retry_after = to_seconds_within(retry_after, 1.0, 86_400.0)
+        except DurationError as error:
+            text = f"RetryAfterError: retry_after={retry_after!r} {error}; accepted: {ACCEPTED}"
+            raise ValueError(text) from None
 
 
 class StepError(DurableError):

@@ -18,7 +18,7 @@ from typing_extensions import TypeVar, override
 from ._cron import is_cron
 from ._errors import ConfigError, SerializationError
 from ._expression import check
-from ._setting import Place
+from ._setting import Place, wrong_id
 
 
 if TYPE_CHECKING:
@@ -226,6 +226,8 @@ def check_name(place: Place, name: object, *, is_trigger: bool) -> str:
     if not name:
         reason = "is empty"
         raise place.error(name, reason, _NAME_FORMS)
+    if problem := wrong_id("event", "a name", name):
+        raise place.error(name, problem.partition(": ")[2], _NAME_FORMS)
     star = name.find("*")
     if star >= 0:
         is_fine = (

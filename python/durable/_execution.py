@@ -14,6 +14,7 @@ from ._awaits import HandlerTasks
 from ._bridge import NEVER, RUN_COMPLETE, RUN_ERROR, STEP_ERROR, STEP_RUN
 from ._context import Context, SyncContext
 from ._driver import Driver
+from ._errors import SerializationError
 from ._failure import retry_of, tell, write_error
 from ._run_state import RunState
 from ._step import CURRENT_RUN, GO, WAITING, StepCall, error_of_unawaited
@@ -38,17 +39,18 @@ class LiveRun(RunState):
         self,
         step: str | None,
         epoch: int,
-        attempt: int,
+        attempts: tuple[int, int],
         news: tuple[int, list[MemoTuple], list[str]],
     ) -> None:
         """Execute the code, or one step of it."""
         seen, memos, pending = news
         if step is None:
-            self.epoch, self.number, self.attempt = epoch, 0, attempt
+            self.epoch, self.number = epoch, 0
+            self.attempt, self.step_attempt = attempts
             if self.ahead is not None:
                 self.ahead.rest()
         else:
-            self.targets[step] = (epoch, attempt)
+            self.targets[step] = (epoch, attempts[0])
         self.pending.update(pending)
         if self.driver is None:
             self._remember(seen, memos)
@@ -79,6 +81,8 @@ class LiveRun(RunState):
                 self._leave(call)
                 call.take_memo(kind, is_error=is_error, data=data)
                 answered.append(call)
+                if is_error and call in self.unconfirmed.values():  # it failed just now
+                    self.attempt = self.step_attempt = 0
             elif not self.worker.forgets:
                 self.memos[name] = (-1, kind, is_error, data)
         for call in answered:
@@ -155,7 +159,8 @@ class LiveRun(RunState):
     def renewed(self) -> LiveRun:
         """The same run with its code not yet called: what is left after a restart of the process."""
         new = LiveRun(self.worker, self.id, self.function, self.event_tuples)
-        new.epoch, new.number, new.attempt = self.epoch, self.number, self.attempt
+        new.epoch, new.number = self.epoch, self.number
+        new.attempt, new.step_attempt = self.attempt, self.step_attempt
         new.seen, new.pending, new.targets = self.seen, self.pending, self.targets
         new.memos, new.fresh, new.own = self.memos, self.fresh, self.own
         self.drop()
@@ -191,7 +196,7 @@ class LiveRun(RunState):
             self._leave(call)
             self.lost.add(call.name)
             if self.inline is call:
-                self.inline = None
+                self.inline, self.has_left_step = None, True
             if call in self.ready:
                 self.ready.remove(call)
             has_failed = self.ending is not None and self.ending[0] == RUN_ERROR
@@ -212,7 +217,7 @@ class LiveRun(RunState):
             self.mark()
             return
         if op[0] == STEP_RUN:
-            self.attempt = 0
+            self.attempt = self.step_attempt = 0
         self.inline = None
         number, ahead = self.number, self.ahead
         self.unconfirmed[number] = call
@@ -231,6 +236,9 @@ class LiveRun(RunState):
             return
         try:
             data = self.function.codec.write(value, "result")
+        except SerializationError as error:
+            self.fail(error.of_function(self.function.id))
+            return
         except Exception as error:  # a model's serializer may raise anything  # noqa: BLE001
             self.fail(error)
             return
@@ -255,7 +263,8 @@ class LiveRun(RunState):
         elif not self.is_dropped:
             failure = (write_error(error), retry_of(error))
             tell(self, "the handler", failure, attempt=self.attempt)
-            self._end_with((RUN_ERROR, *failure))
+            has_left = self.has_left_step or self.inline is not None
+            self._end_with((RUN_ERROR, *failure, has_left))
 
     def _end_with(self, op: Op) -> None:
         if self.is_dropped:
@@ -293,7 +302,7 @@ class LiveRun(RunState):
                 return  # it is looked at again once that is confirmed
             self.ready = []
             self.inline = call = ready[0]
-            call.attempt = self.attempt
+            call.attempt = self.step_attempt
             call.state = GO
             call.wake()
             return

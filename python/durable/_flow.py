@@ -58,10 +58,15 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How many more tries each step, and each stretch of code between steps, gets, and how far apart."""
+    """How many more tries each step, and each stretch of code between steps, gets, and how far apart.
+
+    Attributes:
+        count: how many, 0 to 20.
+        backoff: how far apart; `None`: as the engine says, `Engine(backoff=...)`.
+    """
 
     count: int = DEFAULT_RETRIES
-    backoff: Backoff = field(default_factory=Backoff)
+    backoff: Backoff | None = None
 
     def __post_init__(self) -> None:
         Place("Retries", "count").whole_number(self.count, 0, MAX_RETRIES)

@@ -56,7 +56,7 @@ class StepMaker:
         frame: FrameType,
     ) -> StepCall[Any]:
         """One use of a step that calls `function`; `frame` is where it is written."""
-        name = self._name(step_id)
+        name = self._name(step_id, frame)
         if not _is_callable(function):
             text = (
                 f"step '{step_id}': {function!r} is no function; give the function and its arguments "
@@ -115,16 +115,17 @@ class StepMaker:
         frame: FrameType,
     ) -> StepCall[T]:
         """One use of a step that waits."""
-        name = self._name(step_id)
+        name = self._name(step_id, frame)
         call = wait(self._run, name, frame)
         self._run.unawaited[name] = call
         return call
 
-    def _name(self, step_id: str) -> str:
+    def _name(self, step_id: str, frame: FrameType) -> str:
         outer = CURRENT_STEP.get()
         if outer is not None:
+            where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
             text = (
-                f"step '{step_id}' is used inside step '{outer.name}' of function "
+                f"step '{step_id}' ({where}) is used inside step '{outer.name}' of function "
                 f"'{self._run.function.id}': call its function directly, or move it out"
             )
             raise NestedStepError(text)

@@ -37,6 +37,7 @@ class RunState:
         "event_tuples",
         "fresh",
         "function",
+        "has_left_step",
         "id",
         "inline",
         "is_dropped",
@@ -51,6 +52,7 @@ class RunState:
         "pending",
         "ready",
         "seen",
+        "step_attempt",
         "targets",
         "tasks",
         "unawaited",
@@ -77,9 +79,8 @@ class RunState:
         # in the order of recording, its kind, whether it is an error, and JSON; a target is a step to execute
         # with a slot of its own, with its epoch and attempt.
         self.epoch: int | None = None
-        self.number = 0
-        self.attempt = 0
-        self.seen = 0
+        self.number = self.seen = 0
+        self.attempt = self.step_attempt = 0
         self.memos: dict[str, Recorded] = {}
         self.pending: set[str] = set()
         self.targets: dict[str, tuple[int, int]] = {}
@@ -98,6 +99,7 @@ class RunState:
         self.tasks: HandlerTasks | None = None
         self.ready: list[StepCall[Any]] = []
         self.inline: StepCall[Any] | None = None
+        self.has_left_step = False
         self.unconfirmed: dict[int, StepCall[Any]] = {}
         self.ending: Op | None = None
         # How far it is ahead of the disk; nothing where it waits for each step.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from ._bridge import Core, Function as FunctionTuple
+    from ._flow import Backoff
     from ._worker import Worker
 
 
@@ -29,24 +30,31 @@ class Session:
         self.worker = worker
 
 
-def register(core: Core, apps: tuple[App, ...]) -> dict[int, Function[Any, Any]]:
-    """Say what the applications' functions are now; for each number of the engine's its function."""
+def register(
+    core: Core, apps: tuple[App, ...], backoff: Backoff
+) -> dict[int, Function[Any, Any]]:
+    """Say what the applications' functions are now; for each number of the engine's its function.
+
+    `backoff` is that of functions that have none of their own.
+    """
     numbers: dict[int, Function[Any, Any]] = {}
     for app in apps:
         functions = list(app.functions.values())
-        given = core.register(app.name, [_describe(function) for function in functions])
+        described = [_describe(function, backoff) for function in functions]
+        given = core.register(app.name, described)
         numbers.update(zip(given, functions, strict=True))
     return numbers
 
 
-def _describe(function: Function[Any, Any]) -> FunctionTuple:
+def _describe(function: Function[Any, Any], backoff: Backoff) -> FunctionTuple:
     retries = function.retries
+    own = retries.backoff or backoff
     return (
         function.id,
         list(function.triggers),
         retries.count,
-        list(retries.backoff.delays_ms),
-        retries.backoff.jitter_ms,
+        list(own.delays_ms),
+        own.jitter_ms,
         flow_json(function),
     )
 

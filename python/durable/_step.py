@@ -18,7 +18,12 @@ from ._bridge import (
     STEP_RUN,
 )
 from ._codec import Codec
-from ._errors import NonDeterminismError, StepNotAwaitedError, UsageError
+from ._errors import (
+    NonDeterminismError,
+    SerializationError,
+    StepNotAwaitedError,
+    UsageError,
+)
 from ._failure import misuse_of, read_step_error, retry_of, write_error
 from ._misfit import error_of_kind, error_of_type
 
@@ -282,6 +287,8 @@ class StepCall(Coroutine[Any, Any, T]):
         error = raised
         if type(raised) is TypeError:
             error = misuse_of(self, raised) or raised
+        if isinstance(raised, SerializationError):
+            error = raised.of_function(self.run.function.id)
         error.add_note(f"in step '{self.name}' of function '{self.run.function.id}'")
         return (STEP_ERROR, self.name, write_error(error), retry_of(error))
 

@@ -319,7 +319,7 @@ class Worker(Callers):
     # --- what the engine says
 
     def _take_work(self, item: Any) -> None:
-        _, run_id, epoch, number, step, attempt, seen, events, memos, pending = item
+        _, run_id, epoch, number, step, attempts, seen, events, memos, pending = item
         run = self.runs.get(run_id)
         if events:
             if run is not None:
@@ -333,7 +333,7 @@ class Worker(Callers):
             return
         if step is None or run.driver is None:
             self._parked.pop(run_id, None)
-        run.take_work(step, epoch, attempt, (seen, memos, pending))
+        run.take_work(step, epoch, attempts, (seen, memos, pending))
 
     def _take_memos(self, item: Any) -> None:
         _, run_id, _epoch, seen, memos = item

@@ -221,3 +221,13 @@ async def test_stats_count_what_gathers(world: Any) -> None:
     assert engine.stats()["functions"]["work"]["parked"]["events"] == 1
     await engine.advance("5s")
     assert engine.stats()["functions"]["work"]["parked"]["events"] == 0
+
+
+async def test_d3_a_timeout_shorter_than_the_period_ends_it(world: Any) -> None:
+    debounce = durable.Debounce("1h", timeout="5s")
+    world.function(work(world), on="test/start", debounce=debounce)
+    engine = await world.open()
+    since = engine.now_ms()
+    await send(world, 1)
+    await engine.advance("2h")
+    assert await results(world, since) == [(5_000, 1)]

@@ -77,3 +77,10 @@ async def test_p2_what_is_no_number_counts_as_nothing(world: Any, gauge: Any) ->
 async def test_without_priority_older_runs_go_first(world: Any, gauge: Any) -> None:
     data = [{"who": n} for n in range(20)]
     assert await backlog(world, gauge, None, *data) == list(range(20))
+
+
+async def test_who_goes_last_does_not_wait_where_nobody_else_does(
+    world: Any, gauge: Any
+) -> None:
+    data = [{"who": "last"}]
+    assert await backlog(world, gauge, "-43200", *data) == ["last"]

@@ -106,3 +106,17 @@ async def test_a_trigger_s_condition_lets_only_true_pass(world: Any) -> None:
     await world.open()
     data = [{"n": 1}, {"n": 3}, {}, {"n": "9"}, {"n": 2.5}]
     assert await play(world, *data) == [3, 2.5]
+
+
+@pytest.mark.parametrize(
+    "key", ["event.data.off", "event.data.n / 0", "event.data.n.deeper"]
+)
+async def test_a_key_that_is_false_or_fails_limits_nothing(
+    world: Any, key: str
+) -> None:
+    limit = durable.RateLimit(1, "1h", key=key)
+    world.function(work, on="test/start", rate_limit=limit)
+    engine = await world.open()
+    data = [{"n": n, "off": False} for n in range(3)]
+    assert await play(world, *data) == [0, 1, 2]
+    assert engine.stats()["functions"]["work"]["missing_keys"] == 3

@@ -228,3 +228,37 @@ async def test_one_of_several_is_enough(world: Any) -> None:
     runs = [await world.start() for _ in range(2)]
     await world.send(durable.Event("test/stop4", {}))
     assert [await status(world, run) for run in runs] == ["cancelled"] * 2
+
+
+async def test_events_of_one_send_cancel_only_what_came_before_them(world: Any) -> None:
+    sleeping(world, durable.CancelOn("test/stop", match="data.id"))
+    await world.open()
+    ids = await world.send(
+        stop(id=1),
+        durable.Event("test/start", {"id": 1}),
+        durable.Event("test/start", {"id": 2}),
+        stop(id=2),
+    )
+    runs = [(await world.run_of(event_id)).id for event_id in ids[1:3]]
+    assert [await status(world, run) for run in runs] == ["parked", "cancelled"]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "event.data.id == 2 && async.data.id == 1",
+        "async.data.id > 'x'",
+        "async.data.id",
+        "async.data.id / 0 == 1",
+        "async.data.missing == event.data.id",
+    ],
+)
+async def test_x2_what_is_false_of_its_own_event_or_fails_never_cancels(
+    world: Any, condition: str
+) -> None:
+    sleeping(world, durable.CancelOn("test/stop", if_=condition))
+    engine = await world.open()
+    run_id = await world.start(data={"id": 1})
+    await world.send(stop(id=1), stop())
+    await engine.advance("1d")
+    assert await status(world, run_id) == "completed"

@@ -148,3 +148,48 @@ async def test_a_plain_handler_runs_out_and_its_result_counts_for_nothing(
     assert (run.status, run.steps) == ("cancelled", {})
     await world.close()
     assert ended in ([], ["ran out"])
+
+
+async def test_what_waits_for_another_try_is_called_off_and_has_not_failed(
+    world: Any,
+) -> None:
+    calls: list[str] = []
+
+    def fail(where: str) -> None:
+        calls.append(where)
+        raise ValueError(where)
+
+    async def handler(ctx: durable.Context) -> None:
+        if ctx.event.data["where"] == "step":
+            await ctx.step.run("fails", fail, "step")
+        fail("code")
+
+    world.function(handler, on="test/start")
+    engine = await world.open()
+    runs = [await world.start(data={"where": where}) for where in ("step", "code")]
+    for run_id in runs:
+        assert await engine.runs.cancel(run_id)
+    await engine.advance("1d")
+    ended = [await world.get(run_id) for run_id in runs]
+    assert [run.status for run in ended] == ["cancelled"] * 2
+    assert calls == ["step", "code"]
+    assert engine.stats()["functions"]["handler"]["failed"] == 0
+
+
+async def test_x3_runs_of_a_paused_function_are_called_off_and_leave_nothing(
+    world: Any,
+) -> None:
+    world.function(sleeper, on="test/start")
+    engine = await world.open()
+    asleep, due = await world.start(), await world.start()
+    await engine.functions.pause("sleeper")
+    assert await engine.runs.cancel(asleep)
+    await engine.advance("2h")
+    assert (await settled(world, due)).status == "queued"
+    assert await engine.runs.cancel(due)
+    await engine.functions.resume("sleeper")
+    await engine.advance("2h")
+    statuses = [(await settled(world, run)).status for run in (asleep, due)]
+    assert statuses == ["cancelled"] * 2
+    counts = engine.stats()["functions"]["sleeper"]
+    assert (counts["queued"], sum(counts["parked"].values())) == (0, 0)

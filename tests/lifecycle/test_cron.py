@@ -208,3 +208,18 @@ async def test_join_does_not_wait_for_ticks_to_come(world: Any) -> None:
     noting(world, durable.Cron("@hourly"))
     engine = await world.open(**at("2026-01-01T00:30Z"))
     await engine.join(timeout="10s")
+
+
+async def test_c2_a_deploy_adds_a_cron_beside_one_that_goes_on(world: Any) -> None:
+    noting(world, durable.Cron("@hourly"))
+    await world.open(**at("2026-01-01T00:30Z"))
+    await world.close()
+    ticks = noting(world, [durable.Cron("@hourly"), durable.Cron("15 * * * *")])
+    engine = await world.open()
+    await engine.advance("2h")
+    assert ids(ticks) == [
+        "2026-01-01T01:00:00Z",
+        "2026-01-01T01:15:00Z",
+        "2026-01-01T02:00:00Z",
+        "2026-01-01T02:15:00Z",
+    ]

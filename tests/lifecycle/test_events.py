@@ -164,3 +164,50 @@ async def test_what_was_acknowledged_is_there_after_a_restart(world: Any) -> Non
     await world.settle()
     for event_id in ids:
         assert (await world.run_of(event_id)).status == "completed"
+
+
+async def test_e3_of_a_hundred_sends_at_once_one_starts_a_run(world: Any) -> None:
+    world.function(nothing, on="test/start")
+    engine = await world.open()
+    sends = (engine.send(durable.Event("test/start", id="same")) for _ in range(100))
+    answers = await asyncio.gather(*sends)
+    await world.settle()
+    assert len({event_id for (event_id,) in answers}) == 1
+    assert len(await engine.runs.list()) == 1
+
+
+async def test_t2_one_trigger_that_holds_is_enough_and_starts_one_run(
+    world: Any,
+) -> None:
+    on = [
+        durable.On("a/b", if_="event.data.n > 'x'"),  # of a number it is an error
+        durable.On("a/*", if_="event.data.n < 3"),
+        "c/d",
+    ]
+    world.function(nothing, on=on)
+    engine = await world.open()
+    data = [("a/b", 1), ("a/b", 3), ("a/b", "y"), ("a/c", 2), ("c/d", 9), ("c/e", 1)]
+    ids = await world.send(*(durable.Event(name, {"n": n}) for name, n in data))
+    counts = [len(await engine.events.runs(event_id)) for event_id in ids]
+    assert counts == [1, 0, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("value", [None, 0, 1, "", "true", [], {}, "false"])
+async def test_a_condition_that_is_no_boolean_starts_nothing(
+    world: Any, value: Any
+) -> None:
+    world.function(nothing, on=durable.On("test/start", if_="event.data.v"))
+    engine = await world.open()
+    ids = await world.send(
+        durable.Event("test/start", {"v": value}), durable.Event("test/start")
+    )
+    assert [await engine.events.runs(event_id) for event_id in ids] == [[], []]
+
+
+async def test_a_call_starts_a_function_whatever_its_triggers_ask(world: Any) -> None:
+    async def child(ctx: durable.Context) -> str:
+        return ctx.event.name
+
+    function = world.function(child, on=durable.On("test/start", if_="false"))
+    engine = await world.open()
+    assert await engine.invoke(function) == "durable/function.invoked"

@@ -243,3 +243,15 @@ async def test_join_waits_for_it(world: Any) -> None:
         assert {event.data["event"]["data"]["n"] for event in desk.told} == {
             *range(n + 1)
         }
+
+
+async def test_f3_what_limits_a_function_does_not_limit_its_handler(world: Any) -> None:
+    desk = Desk()
+    limit = durable.RateLimit(1, "1h", key="event.data.n")
+    world.function(
+        broken, on="test/start", retries=0, rate_limit=limit, on_failure=desk.tell
+    )
+    await world.open()
+    runs = [await world.start(data={"n": n}) for n in (1, 2)]
+    await world.send(durable.Event("test/start", {"n": 1}))
+    assert {event.data["run_id"] for event in desk.told} == set(runs)

@@ -251,7 +251,7 @@ async def test_too_large_an_answer_is_told_at_once(
     [
         ({"model": "other"}, "asks for the model 'other', the step for 'gpt-test'"),
         ({"stream": True}, "asks for a stream, which cannot be remembered"),
-        ({"n": object()}, "SerializationError: body.n"),
+        ({"n": object()}, "SerializationError: function 'asker': body.n"),
     ],
 )
 async def test_a_body_that_cannot_be_asked_is_told_at_once(

@@ -249,3 +249,46 @@ async def test_an_error_group_of_hopeless_errors_is_not_tried_again(world: Any) 
     run = await world.get(await world.start())
     assert run.status == "failed"
     assert "StepError" in run.error.message
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+async def test_the_engine_says_the_delays_of_functions_that_do_not(
+    world: Any, *, is_own: bool
+) -> None:
+    at: list[int] = []
+
+    async def handler(ctx: durable.Context) -> None:
+        del ctx
+        at.append(world.engine.now_ms())
+        msg = "always"
+        raise ValueError(msg)
+
+    retries = durable.Retries(3, FLAT) if is_own else 3
+    world.function(handler, on="test/start", retries=retries)
+    engine = await world.open(backoff=durable.Backoff(["1s", "5s"], jitter=0))
+    await world.start()
+    await engine.advance("1h")
+    waits = [(b - a) / 1000 for a, b in itertools.pairwise(at)]
+    assert waits == ([60, 60, 60] if is_own else [1, 5, 5])
+
+
+async def test_the_engines_delays_are_those_it_was_opened_with_last(world: Any) -> None:
+    at: list[int] = []
+
+    async def handler(ctx: durable.Context) -> None:
+        del ctx
+        at.append(world.engine.now_ms())
+        msg = "always"
+        raise ValueError(msg)
+
+    world.function(handler, on="test/start", retries=3)
+    engine = await world.open(backoff=durable.Backoff("1h", jitter=0))
+    await world.start()
+    await engine.advance("1h")
+    await world.close()
+    engine = await world.open(backoff=durable.Backoff("2h", jitter=0))
+    await engine.advance("1h")
+    assert len(at) == 3, "what waits already goes on as it was told"
+    await engine.advance("2h")
+    assert len(at) == 4
+    assert at[-1] - at[-2] == pytest.approx(7_200_000, abs=60_000)

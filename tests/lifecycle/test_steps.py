@@ -318,3 +318,85 @@ async def test_a_typed_result_comes_back_as_its_type(world: Any) -> None:
     await world.restart()
     await world.engine.advance("1h")
     assert (await world.get(run_id)).result == 3
+
+
+@pytest.mark.parametrize("other", ["sleep", "wait", "executing", "retried"])
+async def test_what_a_handler_does_not_wait_for_ends_with_it(
+    world: Any, other: str
+) -> None:
+    calls: Counter[str] = Counter()
+
+    async def block() -> None:
+        calls["executing"] += 1
+        await asyncio.Event().wait()
+
+    def fail() -> None:
+        calls["retried"] += 1
+        raise ValueError
+
+    async def handler(ctx: durable.Context) -> str:
+        step = ctx.step
+        others = {
+            "sleep": lambda: step.sleep("other", "1h"),
+            "wait": lambda: step.wait_for_event("other", "test/go", timeout="1h"),
+            "executing": lambda: step.run("other", block),
+            "retried": lambda: step.run("other", fail),
+        }
+        quick = asyncio.ensure_future(step.run("quick", str, "quick"))
+        slow = asyncio.ensure_future(others[other]())
+        await asyncio.wait({quick, slow}, return_when=asyncio.FIRST_COMPLETED)
+        return await quick
+
+    world.function(handler, on="test/start")
+    engine = await world.open()
+    run_id = await world.start()
+    run = await world.get(run_id)
+    assert (run.status, run.result) == ("completed", "quick")
+    before = dict(calls)
+    await world.send(durable.Event("test/go"))
+    await engine.advance("2h")
+    run = await world.get(run_id)
+    assert (run.result, list(run.steps), dict(calls)) == ("quick", ["quick"], before)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("nested", ["'inner'", "test_steps.py:", "'outer'", "'handler'"]),
+        ("unawaited", ["'forgotten'", "test_steps.py:", "'handler'"]),
+        ("step", ["'bad'", "result.items[1]", "'handler'"]),
+        ("result", ["result.items[1]", "'handler'"]),
+    ],
+)
+async def test_what_cannot_work_names_function_step_and_place_and_is_not_tried_again(
+    world: Any, kind: str, says: list[str]
+) -> None:
+    calls: list[str] = []
+
+    async def handler(ctx: durable.Context) -> Any:
+        async def outer() -> None:
+            calls.append(kind)
+            await ctx.step.sleep("inner", 1)
+
+        def items() -> dict[str, list[Any]]:
+            calls.append(kind)
+            return {"items": [1, object()]}
+
+        if kind == "nested":
+            await ctx.step.run("outer", outer)
+        elif kind == "unawaited":
+            calls.append(kind)
+            ctx.step.run("forgotten", items)
+        elif kind == "step":
+            await ctx.step.run("bad", items)
+        return items()
+
+    world.function(handler, on="test/start")
+    engine = await world.open()
+    run_id = await world.start()
+    await engine.advance("1d")
+    run = await world.get(run_id)
+    assert run.status == "failed"
+    assert [word for word in says if word not in run.error.message] == []
+    assert calls in ([kind], [kind, kind])
+    assert kind == "unawaited" or len(calls) == 1

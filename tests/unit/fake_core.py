@@ -232,7 +232,7 @@ class FakeCore:
             epoch,
             run.function,
             step,
-            attempt,
+            (attempt, attempt),
             len(run.memos),
             events,
             memos,
@@ -281,7 +281,7 @@ class FakeCore:
         match ops:
             case [(0, _, data)]:
                 self._remember(run, name, "run", is_error=False, data=data)
-            case [(1, _, error, retry)] | [(6, error, retry)]:
+            case [(1, _, error, retry)] | [(6, error, retry, _)]:
                 self._fail_step(run, name, step, error, retry)
             case _:
                 self._end(
@@ -311,7 +311,7 @@ class FakeCore:
                 run.pending.setdefault(name, Step("sleeping", due=ms, is_sleep=True))
             case (5, data):
                 self._end(run, "completed", data)
-            case (6, error, retry):
+            case (6, error, retry, _):
                 run.failures += 1
                 run.is_live = False
                 if retry == -1 or run.failures > self.retries:

@@ -64,7 +64,8 @@ def test_an_event_goes_through_a_step_and_a_sleep_to_its_end(core: bridge.Core) 
     _, run, epoch, function, step, attempt, seen, events, memos, pending = _until(
         core, bridge.WORK
     )
-    assert (function, step, attempt, seen, memos, pending) == (0, None, 0, 0, [], [])
+    assert (function, step, attempt, seen) == (0, None, (0, 0), 0)
+    assert (memos, pending) == ([], [])
     assert events[0][:3] == (event_id, "go", b'{"x":1}')
 
     core.submit([], [], [(run, epoch, 0, [(bridge.STEP_RUN, "a", b"1")], None)])
@@ -102,7 +103,9 @@ def test_errors_of_a_step_and_of_a_run_keep_their_json(core: bridge.Core) -> Non
     core.submit([], [], [(run, work[2], 0, ops, None)])
     assert _until(core, bridge.MEMOS)[4] == [("a", "run", True, error)]
     core.submit(
-        [], [], [(run, work[2], 1, [(bridge.RUN_ERROR, error, bridge.NEVER)], None)]
+        [],
+        [],
+        [(run, work[2], 1, [(bridge.RUN_ERROR, error, bridge.NEVER, False)], None)],
     )
     assert _until(core, bridge.ENDED)[2:4] == ("failed", error)
 

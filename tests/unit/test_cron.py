@@ -46,7 +46,10 @@ def test_a_mistake_is_told_with_function_argument_and_place() -> None:
         (durable.Cron("@daily", tz="Europe/Pari"), "did you mean 'Europe/Paris'?"),
         (durable.Cron("@daily", tz="Mars"), "no time zone"),
         (durable.Cron("@daily", jitter="10m"), "is too long"),
+        (durable.Cron("@daily", jitter="5m 1ms"), "is too long"),
         (durable.Cron("@daily", jitter="0.5s"), "is too short"),
+        (durable.Cron("@daily", jitter="999ms"), "is too short"),
+        (durable.Cron("@daily", jitter=0), "is too short"),
         (durable.Cron("@daily", catch_up="first"), '"last", "all", "none"'),  # type: ignore[arg-type]
     ],
 )
@@ -82,3 +85,9 @@ def test_it_crosses_the_border_with_its_settings() -> None:
         "crons": [{**fields, "catch_up": "last"}]
     }
     assert repr(durable.Cron("@daily")) == "Cron('@daily', tz='UTC')"
+
+
+@pytest.mark.parametrize(("jitter", "ms"), [("1s", 1_000), ("5m", 300_000)])
+def test_a_jitter_is_from_a_second_to_five_minutes(jitter: str, ms: int) -> None:
+    (cron,) = read_crons(Place("f", "on"), [durable.Cron("@daily", jitter=jitter)])
+    assert cron["jitter_ms"] == ms

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from durable._duration import DurationError, to_ms, to_seconds
+from durable._duration import DurationError, to_ms, to_seconds, to_seconds_within
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,7 @@ from durable._duration import DurationError, to_ms, to_seconds
         (0.25, 0.25),
         (timedelta(minutes=3), 180),
         (0, 0),
+        (366 * 86_400, 31_622_400),
     ],
 )
 def test_every_form_is_read(given: Any, seconds: float) -> None:
@@ -57,7 +58,22 @@ def test_what_is_no_duration_is_refused_with_its_place(
     assert caught.value.position == position
 
 
-@pytest.mark.parametrize("given", [None, True, [1], -1, timedelta(days=-1), "367d"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        True,
+        [1],
+        -1,
+        timedelta(days=-1),
+        "367d",
+        366 * 86_400 + 0.001,
+        float("nan"),
+        float("inf"),
+        10**400,
+        -(10**400),
+    ],
+)
 def test_what_is_out_of_range_or_of_another_type_is_refused(given: Any) -> None:
     with pytest.raises(DurationError):
         to_seconds(given)
@@ -67,3 +83,17 @@ def test_a_started_millisecond_counts_whole() -> None:
     assert to_ms(0.0001) == 1
     assert to_ms(0.1) == 100
     assert to_ms("1.0015s") == 1002
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [(0, 1), (-(10**400), 1), ("2s", 2), (timedelta.max, 9), (10**400, 9)],
+)
+def test_a_length_may_be_cut_to_what_is_allowed(given: Any, seconds: float) -> None:
+    assert to_seconds_within(given, 1, 9) == seconds
+
+
+@pytest.mark.parametrize("given", [float("nan"), "soon", None])
+def test_what_is_no_length_is_not_cut(given: Any) -> None:
+    with pytest.raises(DurationError):
+        to_seconds_within(given, 1, 9)

@@ -92,7 +92,18 @@ def test_triggers_are_names_types_and_lists_of_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["a*", ["a", "a"], [], 5, [f"e{n}" for n in range(11)]]
+    "given",
+    [
+        "a*",
+        ["a", "a"],
+        [],
+        5,
+        [f"e{n}" for n in range(11)],
+        "x" * 257,
+        durable.On("\ud800"),
+        "durable/function.invoked",
+        ["a", durable.On("durable/scheduled.timer")],
+    ],
 )
 def test_triggers_that_cannot_be_are_refused_with_their_place(given: Any) -> None:
     with pytest.raises(durable.ConfigError, match="function 'f': on="):
@@ -198,3 +209,11 @@ def test_what_only_the_started_function_is_given_is_no_trigger(name: str) -> Non
         read(name)
     kind = durable.EventType(name)
     assert read(kind) == {name: kind}, "it types what a caller hands in"
+
+
+def test_a_name_has_256_bytes_at_most() -> None:
+    assert durable.EventType("x" * 256).name == "x" * 256
+    assert read("x" * 255 + "/*"[:1]) == {"x" * 255 + "/": None}
+    for name in ("x" * 257, "\u00e9" * 129):
+        with pytest.raises(durable.ConfigError, match="at most 256 bytes"):
+            durable.EventType(name)

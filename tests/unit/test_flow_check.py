@@ -391,6 +391,8 @@ def test_all_other_settings_may_be_combined() -> None:
         (durable.CancelOn("test/stop", match="data.x ="), "^"),
         (durable.CancelOn("test/stop", match="event.data.x"), "leave that out"),
         (durable.CancelOn("test/stop", timeout="soon"), "timeout"),
+        (durable.CancelOn("test/stop", timeout=0), "timeout=0 is too short"),
+        (durable.CancelOn("test/stop", timeout="367d"), "timeout='367d'"),
         ([durable.CancelOn("a")] * 6, "has 6 events"),
         ([], "has 0 events"),
     ],

@@ -348,6 +348,8 @@ pub enum Op {
         error: Bytes,
         /// Whether and when the code is tried again.
         retry: Retry,
+        /// Whether a step had begun inside this stretch that it does not report: it counts as started.
+        has_left_step: bool,
     },
 }
 

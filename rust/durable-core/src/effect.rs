@@ -188,6 +188,8 @@ pub struct Work {
     pub step: Option<String>,
     /// How often this piece was started before.
     pub attempt: u32,
+    /// How often a step inside the code between steps may have been started before.
+    pub step_attempt: u32,
     /// How many memos the run has.
     pub memo_count: u32,
     /// Names of the steps that were asked for and have no memo: the code waits for them and does not

@@ -51,6 +51,8 @@ pub struct RunRecord {
     pub start_count: u32,
     /// See `start_count`.
     pub failure_count: u32,
+    /// Of these starts, how many failed before they came to a step: a step inside the stretch does not count them.
+    pub idle_count: u32,
     /// How many reports of the present stretch have been taken.
     pub report_count: u32,
     /// How many memos it has: they are numbered from 0.
@@ -66,6 +68,11 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// How often a step inside the present stretch may have been started.
+    pub fn step_start_count(&self) -> u32 {
+        self.start_count.saturating_sub(self.idle_count)
+    }
+
     /// What the run looks like from outside: whatever of it is furthest.
     pub fn status(&self) -> RunStatus {
         match self.standing() {

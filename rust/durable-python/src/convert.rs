@@ -145,7 +145,11 @@ fn op(tuple: &Bound<'_, PyTuple>) -> PyResult<Op> {
             until: Until::At(Timestamp::from_millis(millis(tuple, 2)?)),
         }),
         5 => Ok(Op::RunComplete { data: json(tuple, 1)? }),
-        6 => Ok(Op::RunError { error: json(tuple, 1)?, retry: retry(tuple, 2)? }),
+        6 => Ok(Op::RunError {
+            error: json(tuple, 1)?,
+            retry: retry(tuple, 2)?,
+            has_left_step: tuple.get_item(3)?.extract()?,
+        }),
         7 => Ok(Op::WaitForSignal {
             name: text(tuple, 1)?,
             signal: text(tuple, 2)?,

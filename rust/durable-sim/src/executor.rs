@@ -278,7 +278,7 @@ impl Executor {
                     }
                     Some(call) => error_of(outside, call),
                 },
-                Standing::Raised(error) => Some(Op::RunError { error, retry: Retry::Never }),
+                Standing::Raised(error) => Some(raised(error, Retry::Never)),
                 Standing::Done => {
                     let call = outside.call_return(run, epoch, now);
                     let call = outside.call(call);
@@ -404,5 +404,10 @@ fn result_of(outside: &Outside, call: usize) -> Option<Op> {
 
 fn error_of(outside: &Outside, call: usize) -> Option<Op> {
     let call = outside.call(call)?;
-    Some(Op::RunError { error: call.bytes.clone(), retry: call.error? })
+    Some(raised(call.bytes.clone(), call.error?))
+}
+
+/// The handler's own error: no step had begun inside it that was not reported.
+fn raised(error: bytes::Bytes, retry: Retry) -> Op {
+    Op::RunError { error, retry, has_left_step: false }
 }

@@ -157,6 +157,7 @@ impl Shard {
             heard: Vec::new(),
             start_count: 0,
             failure_count: 0,
+            idle_count: 0,
             report_count: 0,
             memo_count: 0,
             invokers: Vec::new(),

@@ -61,10 +61,11 @@ impl Shard {
         match run.stretch {
             Stretch::Parked => {
                 run.busy_since.get_or_insert(last_event);
-                (run.start_count, run.failure_count) = (0, 0);
+                (run.start_count, run.failure_count, run.idle_count) = (0, 0, 0);
                 self.enqueue_stretch(id);
             }
             Stretch::Executing(epoch) => {
+                run.failure_count = 0; // what goes on behind the memo has tries of its own
                 let memo_count = run.memo_count;
                 turn.effects.push(Effect::DeliverMemo { run: id, epoch, memo_count });
             }
@@ -78,7 +79,7 @@ impl Shard {
         let last_event = self.meta.last_event;
         if let Some(run) = self.open(id).filter(|run| run.stretch == Stretch::Parked) {
             run.busy_since.get_or_insert(last_event);
-            run.start_count = 0;
+            (run.start_count, run.idle_count) = (0, 0);
             self.enqueue_stretch(id);
         }
     }

@@ -60,7 +60,8 @@ impl Shard {
         }
         let Some((epoch, _)) = self.withheld.remove(&id) else { return false };
         self.lose_stretch(id);
-        self.opened(id).start_count = 0;
+        let run = self.opened(id);
+        (run.start_count, run.idle_count) = (0, 0);
         turn.effects.push(Effect::AbandonWork { run: id, epoch });
         true
     }

@@ -91,13 +91,13 @@ impl Shard {
             Op::StepRun { name, data } => {
                 let step = self.inline_step(id, &name, turn);
                 self.remember(id, step, Outcome::Data(data), turn);
-                if let Some(run) = self.open(id) {
-                    (run.start_count, run.failure_count) = (1, 0);
-                }
+                self.begin_next_stretch(id);
             }
             Op::StepError { name, error, retry } => {
                 let step = self.inline_step(id, &name, turn);
-                self.fail_step(id, step, (error, retry), turn);
+                if self.fail_step(id, step, (error, retry), turn) {
+                    self.begin_next_stretch(id);
+                }
             }
             Op::StepPlanned { name } => {
                 if let Some(number) = self.add_pending(id, name, (PendingState::Queued, None), turn)
@@ -117,7 +117,9 @@ impl Shard {
                 self.invoke_from(id, (name, until), (&function, data), turn);
             }
             Op::RunComplete { data } => self.complete(id, data, turn),
-            Op::RunError { error, retry } => self.fail_stretch(id, error, retry, turn),
+            Op::RunError { error, retry, has_left_step } => {
+                self.fail_stretch(id, (error, retry), has_left_step, turn);
+            }
         }
     }
 
@@ -156,11 +158,11 @@ impl Shard {
                     self.wake(id, turn);
                 }
             }
-            Some(Op::RunError { error, retry: Retry::Never }) => {
+            Some(Op::RunError { error, retry: Retry::Never, .. }) => {
                 let failed = (Ending::Failed, Outcome::Error(error));
                 self.end_run_at(id, Some(step.into_named()), failed, turn);
             }
-            Some(Op::StepError { error, retry, .. } | Op::RunError { error, retry }) => {
+            Some(Op::StepError { error, retry, .. } | Op::RunError { error, retry, .. }) => {
                 self.fail_step(id, step, (error, retry), turn);
                 self.stop_withheld(id, turn);
             }
@@ -183,7 +185,7 @@ impl Shard {
     /// the first result counts.
     fn inline_step(&mut self, id: RunId, name: &str, turn: &mut Turn) -> Pending {
         let run = self.opened(id);
-        let (active_at, start_count) = (run.active_at, run.start_count);
+        let (active_at, start_count) = (run.active_at, run.step_start_count());
         if let Some(place) = run.pending.iter().position(|step| step.name == name) {
             let step = run.pending.remove(place);
             self.forget(id, &step, turn);
@@ -199,6 +201,13 @@ impl Shard {
             failure_count: 0,
             asked_at: active_at,
             awaits: None,
+        }
+    }
+
+    /// A step inside the stretch has a memo: the code behind it has tries of its own.
+    fn begin_next_stretch(&mut self, id: RunId) {
+        if let Some(run) = self.open(id) {
+            (run.start_count, run.failure_count, run.idle_count) = (1, 0, 0);
         }
     }
 
@@ -351,36 +360,45 @@ impl Shard {
         }
     }
 
-    /// A step's function raised: it is tried again later, or its error is what is remembered of it.
+    /// A step's function raised: it is tried again later, or its error is what is remembered of it; true where it is.
     fn fail_step(
         &mut self,
         id: RunId,
         mut step: Pending,
         (error, retry): (Bytes, Retry),
         turn: &mut Turn,
-    ) {
+    ) -> bool {
         step.failure_count = step.failure_count.saturating_add(1);
         let Some(wait) = self.wait_before_retry(id, step.failure_count, retry) else {
-            if self.remember(id, step, Outcome::Error(error), turn) {
+            let is_kept = self.remember(id, step, Outcome::Error(error), turn);
+            if is_kept {
                 self.wake(id, turn);
             }
-            return;
+            return is_kept;
         };
         let due = self.now().plus(wait);
         step.state = PendingState::BackingOff(due);
         if let Some((code, why)) = self.refusal_of_step(id, &step) {
             self.fail_run(id, code, &why, turn);
-            return;
+            return false;
         }
         let number = step.number;
         self.opened(id).pending.push(step);
         self.start_timer(Timer { due, id: *id.as_bytes(), number }, turn);
+        false
     }
 
     /// A handler raised.
-    fn fail_stretch(&mut self, id: RunId, error: Bytes, retry: Retry, turn: &mut Turn) {
+    fn fail_stretch(
+        &mut self,
+        id: RunId,
+        (error, retry): (Bytes, Retry),
+        has_left_step: bool,
+        turn: &mut Turn,
+    ) {
         let run = self.opened(id);
         run.failure_count = run.failure_count.saturating_add(1);
+        run.idle_count = run.idle_count.saturating_add(u32::from(!has_left_step));
         let failure_count = run.failure_count;
         if let Some(wait) = self.wait_before_retry(id, failure_count, retry) {
             self.release_slots(id);

@@ -126,7 +126,10 @@ impl Shard {
         let run = self.opened(id);
         let heard = run.heard.iter().find(|(step, _)| Some(step) == behind.as_ref());
         let from = match (since, heard) {
-            (Since::Run, _) => run.event.max(EventId::earliest(run.created_at)),
+            (Since::Run, _) => {
+                let own = run.rest.last().copied().unwrap_or(run.event); // a batch begins with its last event
+                own.max(EventId::earliest(run.created_at))
+            }
             (Since::Stretch, Some((_, heard))) => *heard,
             (Since::Stretch, None) => run.busy_since.unwrap_or(last),
         };

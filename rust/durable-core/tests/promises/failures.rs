@@ -8,7 +8,7 @@ use durable_core::{
     write,
 };
 
-use crate::world::{DAY, SECOND, World, done, event, failed, function, ran};
+use crate::world::{DAY, SECOND, World, done, event, failed, function, raised, ran, sleeps};
 
 /// R1 and R3 of the pinned cases: each step has its own tries, and the table is followed.
 #[test]
@@ -40,7 +40,7 @@ fn an_error_may_forbid_a_retry_or_say_when() {
     world.report(&work[0], 0, vec![failed("s", Retry::Never)], None);
     assert_eq!(world.all(write::MEMO).len(), 1);
     let later = Retry::After(Duration::from_secs(77));
-    let error = Op::RunError { error: Bytes::from_static(b"{}"), retry: later };
+    let error = raised(later);
     world.report(&work[1], 0, vec![error], None);
     world.advance(Duration::from_secs(76));
     assert!(world.work().is_empty());
@@ -58,13 +58,61 @@ fn twenty_retries_are_twenty_one_attempts_and_then_the_run_fails() {
     for attempt in 0..=20 {
         let work = world.only_work();
         assert_eq!(work.attempt, attempt);
-        let error = Op::RunError { error: Bytes::from_static(b"{}"), retry: Retry::Backoff };
+        let error = raised(Retry::Backoff);
         world.report(&work, 0, vec![error], None);
         world.advance(SECOND);
     }
     assert!(world.work().is_empty());
     assert_eq!(world.ended().len(), 1);
     assert_eq!(world.shard.counts().functions[0].failed, 1);
+}
+
+/// A step inside a stretch has not been started by tries of the code that failed before they came to it.
+#[test]
+fn a_step_counts_its_own_starts_and_not_those_of_the_code_before_it() {
+    let mut world = World::new(vec![FunctionSpec { retries: 9, ..function("f", "a") }]);
+    world.send(vec![event("a")]);
+    for (attempt, step_attempt, has_left_step) in [(0, 0, false), (1, 0, true), (2, 1, false)] {
+        let work = world.only_work();
+        assert_eq!((work.attempt, work.step_attempt), (attempt, step_attempt));
+        let retry = Retry::After(SECOND);
+        let error = Op::RunError { error: Bytes::from_static(b"{}"), retry, has_left_step };
+        world.report(&work, 0, vec![error], None);
+        world.advance(SECOND);
+    }
+    let work = world.only_work();
+    assert_eq!((work.attempt, work.step_attempt), (3, 1));
+    world.crash(); // the step may have begun
+    let work = world.only_work();
+    assert_eq!((work.attempt, work.step_attempt), (4, 2));
+    world.report(&work, 0, vec![ran("s")], None);
+    let memo: durable_core::Memo = write::decode("a memo", &world.all(write::MEMO)[0].1).unwrap();
+    assert_eq!(memo.start_count, 3);
+    world.report(&work, 1, vec![failed("t", Retry::Never)], None);
+    world.report(&work, 2, vec![raised(Retry::After(SECOND))], None);
+    world.advance(SECOND);
+    let work = world.only_work();
+    assert_eq!((work.attempt, work.step_attempt), (1, 0), "what is behind a step begins anew");
+}
+
+#[test]
+fn code_behind_a_step_error_or_a_memo_has_tries_of_its_own() {
+    for op in [failed("s", Retry::Never), sleeps("s", Until::For(SECOND))] {
+        let mut world = World::new(vec![FunctionSpec { retries: 1, ..function("f", "a") }]);
+        world.send(vec![event("a")]);
+        let work = world.only_work();
+        world.report(&work, 0, vec![raised(Retry::After(SECOND))], None);
+        world.advance(SECOND);
+        let again = world.only_work();
+        world.report(&again, 0, vec![op], None);
+        world.advance(SECOND); // the code executes, and goes on with the memo
+        world.report(&again, 1, vec![raised(Retry::After(SECOND))], None);
+        assert!(world.ended().is_empty(), "it has one more try");
+        world.advance(SECOND);
+        let last = world.only_work();
+        world.report(&last, 0, vec![raised(Retry::After(SECOND))], None);
+        assert_eq!(world.ended(), [work.run]);
+    }
 }
 
 /// S9 of the pinned cases, less its mistake: the thousandth step still completes the run.
@@ -101,8 +149,35 @@ fn outputs_and_states_beyond_their_limits_fail_their_run_only() {
     };
     world.report(&work[0], 0, vec![big("s", 11)], None);
     world.report(&work[1], 0, vec![big("s", 9), big("t", 9)], None);
-    world.report(&work[2], 0, vec![big("s", 10)], None);
-    assert_eq!(world.ended(), [work[0].run, work[1].run]);
+    world.report(&work[2], 0, vec![big("s", 10), big("t", 5)], None);
+    assert_eq!(world.ended(), [work[0].run, work[1].run], "exactly the limit is not beyond it");
+}
+
+/// Every step counts, whatever its kind, with a memo or without.
+#[test]
+fn sleeps_waits_and_pending_steps_count_against_the_limits() {
+    let limits = Limits { steps: 5, pending_steps: 3, ..Limits::default() };
+    let settings = Settings { limits, ..Settings::default() };
+    let mut world = World::with_settings(vec![function("f", "a")], settings);
+    let second = Until::For(SECOND);
+    for (first, then, is_fine) in [(3, 2, true), (3, 3, false), (4, 0, false)] {
+        world.send(vec![event("a")]);
+        let work = world.only_work();
+        let sleep = |number: u32| sleeps(&format!("s{number}"), second);
+        world.report(&work, 0, (0..first).map(sleep).collect(), Some(0));
+        world.advance(SECOND);
+        for work in world.work() {
+            let more = (first..first + then).map(sleep).collect();
+            world.report(&work, 0, more, Some(work.memo_count));
+        }
+        let names: Vec<bool> = world.ended().iter().map(|run| *run == work.run).collect();
+        assert_eq!(names.is_empty(), is_fine, "{first} and {then}");
+        world.advance(SECOND);
+        for work in world.work() {
+            world.report(&work, 0, vec![done()], None);
+        }
+        world.other.clear();
+    }
 }
 
 /// A run that invoked another ends in the turn of the other's end where what it is told is too much for it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use durable_core::{Limits, Settings, Until, write};
+use durable_core::{Limits, Memo, Op, Outcome, Settings, Since, Until, write};
 
 use crate::world::{DAY, SECOND, World, done, event, function, report, sleeps, with_id};
 
@@ -33,6 +33,38 @@ fn a_sleep_into_the_past_ends_at_once_and_one_beyond_the_limit_fails_its_run() {
     assert_eq!(world.only_work().memo_count, 1);
     world.report(&work[1], 0, vec![sleeps("s", Until::For(367 * DAY))], Some(0));
     assert_eq!(world.ended(), [work[1].run]);
+}
+
+/// An event that comes at the very moment at which its wait ends: who is committed first wins, and alone.
+#[test]
+fn an_event_at_the_moment_of_a_time_out_and_the_time_out_are_one_or_the_other() {
+    for (is_told_first, answer) in [(true, &b"null"[..]), (false, &b"{"[..])] {
+        let mut world = World::new(vec![function("f", "a")]);
+        world.send(vec![event("a")]);
+        let work = world.only_work();
+        let wait = Op::WaitForEvent {
+            name: "w".to_owned(),
+            event: "go".to_owned(),
+            expression: None,
+            own: None,
+            until: Until::For(SECOND),
+            since: Since::Stretch,
+            behind: None,
+        };
+        world.report(&work, 0, vec![wait], Some(0));
+        if is_told_first {
+            world.advance(SECOND);
+        } else {
+            world.now = world.now.plus(SECOND);
+        }
+        world.send(vec![event("go")]);
+        assert_eq!(world.only_work().memo_count, 1, "once");
+        let memo: Memo = write::decode("a memo", &world.all(write::MEMO)[0].1).unwrap();
+        let Outcome::Data(json) = memo.outcome else { panic!("a wait ends with data") };
+        assert!(json.starts_with(answer), "{json:?}");
+        world.advance(DAY);
+        assert_eq!(world.all(write::MEMO).len(), 1);
+    }
 }
 
 #[test]

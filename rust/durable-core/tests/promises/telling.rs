@@ -17,7 +17,7 @@ fn listener(name: &str, trigger: &str) -> FunctionSpec {
 
 fn raised() -> Op {
     let error = Bytes::from_static(b"{\"name\":\"Oops\",\"message\":\"\",\"stack\":\"\"}");
-    Op::RunError { error, retry: Retry::Never }
+    Op::RunError { error, retry: Retry::Never, has_left_step: false }
 }
 
 /// The names of the events that are kept, in the order of their ids, and how many runs each started.

@@ -60,6 +60,10 @@ pub fn failed(name: &str, retry: Retry) -> Op {
     Op::StepError { name: name.to_owned(), error: Bytes::from_static(b"{}"), retry }
 }
 
+pub fn raised(retry: Retry) -> Op {
+    Op::RunError { error: Bytes::from_static(b"{}"), retry, has_left_step: false }
+}
+
 pub fn sleeps(name: &str, until: Until) -> Op {
     Op::Sleep { name: name.to_owned(), until }
 }

@@ -191,7 +191,7 @@ fn ending(function: FunctionId, run: RunId, memos: &[Memo]) -> Op {
     let last = run.as_bytes().last().copied().unwrap_or(0);
     if function.0 == 2 && last % 3 == 0 {
         let error = Bytes::from_static(b"{\"name\":\"Oops\",\"message\":\"no\",\"stack\":\"\"}");
-        return Op::RunError { error, retry: Retry::Never };
+        return Op::RunError { error, retry: Retry::Never, has_left_step: false };
     }
     let told: Vec<String> = memos
         .iter()

@@ -358,7 +358,7 @@ impl World {
                 data: Bytes::from(format!("{{\"depth\":{DEEPEST}}}")),
                 until: Until::For(self.chance.length(Duration::from_mins(9))),
             },
-            8 => Op::RunError { error: bytes, retry },
+            8 => Op::RunError { error: bytes, retry, has_left_step: is_long },
             _ => Op::RunComplete { data: bytes },
         }
     }
