@@ -21,7 +21,7 @@ pub(super) struct Evaluator<'a> {
     looked: [bool; 4],
     /// By path: its JSON.
     found: Vec<Option<&'a str>>,
-    /// By path: its value, once it was asked for.
+    /// By path: its value, once it was asked for. Empty where none is asked for twice.
     values: Vec<Option<Value<'a>>>,
     /// What the macros around have in hand, the outermost first.
     variables: Vec<Value<'a>>,
@@ -36,7 +36,7 @@ impl<'a> Evaluator<'a> {
             budget: Budget::new(),
             looked: [false; 4],
             found: vec![None; count],
-            values: vec![None; count],
+            values: vec![None; if program.reads_again { count } else { 0 }],
             variables: Vec::new(),
         }
     }

@@ -25,8 +25,10 @@ pub(super) struct Program {
     pub(super) paths: Vec<Path>,
     /// Each place where a path stands.
     pub(super) fields: Vec<FieldPath>,
-    /// What to look for in the JSON of each of [`Source::ALL`].
+    /// What to look for in each JSON text: see [`tree_of`].
     pub(super) trees: [Tree; 4],
+    /// Some path may be read more than once.
+    pub(super) reads_again: bool,
 }
 
 /// The place of a node in the list. Depth and kind travel along while the text is read.
@@ -307,7 +309,9 @@ impl<'t> Builder<'t> {
         }
         let text = self.text.to_owned();
         let (nodes, paths, fields) = (self.nodes, self.paths, self.fields);
-        Program { text, nodes, root, paths, fields, trees }
+        let has_fold = nodes.iter().any(|node| matches!(node, Node::Fold(_)));
+        let reads_again = has_fold || fields.len() > paths.len();
+        Program { text, nodes, root, paths, fields, trees, reads_again }
     }
 }
 
