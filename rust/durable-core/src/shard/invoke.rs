@@ -10,7 +10,7 @@ use crate::effect::{Answer, Effect, Refusal};
 use crate::event::NewEvent;
 use crate::id::{EventId, FunctionId, RunId, Ticket};
 use crate::run::{Ending, json_text};
-use crate::step::{Awaits, Outcome, Pending, PendingState};
+use crate::step::{Awaits, Outcome, Pending, PendingState, StepKind};
 
 impl Shard {
     /// Somebody outside starts one run of one function, whatever its triggers.
@@ -33,7 +33,7 @@ impl Shard {
         if self.opened(id).pending.iter().any(|step| step.name == name) {
             return; // it waits already
         }
-        let Some(due) = self.due(id, &name, until, turn) else { return };
+        let Some(due) = self.due(id, (&name, StepKind::Invoke), until, turn) else { return };
         let state = (PendingState::Waiting(due), Some(Awaits::Run(RunId::default())));
         let Some(number) = self.add_pending(id, name, state, turn) else { return };
         let started = self.start_invoked(function, data, turn);

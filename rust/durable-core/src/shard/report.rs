@@ -212,7 +212,7 @@ impl Shard {
     }
 
     fn sleep(&mut self, id: RunId, name: String, until: Until, turn: &mut Turn) {
-        let Some(due) = self.due(id, &name, until, turn) else { return };
+        let Some(due) = self.due(id, (&name, StepKind::Sleep), until, turn) else { return };
         self.add_pending(id, name, (PendingState::Sleeping(due), None), turn);
     }
 
@@ -220,7 +220,7 @@ impl Shard {
     pub(super) fn due(
         &mut self,
         id: RunId,
-        name: &str,
+        (name, kind): (&str, StepKind),
         until: Until,
         turn: &mut Turn,
     ) -> Option<Timestamp> {
@@ -233,7 +233,7 @@ impl Shard {
         if due.since(now) > longest {
             let days = longest.as_secs() / Duration::from_hours(24).as_secs();
             let why = format!("step '{name}' would sleep or wait for more than {days} days");
-            self.fail_run(id, "SleepTooLong", &why, turn);
+            self.fail_run_at(id, (name.to_owned(), kind), ("SleepTooLong", &why), turn);
             return None;
         }
         Some(due)

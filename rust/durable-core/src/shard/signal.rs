@@ -28,7 +28,7 @@ impl Shard {
         if self.opened(id).pending.iter().any(|step| step.name == name) {
             return; // it waits already
         }
-        let Some(due) = self.due(id, &name, until, turn) else { return };
+        let Some(due) = self.due(id, (&name, StepKind::Signal), until, turn) else { return };
         if let Some((other, number)) = self.signals.holder(signal.as_bytes()) {
             match on_conflict {
                 OnConflict::Fail => {

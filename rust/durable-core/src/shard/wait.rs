@@ -13,7 +13,7 @@ use crate::expr::{EventView, Known, Mistake};
 use crate::id::{EventId, RunId};
 use crate::map::Map;
 use crate::run::RunRecord;
-use crate::step::{Awaited, Awaits, Pending, PendingState};
+use crate::step::{Awaited, Awaits, Pending, PendingState, StepKind};
 use crate::system::envelope;
 use crate::waits::Waits;
 use crate::write::{Record, event_key, id_in_key};
@@ -76,16 +76,17 @@ impl Shard {
             return; // it waits already
         }
         if let Some(why) = wrong_name(&wanted.event) {
-            self.fail_run(id, "InvalidEvent", &format!("step '{name}': {why}"), turn);
+            let why = format!("step '{name}': {why}");
+            self.fail_run_at(id, (name, StepKind::Event), ("InvalidEvent", &why), turn);
             return;
         }
-        let Some(due) = self.due(id, &name, until, turn) else { return };
+        let Some(due) = self.due(id, (&name, StepKind::Event), until, turn) else { return };
         let Wanted { event, expression, own, since, behind } = wanted;
         let known = match expression.as_deref().map(|text| self.known(text, own)).transpose() {
             Ok(known) => known.unwrap_or_default(),
             Err(mistake) => {
                 let why = format!("step '{name}': {mistake}");
-                self.fail_run(id, "InvalidExpression", &why, turn);
+                self.fail_run_at(id, (name, StepKind::Event), ("InvalidExpression", &why), turn);
                 return;
             }
         };

@@ -1,10 +1,10 @@
 //! Runs that repeat others, and events that are called off: what the store is handed in for, and what stays whole.
 
 use bytes::Bytes;
-use durable_core::write::{DEDUP, EVENT, MEMO, RUN};
+use durable_core::write::{DEDUP, EVENT, HISTORY, MEMO, RUN};
 use durable_core::{
-    Answer, Batch, Command, EventId, FromStep, FunctionSpec, Origin, Policies, Refusal, Rerun,
-    RunId, Settings, Singleton, SingletonMode, Ticket, Unreadable, Until, write,
+    Answer, Batch, Command, EventId, FromStep, FunctionSpec, Op, Origin, Policies, Refusal, Rerun,
+    RunId, Settings, Since, Singleton, SingletonMode, Ticket, Unreadable, Until, write,
 };
 
 use crate::world::{DAY, SECOND, World, done, event, function, ran, sleeps, with_id};
@@ -40,6 +40,37 @@ fn cancel_event(world: &mut World, event: EventId) -> Answer {
     let record = record.map(|bytes| Box::new(write::decode("an event", bytes).unwrap()));
     world.turn(vec![Command::CancelEvent { ticket: Ticket(9), event, record }]);
     world.answer()
+}
+
+/// What the core itself refuses of a step ends the run there, and the run can be repeated from there.
+#[test]
+fn a_run_is_repeated_from_the_step_at_which_the_engine_failed_it() {
+    let waits = |event: &str, expression: &str, until| Op::WaitForEvent {
+        name: "it".to_owned(),
+        event: event.to_owned(),
+        expression: Some(expression.to_owned()),
+        own: None,
+        until: Until::For(until),
+        since: Since::Stretch,
+        behind: None,
+    };
+    let rows = [
+        (sleeps("it", Until::For(DAY * 400)), "SleepTooLong"),
+        (waits("go", "async.data.n == 1", DAY * 400), "SleepTooLong"),
+        (waits("go/*", "async.data.n == 1", DAY), "InvalidEvent"),
+        (waits("go", "async.data.( == 1", DAY), "InvalidExpression"),
+    ];
+    for (op, code) in rows {
+        let mut world = World::new(vec![function("f", "a")]);
+        world.send(vec![event("a")]);
+        let work = world.only_work();
+        world.report(&work, 0, vec![ran("x"), op], Some(0));
+        assert_eq!(world.ended(), [work.run], "{code}");
+        let (_, end) = world.all(HISTORY).pop().expect("its record");
+        assert!(String::from_utf8_lossy(&end).contains(code), "{code}: {end:?}");
+        started(&rerun(&mut world, from(work.run, "it", None)));
+        assert_eq!(world.only_work().memo_count, 1, "{code}");
+    }
 }
 
 #[test]
