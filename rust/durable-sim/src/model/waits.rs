@@ -98,7 +98,10 @@ impl Model {
             let first = life.events.first().copied().unwrap_or_default();
             let own = self.events.get(&first).map(|own| own.data.clone()).unwrap_or_default();
             let from = match since {
-                Since::Run => Bounds::exact(first.max(EventId::earliest(life.created_at))),
+                Since::Run => {
+                    let last = life.events.last().copied().unwrap_or_default(); // of a batch's own
+                    Bounds::exact(last.max(EventId::earliest(life.created_at)))
+                }
                 Since::Stretch => self.goes_on_from(life, behind.as_ref()),
             };
             walk.tally.note(match (since, behind) {

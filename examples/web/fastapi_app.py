@@ -1,0 +1,23 @@
+"""FastAPI and durable functions in one process: `uvicorn fastapi_app:web`."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from shop import Order, engine, placed
+
+
+web = FastAPI(lifespan=engine.lifespan)
+
+
+@web.post("/orders", status_code=202)
+async def place(order: Order) -> dict[str, str]:
+    """Take an order: it is on disk when this answers."""
+    (event_id,) = await engine.send(placed(order))
+    return {"order": event_id}
+
+
+@web.get("/orders/{event_id}")
+async def look(event_id: str) -> dict[str, object]:
+    """How far an order is."""
+    (run,) = await engine.events.runs(event_id)
+    return {"status": run.status, "result": run.result}
