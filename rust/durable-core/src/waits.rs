@@ -45,8 +45,8 @@ struct Heard {
 #[derive(Debug)]
 struct Field {
     path: Box<str>,
-    /// An expression that reads it, and the path's number there.
-    reader: (Expression, usize),
+    /// Reads it and nothing else: whoever waits is found whatever others ask for.
+    reader: Expression,
     /// How many wait for a value of it.
     equal_count: usize,
     /// Those who wait for no less, and for no more.
@@ -171,8 +171,7 @@ impl Waits {
         let nobody = Known::default();
         let given = Given { event: nobody.view(), other: Some(event), now };
         for field in &heard.fields {
-            let (expression, place) = &field.reader;
-            let Some(found) = expression.found(*place, &given) else { continue };
+            let Some(found) = field.reader.found(&given) else { continue };
             match self.anchored.get(hash(&self.secret, (event.name, &field.path), &found)) {
                 Some(Waiters::One(waiter)) => waiters.push(*waiter),
                 Some(Waiters::Many(many)) => waiters.extend(many.iter().copied()),
@@ -223,7 +222,7 @@ impl Waits {
 }
 
 impl Heard {
-    /// The field at a path, which this expression reads.
+    /// The field at a path, which has this number in an expression that reads it.
     fn field(
         &mut self,
         path: &str,
@@ -232,7 +231,7 @@ impl Heard {
         if self.fields.iter().all(|field| *field.path != *path) {
             self.fields.push(Field {
                 path: path.into(),
-                reader: (expression.clone(), place),
+                reader: expression.reader(place)?,
                 equal_count: 0,
                 at_least: Ranges::new(),
                 at_most: Ranges::new(),
@@ -403,6 +402,24 @@ mod tests {
             waits.remove(*waiter, awaited);
         }
         assert_eq!(waits.contents(), Waits::new(7).contents());
+    }
+
+    /// What one wait asks for beside may cost too much on an event; others of its field are found as if it were not.
+    #[test]
+    fn nobody_is_missed_for_what_another_asks_for() {
+        let costly = "async.data.x == event.data.x && async.data.big.zz != 1";
+        let big =
+            (0..100_000).map(|number| format!("\"k{number}\":1")).collect::<Vec<_>>().join(",");
+        let data = format!("{{\"x\":1,\"big\":{{{big}}}}}");
+        for texts in [[costly, TEXTS[0]], [TEXTS[0], costly]] {
+            let mut waits = Waits::new(7);
+            for (number, text) in (0_u128..).zip(texts) {
+                let awaited = awaited(&mut waits, text, "1");
+                waits.add((RunId::from_bytes(number.to_be_bytes()), 1), &awaited);
+            }
+            let found = waits.candidates(view(data.as_bytes()), Timestamp::default());
+            assert_eq!(found.len(), 2, "{texts:?}");
+        }
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl std::fmt::Display for Unreadable {
 impl std::error::Error for Unreadable {}
 
 /// The version that begins each record written now.
-pub const RECORD_VERSION: u8 = 5;
+pub const RECORD_VERSION: u8 = 6;
 
 /// Prefix of the shard's own record.
 pub const META: u8 = b'm';
@@ -228,9 +228,11 @@ const USUAL_BYTES: usize = 512;
 /// A record out of its bytes. `what` names it in the error.
 pub fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, Unreadable> {
     match bytes.split_first() {
-        Some((&RECORD_VERSION, body)) => {
-            postcard::from_bytes(body).map_err(|error| Unreadable { what, why: error.to_string() })
-        }
+        Some((&RECORD_VERSION, body)) => match postcard::take_from_bytes(body) {
+            Ok((record, [])) => Ok(record),
+            Ok(_) => Err(Unreadable { what, why: "it is longer than it should be".to_owned() }),
+            Err(error) => Err(Unreadable { what, why: error.to_string() }),
+        },
         Some((version, _)) => Err(Unreadable {
             what,
             why: format!("it has version {version}, this program reads {RECORD_VERSION}"),

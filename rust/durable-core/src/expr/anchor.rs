@@ -6,11 +6,12 @@
 //! little more; a bound counts as within.
 
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use super::evaluate::Evaluator;
 use super::function::Function;
 use super::number::Number;
-use super::program::{Comparison, Node, NodeId, Program, Variable};
+use super::program::{Builder, Comparison, Node, NodeId, Program, Variable};
 use super::value::Value;
 use super::{Expression, Given};
 
@@ -52,9 +53,17 @@ impl Expression {
         finder.find(self.0.root)
     }
 
-    /// What stands at the path of this number; `None` where looking costs too much.
-    pub(crate) fn found<'a>(&'a self, place: usize, given: &'a Given<'a>) -> Option<Found<'a>> {
-        Evaluator::new(&self.0, given).path(place).ok().map(Found)
+    /// The expression that is the path of this number and nothing else.
+    pub(crate) fn reader(&self, place: usize) -> Option<Self> {
+        let path = self.0.paths.get(place)?;
+        let mut builder = Builder::new(&path.shown);
+        let part = builder.add_path(path.clone(), (0, path.shown.len())).ok()?;
+        Some(Self(Arc::new(builder.finish(part.id))))
+    }
+
+    /// Its value; `None` where that costs too much.
+    pub(crate) fn found<'a>(&'a self, given: &'a Given<'a>) -> Option<Found<'a>> {
+        Evaluator::new(&self.0, given).value(self.0.root).ok().map(Found)
     }
 }
 

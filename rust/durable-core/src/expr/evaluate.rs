@@ -117,7 +117,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    pub(super) fn path(&mut self, index: usize) -> Result<Value<'a>, Stop> {
+    fn path(&mut self, index: usize) -> Result<Value<'a>, Stop> {
         if let Some(Some(value)) = self.values.get(index) {
             return Ok(value.clone());
         }

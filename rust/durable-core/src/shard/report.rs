@@ -379,7 +379,7 @@ impl Shard {
         let due = self.now().plus(wait);
         step.state = PendingState::BackingOff(due);
         if let Some((code, why)) = self.refusal_of_step(id, &step) {
-            self.fail_run(id, code, &why, turn);
+            self.fail_run_at(id, step.into_named(), (code, &why), turn);
             return false;
         }
         let number = step.number;
@@ -417,6 +417,12 @@ impl Shard {
         self.release_slots(id);
     }
 
+    /// A run is failed by the engine itself, not by its code.
+    pub(super) fn fail_run(&mut self, id: RunId, code: &str, why: &str, turn: &mut Turn) {
+        let error = crate::run::engine_error(code, why);
+        self.end_run(id, Ending::Failed, Outcome::Error(error), turn);
+    }
+
     /// The same at a step, which gets no memo.
     pub(super) fn fail_run_at(
         &mut self,
@@ -427,12 +433,6 @@ impl Shard {
     ) {
         let error = Outcome::Error(crate::run::engine_error(code, why));
         self.end_run_at(id, Some(step), (Ending::Failed, error), turn);
-    }
-
-    /// A run is failed by the engine itself, not by its code.
-    pub(super) fn fail_run(&mut self, id: RunId, code: &str, why: &str, turn: &mut Turn) {
-        let error = crate::run::engine_error(code, why);
-        self.end_run(id, Ending::Failed, Outcome::Error(error), turn);
     }
 
     /// Undoes what a pending step holds: its place in the queue, its slot, or its timer.

@@ -191,7 +191,11 @@ fn no_step(run: RunId, name: &str, origin: &Origin) -> String {
         (_, 0) => format!("its steps are '{shown}'"),
         (_, more) => format!("its steps are '{shown}' and {more} more"),
     };
-    let keep = origin.memos.last().map_or(String::new(), |last| {
+    let returned = origin
+        .memos
+        .last()
+        .filter(|last| last.kind == StepKind::Run && matches!(last.outcome, Outcome::Data(_)));
+    let keep = returned.map_or(String::new(), |last| {
         let last = &last.name;
         format!("; to keep all of them, repeat it from '{last}' with what that has returned as its output")
     });

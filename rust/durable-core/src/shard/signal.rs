@@ -22,7 +22,8 @@ impl Shard {
         turn: &mut Turn,
     ) {
         if let Some(why) = wrong_name(&signal) {
-            self.fail_run(id, "InvalidSignal", &format!("step '{name}': {why}"), turn);
+            let why = format!("step '{name}': {why}");
+            self.fail_run_at(id, (name, StepKind::Signal), ("InvalidSignal", &why), turn);
             return;
         }
         if self.opened(id).pending.iter().any(|step| step.name == name) {
