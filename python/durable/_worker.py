@@ -11,7 +11,7 @@ import contextlib
 import contextvars
 import time
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from typing_extensions import override
 
@@ -60,6 +60,9 @@ _TURN_S: Final = 0.05
 
 class Worker(Callers):
     """All live runs of one engine, on one loop."""
+
+    #: What a run whose handler is called is made of; the testing kit has its own.
+    run_type: ClassVar[type[LiveRun]] = LiveRun
 
     def __init__(
         self,
@@ -325,7 +328,7 @@ class Worker(Callers):
             if run is not None:
                 run.drop()
                 self._parked.pop(run_id, None)
-            run = self.runs[run_id] = LiveRun(
+            run = self.runs[run_id] = self.run_type(
                 self, run_id, self._functions[number], events
             )
         elif run is None:
