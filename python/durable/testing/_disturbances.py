@@ -88,7 +88,7 @@ class EngineDisturbances:
             return 1
         return 2 if self._does(f"hold back to the last {where}", HOLD) else 0
 
-    def next_event(self, name: str) -> EventFate:
+    def next_event(self, name: str, *, comes_once: bool) -> EventFate:
         """What becomes of the next event that the test sends."""
         self._event_count += 1
         what = f"event {self._event_count} ({name})"
@@ -98,8 +98,8 @@ class EngineDisturbances:
         )
         return EventFate(
             late,
-            is_twice=self._does(f"{what} twice", DELIVER),
-            is_again=self._does(f"{what} again later", DELIVER),
+            is_twice=not comes_once and self._does(f"{what} twice", DELIVER),
+            is_again=not comes_once and self._does(f"{what} again later", DELIVER),
         )
 
     def _does(self, sentence: str, odds: int) -> bool:
@@ -126,11 +126,6 @@ class EventFate:
         self.late_ms = late_ms
         self.is_twice = is_twice
         self.is_again = is_again
-
-    @property
-    def is_repeated(self) -> bool:
-        """True where it needs an id by which it is known again."""
-        return self.is_twice or self.is_again
 
 
 def draw(seed: int, text: str) -> int:

@@ -18,7 +18,7 @@ from durable._session import register
 from durable._step import CURRENT_RUN
 from durable._views import moment
 
-from ._disturbances import Disturbances
+from ._disturbances import Disturbances, EventFate
 from ._executed import Executed, executed
 from ._mocks import Mocks
 from ._pictures import picture, pictures
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from durable._app import App
     from durable._bridge import Core
+    from durable._duration import Duration
     from durable._execution import LiveRun
     from durable._function import Function
     from durable._views import Run
@@ -43,6 +44,8 @@ _JUMP_MS: Final = 400 * 86_400_000
 _MAX_JUMPS: Final = 10
 _RETENTION: Final = "366d"
 _MAX_SHOWN_RUNS: Final = 5
+#: What takes each event that comes for one more, before it is known as one that came before.
+_COUNTING: Final = frozenset({"batch", "debounce", "rate_limit"})
 
 
 class TestEngine(Engine):
@@ -83,13 +86,16 @@ class TestEngine(Engine):
         super().__init__(
             *apps, store=store, clock=clock, seed=seed, replay=replay, **settings
         )
+        self._is_all = not isinstance(disturb, Disturbances)
         if not isinstance(disturb, Disturbances):
             chosen = None if isinstance(disturb, bool) else disturb
             disturb = Disturbances(seed if disturb is True else None, chosen)
+        #: What was done to the runs so far is `disturbances.done`.
         self.disturbances = disturb
         self._ours = disturb.of_engine()
         self._mocks: dict[tuple[str, str], Mocks] = {}
         self._event_count = 0
+        self._crashing: asyncio.Task[None] | None = None
         #: Is told of the newest runs when the engine closes: the plugin draws them where the test failed.
         self.keep: Callable[[list[Run], int], None] | None = None
 
@@ -100,6 +106,12 @@ class TestEngine(Engine):
         """The engine's time, in UTC."""
         return moment(self.now_ms())
 
+    @override
+    async def advance(self, length: Duration) -> None:
+        """Move the clock by so much, moment by moment, until all that fell due meanwhile is done."""
+        await self._ready()
+        await super().advance(length)
+
     async def run_until_idle(self) -> None:
         """Let all go on that does so by itself: as `join`, with the clock jumping from moment to moment.
 
@@ -109,44 +121,48 @@ class TestEngine(Engine):
         Raises:
             UsageError: there is no end to it.
         """
-        session = self.session
-        joined = asyncio.ensure_future(session.worker.idle(session.core.join))
-        try:
-            await self._jump_until(joined, self._count_commits)
-        finally:
-            joined.cancel()
-        if joined.cancelled() or not joined.done():
-            await asyncio.wait({joined})
+        await self._ready()
+        worker, core = self._steered, self.session.core
+
+        def join(ticket: int) -> None:
+            worker.halt_at = ticket
+            core.join(ticket)
+
+        joined = asyncio.ensure_future(worker.idle(join))
+        await self._jump_until(joined, self._count_commits)
+        if joined.cancelled():
             text = "run_until_idle: there is no end to what goes on by itself"
             raise UsageError(f"{text}\n\n{await self._newest()}")
-        joined.result()
 
     async def _jump_until(
         self,
-        future: asyncio.Future[Any],
+        waiting: asyncio.Future[Any],
         progress: Callable[[], Awaitable[object]],
     ) -> None:
-        """Move the clock to the moment at which this is done, and not farther; or give up."""
+        """Move the clock to the moment at which this is done, and not farther; or give up and cancel it."""
         before: object = None
-        for _ in range(_MAX_JUMPS):
-            await self._jump(future)
-            after = await progress()
-            if future.done() or after == before:
-                return
-            before = after
+        try:
+            for _ in range(_MAX_JUMPS):
+                await self._jump(waiting)
+                after = await progress()
+                if waiting.done() or after == before:
+                    return
+                before = after
+        finally:
+            self._steered.halt_at = None
+            waiting.cancel()
+            await asyncio.wait({waiting})
 
-    async def _jump(self, future: asyncio.Future[Any]) -> None:
-        worker = self.session.worker
+    async def _jump(self, waiting: asyncio.Future[Any]) -> None:
+        worker, core = self._steered, self.session.core
 
         def move(ticket: int) -> None:
-            core = self.session.core
+            worker.moved_by = ticket
             core.advance(ticket, _JUMP_MS)
-            # Before the executor says that it has nothing to do, after which the clock might move on.
-            future.add_done_callback(lambda _: core.unjoin(ticket))
 
         moving = asyncio.ensure_future(worker.idle(move))
         try:
-            await asyncio.wait({future, moving}, return_when="FIRST_COMPLETED")
+            await asyncio.wait({waiting, moving}, return_when="FIRST_COMPLETED")
         finally:
             moving.cancel()
             await asyncio.wait({moving})
@@ -172,13 +188,14 @@ class TestEngine(Engine):
         is_elsewhere = asyncio.get_running_loop() is not self.session.loop
         if is_elsewhere or CURRENT_RUN.get() is not None:  # it is not the test that sends
             return await super().send(*events)
+        await self._ready()
         ids = await self._deliver(_flat(events))
         await self.advance(0)
         return ids
 
     async def _deliver(self, events: list[Event[Any]]) -> list[str]:
         """Send events as the disturbances have them come."""
-        fates = [self._ours.next_event(str(getattr(one, "name", one))) for one in events]
+        fates = [self._fate_of(one) for one in events]
         late_ms = max((fate.late_ms for fate in fates), default=0)
         if late_ms:
             await self.advance(late_ms / 1000)
@@ -194,6 +211,15 @@ class TestEngine(Engine):
             await self.advance(0)
             await super().send(again)
         return ids
+
+    def _fate_of(self, event: Event[Any]) -> EventFate:
+        """What the disturbances do with it: it comes once where some function counts what comes."""
+        name = str(getattr(event, "name", event))
+        counts = any(
+            _listens(function, name) and not _COUNTING.isdisjoint(function.flow)
+            for function in self._functions.values()
+        )
+        return self._ours.next_event(name, comes_once=counts)
 
     def _with_id(self, event: Event[Any]) -> Event[Any]:
         """The event with an id by which it is known again."""
@@ -259,24 +285,21 @@ class TestEngine(Engine):
         text = f"execute: event '{event.name}' starts no run of '{function.id}'"
         if function.id in received.skipped:
             text = f"{text}: it was skipped ({received.skipped[function.id]})"
-        elif received.duplicate_of is not None:
-            text = f"{text}: an event with the id '{event.id}' came before"
         else:
             listens = ", ".join(function.triggers) or "nothing: give data, not an event"
             text = f"{text}, which listens to {listens}"
         raise UsageError(text)
 
     async def _end_of(self, run_id: str) -> Run:
-        ending = asyncio.ensure_future(self.session.worker.ending_of(run_id))
+        worker = self._steered
+        worker.halt_at = run_id
+        ending = asyncio.ensure_future(worker.ending_of(run_id))
 
         async def look() -> object:
             run = await self.runs.get(run_id)
             return run.status, len(run.steps)
 
-        try:
-            await self._jump_until(ending, look)
-        finally:
-            ending.cancel()
+        await self._jump_until(ending, look)
         run = await self.runs.get(run_id)
         if not run.is_ended:
             text = f"execute: run {run_id} of '{run.function}' does not end by itself"
@@ -299,21 +322,27 @@ class TestEngine(Engine):
         """Drop all that lives in memory, as when the process dies, and go on from the store.
 
         What was acknowledged is there, what executed begins anew. Called inside a step, it ends that step where it
-        stands. On the store in memory the engine's core lives on; with `store=` a path, that is closed and opened again.
+        stands. On the store in memory the engine's core lives on, and who waits for its answer does not notice; with
+        `store=` a path, that is closed and opened again, and who waits is told `EngineClosed`.
 
         Returns when all that was due is done.
         """
         # A task of its own: the code that asks for it may be among what goes.
-        await asyncio.shield(asyncio.ensure_future(self._crash()))
+        self._crashing = asyncio.ensure_future(self._crash())
         await self.advance(0)
+
+    async def _ready(self) -> None:
+        """Wait until a crash is over that a step has asked for."""
+        if self._crashing is not None:
+            await asyncio.shield(self._crashing)
 
     async def _crash(self) -> None:
         session = self.session
         if self.store == "memory:":
-            cast("SteeredWorker", session.worker).crash()
+            self._steered.crash()
             return
         now_ms, context = self.now_ms(), session.worker.context
-        session.worker.close()
+        tell_callers = self._steered.die()
         with public_errors():
             await session.loop.run_in_executor(None, session.core.close)
             self._clock = f"virtual:{now_ms}"
@@ -322,6 +351,7 @@ class TestEngine(Engine):
             self._session = context.copy().run(
                 self._connect, core, session.loop, numbers
             )
+        tell_callers()
 
     # --- what is said of runs
 
@@ -362,6 +392,10 @@ class TestEngine(Engine):
 
     # --- open and close
 
+    @property
+    def _steered(self) -> SteeredWorker:
+        return cast("SteeredWorker", self.session.worker)
+
     @override
     def _make_worker(
         self,
@@ -388,11 +422,23 @@ class TestEngine(Engine):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self._ready()
         try:
             if self.keep is not None and self.is_open():
                 self.keep(await self._newest_runs(), self.now_ms())
         finally:
             await super().__aexit__(kind, error, traceback)
+        if kind is None and self._is_all and self.disturbances.undone():
+            never = ", ".join(repr(one) for one in self.disturbances.undone())
+            text = f"TestEngine(disturb=...): the test never came to {never}"
+            raise UsageError(text)
+
+
+def _listens(function: Function[Any, Any], name: str) -> bool:
+    return any(
+        name.startswith(one[:-1]) if one.endswith("*") else name == one
+        for one in function.triggers
+    )
 
 
 def _flat(events: Iterable[Event[Any] | Iterable[Event[Any]]]) -> list[Event[Any]]:

@@ -14,6 +14,7 @@ from durable._bridge import (
     STEP_RUN,
     WORK,
 )
+from durable._errors import EngineClosed
 from durable._execution import LiveRun
 from durable._threads import ThreadDriver, Threads
 from durable._worker import Worker
@@ -66,6 +67,8 @@ class SteeredWorker(Worker):
     Attributes:
         disturbances: what is done to its runs.
         mocks_of: the mocks of a run, where it has some.
+        halt_at: the run at whose end, or the ticket at whose answer, the clock shall stand still.
+        moved_by: the ticket under which the clock moves.
     """
 
     run_type = SteeredRun
@@ -75,6 +78,8 @@ class SteeredWorker(Worker):
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._thread_count: int | None = settings["thread_count"]
+        self.halt_at: str | int | None = None
+        self.moved_by: int | None = None
         self._is_to_crash = False
         self._news: list[Any] = []  # of runs, not taken yet
         self._held: list[tuple[int, Any]] = []  # steps, each with its rank
@@ -82,6 +87,24 @@ class SteeredWorker(Worker):
         self._asked_at: int | None = None  # how much was heard when it asked
         self._quiet_at: int | None = None  # and when it was answered last
         self._patience: asyncio.TimerHandle | None = None
+
+    # --- the clock
+
+    @override
+    def _take_end(self, item: Any) -> None:
+        self._halt(item[1])
+        super()._take_end(item)
+
+    @override
+    def _take_idle(self, item: Any) -> None:
+        self._halt(item[1])
+        super()._take_idle(item)
+
+    def _halt(self, what: object) -> None:
+        """Stop the clock here: once this turn is over it would move on."""
+        if what == self.halt_at and self.moved_by is not None:
+            self.halt_at = None
+            self._core.unjoin(self.moved_by)
 
     # --- crashes
 
@@ -110,6 +133,20 @@ class SteeredWorker(Worker):
         self._is_to_crash = False
         self._core.connect([function.id for function in self._functions.values()])
         self._schedule()
+
+    def die(self) -> Callable[[], None]:
+        """Forget everything, and take up nothing again. What is given back tells those who wait for an answer."""
+        waiting = self._tickets, self._watched, self._listeners
+        self._tickets, self._watched, self._listeners = {}, {}, {}
+        self.close()
+
+        def tell() -> None:
+            self._tickets, self._watched, self._listeners = waiting
+            text = "the engine crashed before it answered; what it had acknowledged is on disk"
+            self._failure = None
+            self._fail_callers(EngineClosed(text))
+
+        return tell
 
     @override
     def close(self) -> None:
