@@ -11,7 +11,7 @@ import contextlib
 import contextvars
 import time
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
@@ -60,9 +60,6 @@ _TURN_S: Final = 0.05
 
 class Worker(Callers):
     """All live runs of one engine, on one loop."""
-
-    #: What a run whose handler is called is made of; the testing kit has its own.
-    run_type: ClassVar[type[LiveRun]] = LiveRun
 
     def __init__(
         self,
@@ -140,6 +137,11 @@ class Worker(Callers):
         self._threads.close()
         text = "the engine was closed before it answered; what it had acknowledged is on disk"
         self._fail_callers(EngineClosed(text))
+
+    @property
+    def run_type(self) -> type[LiveRun]:
+        """What a run is made of whose handler is called; the testing kit has its own."""
+        return LiveRun
 
     def clock(self) -> float:
         """Seconds, from anywhere: how long something has taken."""

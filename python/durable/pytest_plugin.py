@@ -70,7 +70,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each seed, where seeds are asked for and the test does not choose its disturbances itself."""
-    count = metafunc.config.getoption("durable_seeds")
+    options: Any = metafunc.config.option
+    count: int = options.durable_seeds
     if count < 1 or _FIXTURE not in metafunc.fixturenames:
         return
     setting = _setting_of(metafunc.definition)
@@ -91,7 +92,7 @@ def durable_seed(request: pytest.FixtureRequest) -> int:
 def durable_engine(
     request: pytest.FixtureRequest, durable_seed: int
 ) -> Generator[Callable[..., TestEngine]]:
-    """Makes engines for a test: `async with durable_engine(app) as t`, with the settings of `TestEngine`."""
+    """Makes an engine for a test, with the settings of `TestEngine`: `async with durable_engine(app) as t`."""
     from .testing import TestEngine  # noqa: PLC0415  # it costs what only such tests need
     from .testing._disturbances import Disturbances  # noqa: PLC0415  # as above
 
@@ -104,7 +105,10 @@ def durable_engine(
     trial.done = disturbances.done
 
     def make(*apps: App, **settings: Any) -> TestEngine:
-        own = {"seed": durable_seed, "replay": setting.get("replay", "needed")}
+        own: dict[str, Any] = {
+            "seed": durable_seed,
+            "replay": setting.get("replay", "needed"),
+        }
         engine = TestEngine(*apps, disturb=disturbances, **{**own, **settings})
         engine.keep = lambda runs, now_ms: trial.kept.append((runs, now_ms))
         return engine
@@ -135,7 +139,7 @@ def _is_seeded(item: Any) -> bool:
     """True where the test runs under a seed that chooses disturbances."""
     call = getattr(item, "callspec", None)
     return (
-        item.config.getoption("durable_seeds") > 0
+        item.config.getoption("durable_seeds", 0) > 0
         and call is not None
         and _SEED in call.params
     )
@@ -213,9 +217,7 @@ class _Trials:
         self._reports = reports
         return True
 
-    def _try(
-        self, only: Sequence[str] | None
-    ) -> tuple[list[pytest.TestReport], Trial]:
+    def _try(self, only: Sequence[str] | None) -> tuple[list[pytest.TestReport], Trial]:
         self._count += 1
         trial = self._item.stash[_TRIAL] = Trial(only)
         reports = runtestprotocol(self._item, log=False, nextitem=self._nextitem)
@@ -231,9 +233,11 @@ class _Trials:
 
 def _words(seed: int, left: Sequence[str], *, count: int, tries: int) -> str:
     if not left:
-        return f"It fails under seed {seed} with nothing done to it, too ({tries} tries)."
+        return (
+            f"It fails under seed {seed} with nothing done to it, too (tries: {tries})."
+        )
     lines = "\n".join(f"    {one!r}," for one in left)
     return (
-        f"Smallest failing schedule, {len(left)} of {count} disturbances ({tries} tries).\n"
+        f"Smallest failing schedule, {len(left)} of {count} disturbances (tries: {tries}).\n"
         f"To run it again:\n\n@pytest.mark.durable(seed={seed}, disturb=[\n{lines}\n])"
     )

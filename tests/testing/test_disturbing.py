@@ -221,7 +221,7 @@ async def test_plain_handlers_are_disturbed_too(shop: Shop, replay: Replay) -> N
 async def test_what_a_test_never_came_to_is_an_error(shop: Shop) -> None:
     function = branches(shop)
     wrong = ["crash after step 'x1' of three #1", "crash after step 'a1' of three #1"]
-    with pytest.raises(durable.UsageError, match="never came to .*x1.* #1\"$"):
+    with pytest.raises(durable.UsageError, match=r'never came to .*x1.* #1"$'):
         async with TestEngine(shop.app, disturb=wrong) as t:
             await t.execute(function, START)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -77,7 +78,7 @@ async def test_tries_are_waited_for(shop: Shop, replay: Replay) -> None:
     async with TestEngine(shop.app, replay=replay) as t:
         run = await t.execute(function, durable.Event("shop/ask"))
         assert (run.result, run.steps["ask"].attempts) == (7, 3)
-    waits = [after - before for before, after in zip(tries, tries[1:], strict=False)]
+    waits = [after - before for before, after in pairwise(tries)]
     assert waits == [timedelta(seconds=10), timedelta(minutes=1)]
 
 
@@ -91,7 +92,7 @@ async def test_a_run_that_fails_is_given_as_it_is(shop: Shop, replay: Replay) ->
         run = await t.execute(function, PLACED)
         t.assert_failed(run, "no stock")
         assert run.result is None
-        with pytest.raises(AssertionError, match="failed with .*no stock.*not with"):
+        with pytest.raises(AssertionError, match=r"failed with .*no stock.*not with"):
             t.assert_failed(run, "no money")
 
 
@@ -154,7 +155,7 @@ async def test_an_event_that_starts_nothing_is_an_error_that_says_why(
 ) -> None:
     function = fulfil(shop)
     async with TestEngine(shop.app) as t:
-        with pytest.raises(durable.UsageError, match="listens to shop/order.placed"):
+        with pytest.raises(durable.UsageError, match=r"listens to shop/order\.placed"):
             await t.execute(function, durable.Event("shop/order.lost"))
         await t.functions.pause("fulfil")
         with pytest.raises(durable.UsageError, match=r"was skipped \(paused\)"):

@@ -19,10 +19,14 @@ START = durable.Event("shop/start", {"order_id": "o1"})
 
 
 class Charge(BaseModel):
+    """What a bank gives."""
+
     charge_id: str
 
 
 class Payment(BaseModel):
+    """What a customer gives."""
+
     cents: int
 
 
@@ -173,7 +177,7 @@ async def test_a_step_that_the_run_never_came_to_is_an_error(
     function = shop.function(pay, on="shop/start")
     async with TestEngine(shop.app, replay=replay) as t:
         with pytest.raises(
-            durable.UsageError, match="never came to 'chrage'; .*: 'charge'$"
+            durable.UsageError, match=r"never came to 'chrage'; .*: 'charge'$"
         ):
             await t.execute(function, START, steps={"chrage": "mocked", "charge": "c"})
 

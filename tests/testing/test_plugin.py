@@ -149,7 +149,9 @@ def test_a_failure_that_needs_nothing_says_so(project: Project) -> None:
 
 def test_fixtures_are_made_anew_for_each_try(project: Project) -> None:
     """Else the second try of a test would begin with what the first one left."""
-    text = RACE + """
+    text = (
+        RACE
+        + """
 @pytest.fixture
 def fresh():
     left = []
@@ -168,6 +170,7 @@ async def test_fresh(durable_engine, fresh, shared, tmp_path):
     shared.append(1)
     await buy(durable_engine)
 """
+    )
     result = project.run(text, "--durable-seeds=12", "-k", "fresh")
     outcomes = result.parseoutcomes()
     assert outcomes["failed"] > 2
@@ -222,7 +225,9 @@ def test_tests_without_an_engine_are_left_alone(project: Project) -> None:
 
 
 def test_skipped_and_expected_failures_stay_what_they_are(project: Project) -> None:
-    text = RACE + """
+    text = (
+        RACE
+        + """
 @pytest.mark.asyncio
 async def test_skipped(durable_engine):
     pytest.skip("not now")
@@ -234,6 +239,7 @@ async def test_expected(durable_engine):
         run = await t.execute(order, durable.Event("shop/order"))
         assert run.result == "nothing"
 """
+    )
     result = project.run(text, "--durable-seeds=2")
     result.assert_outcomes(passed=2, skipped=2, xfailed=2)
 
@@ -266,4 +272,3 @@ def test_it_works_under_xdist(project: Project) -> None:
     result.stdout.fnmatch_lines(
         ["*durable: the runs*", "*", "Smallest failing schedule, 1 of *"]
     )
-

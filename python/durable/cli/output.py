@@ -71,19 +71,14 @@ def print_page(
         results().print(f"More: --cursor {page.cursor}", style="dim")
 
 
-
 def short_moment(at: datetime | None) -> str:
     """A moment as `11-21 05:00:01`, for tables."""
     return moment(at).partition("-")[2]
 
 
-
-
-
 def count(number: int, thing: str) -> str:
     """`1 run`, `2,000 runs`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
 
 
 def rows_table(

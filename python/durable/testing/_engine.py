@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeGuard, TypeVar, cast
 
 from typing_extensions import override
 
@@ -27,7 +27,7 @@ from ._steered import SteeredWorker
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable, Collection, Iterable
+    from collections.abc import Awaitable, Callable, Collection
     from types import TracebackType
 
     from durable._app import App
@@ -71,7 +71,7 @@ class TestEngine(Engine):
 
     __test__ = False  # no test class, whatever its name
 
-    def __init__(  # settings, all by name  # noqa: PLR0913
+    def __init__(  # settings, all by name
         self,
         *apps: App,
         seed: int = 1,
@@ -131,8 +131,11 @@ class TestEngine(Engine):
         joined = asyncio.ensure_future(worker.idle(join))
         await self._jump_until(joined, self._count_commits)
         if joined.cancelled():
-            text = "run_until_idle: there is no end to what goes on by itself"
-            raise UsageError(f"{text}\n\n{await self._newest()}")
+            drawn = pictures(await self._newest_runs(), self.now_ms())
+            text = (
+                f"run_until_idle: there is no end to what goes on by itself\n\n{drawn}"
+            )
+            raise UsageError(text)
 
     async def _jump_until(
         self,
@@ -186,7 +189,9 @@ class TestEngine(Engine):
             EngineClosed: the engine is not open.
         """
         is_elsewhere = asyncio.get_running_loop() is not self.session.loop
-        if is_elsewhere or CURRENT_RUN.get() is not None:  # it is not the test that sends
+        if (
+            is_elsewhere or CURRENT_RUN.get() is not None
+        ):  # it is not the test that sends
             return await super().send(*events)
         await self._ready()
         ids = await self._deliver(_flat(events))
@@ -302,8 +307,9 @@ class TestEngine(Engine):
         await self._jump_until(ending, look)
         run = await self.runs.get(run_id)
         if not run.is_ended:
-            text = f"execute: run {run_id} of '{run.function}' does not end by itself"
-            raise UsageError(f"{text}\n\n{self.picture(run)}")
+            what = f"execute: run {run_id} of '{run.function}'"
+            text = f"{what} does not end by itself\n\n{self.picture(run)}"
+            raise UsageError(text)
         return run
 
     def _mocks_of(self, run: LiveRun) -> Mocks | None:
@@ -375,16 +381,15 @@ class TestEngine(Engine):
         """
         self._assert_status(run, "failed")
         if error is not None and error not in str(run.error):
-            text = f"run of '{run.function}' failed with {run.error}, not with {error!r}"
-            raise AssertionError(f"{text}\n\n{self.picture(run)}")
+            raise self._unexpected(run, f"failed with {run.error}, not with {error!r}")
 
     def _assert_status(self, run: Run, status: str) -> None:
         if run.status != status:
-            text = f"run of '{run.function}' is {run.status}, not {status}"
-            raise AssertionError(f"{text}\n\n{self.picture(run)}")
+            raise self._unexpected(run, f"is {run.status}, not {status}")
 
-    async def _newest(self) -> str:
-        return pictures(await self._newest_runs(), self.now_ms())
+    def _unexpected(self, run: Run, what: str) -> AssertionError:
+        text = f"run of '{run.function}' {what}\n\n{self.picture(run)}"
+        return AssertionError(text)
 
     async def _newest_runs(self) -> list[Run]:
         listed = await self.runs.list(limit=_MAX_SHOWN_RUNS)
@@ -441,15 +446,19 @@ def _listens(function: Function[Any, Any], name: str) -> bool:
     )
 
 
-def _flat(events: Iterable[Event[Any] | Iterable[Event[Any]]]) -> list[Event[Any]]:
-    """The events that `send` was given one by one or in lists."""
+def _flat(events: Iterable[object]) -> list[Event[Any]]:
+    """The events that `send` was given one by one or in lists; what is none is left for it to refuse."""
     flat: list[Event[Any]] = []
     for one in events:
-        if is_event(one) or isinstance(one, str | bytes | Mapping):
-            flat.append(one)  # if it is no event, sending it says so
+        if is_event(one) or not _is_batch(one):
+            flat.append(cast("Event[Any]", one))
         else:
-            flat.extend(_flat(one))
+            flat += _flat(one)
     return flat
+
+
+def _is_batch(given: object) -> TypeGuard[Iterable[object]]:
+    return isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
 
 
 def _to_ms(at: datetime | int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from durable._views import Run
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from durable._function import Function
 
 T = TypeVar("T")
+
+_NOTHING: Final[Any] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Executed(Run, Generic[T]):
         result: what the handler returned; `None` where the run was not completed.
     """
 
-    result: T = cast("T", None)
+    result: T = _NOTHING
 
 
 def executed(_function: Function[Any, T] | str, run: Run) -> Executed[T]:

@@ -10,6 +10,7 @@ from typing_extensions import override
 from durable._codec import MISSING, Codec, read_plain, write_object
 from durable._errors import InvokeError, UsageError
 from durable._events import Event, is_event, make_event
+from durable._failure import read_step_error
 from durable._signals import Signal
 from durable._step import StepCall
 from durable._waits import EventCall, InvokeCall, SignalCall, SleepCall
@@ -112,8 +113,7 @@ class _MockedInvoke(InvokeCall[Any]):
 
     @override
     def error(self) -> InvokeError:
-        failed = StepCall.error(self)
-        return InvokeError(str(failed))
+        return InvokeError(str(read_step_error(self.name, self.data or b"{}")))
 
 
 class _MockedEvent(EventCall):

@@ -71,7 +71,6 @@ class SteeredWorker(Worker):
         moved_by: the ticket under which the clock moves.
     """
 
-    run_type = SteeredRun
     disturbances: EngineDisturbances
     mocks_of: Callable[[LiveRun], Mocks | None]
 
@@ -87,6 +86,11 @@ class SteeredWorker(Worker):
         self._asked_at: int | None = None  # how much was heard when it asked
         self._quiet_at: int | None = None  # and when it was answered last
         self._patience: asyncio.TimerHandle | None = None
+
+    @property
+    @override
+    def run_type(self) -> type[SteeredRun]:
+        return SteeredRun
 
     # --- the clock
 
@@ -247,7 +251,7 @@ class SteeredWorker(Worker):
             return
         run.pending.update(pending)
         run.take_memos(seen, memos)
-        bare = (WORK, run_id, epoch, number, step, attempts, seen, events, [], [])
+        bare: Any = (WORK, run_id, epoch, number, step, attempts, seen, events, [], [])
         self._held.append((rank, bare))
 
     def _release(self) -> None:
