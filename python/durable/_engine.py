@@ -424,7 +424,10 @@ class Engine(Realtime):
         await session.worker.idle(session.core.join, timeout_s)
 
     async def advance(self, length: Duration) -> None:
-        """Move a virtual clock, moment by moment, until all that fell due meanwhile is done."""
+        """Move a virtual clock, moment by moment, until all that fell due meanwhile is done.
+
+        Called off, it leaves the clock where it is.
+        """
         session = self.session
         ms = Place("advance", "length").duration_ms(length)
         await session.worker.idle(lambda ticket: session.core.advance(ticket, ms))

@@ -92,7 +92,7 @@ def durable_seed(request: pytest.FixtureRequest) -> int:
 def durable_engine(
     request: pytest.FixtureRequest, durable_seed: int
 ) -> Generator[Callable[..., TestEngine]]:
-    """Makes an engine for a test, with the settings of `TestEngine`: `async with durable_engine(app) as t`."""
+    """Makes an engine for a test of these apps, with the settings of `TestEngine`."""
     from .testing import TestEngine  # noqa: PLC0415  # it costs what only such tests need
     from .testing._disturbances import Disturbances  # noqa: PLC0415  # as above
 

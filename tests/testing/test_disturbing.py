@@ -118,6 +118,39 @@ async def test_steps_that_are_held_back_come_after_the_others(
     assert run.result == ["c", "a", "b"]
 
 
+async def test_what_another_run_is_to_bring_comes_before_what_is_held_back(
+    shop: Shop, replay: Replay
+) -> None:
+    """The engine tells of a run's end, and starts who listens to it, a turn of its loop later."""
+
+    async def child(ctx: durable.Context) -> None:
+        await ctx.step.run("inner", shop.do, "inner")
+
+    async def listen(ctx: durable.Context) -> None:
+        await ctx.step.run("heard", shop.do, "heard")
+
+    async def parent(ctx: durable.Context) -> None:
+        async def branch() -> None:
+            await ctx.step.run("b", shop.do, "b")
+            await ctx.step.invoke("child", inner)
+            await ctx.step.run("after", shop.do, "after")
+
+        await asyncio.gather(ctx.step.run("a", shop.do, "a"), branch())
+
+    inner = shop.function(child)
+    is_child = "event.data.function_id == 'child'"
+    shop.function(listen, on=durable.On("durable/function.finished", is_child))
+    function = shop.function(parent, on="shop/start")
+    hold = ["hold back step 'a' of parent #1"]
+    for _ in range(5):
+        shop.done.clear()
+        async with TestEngine(shop.app, replay=replay, disturb=hold) as t:
+            t.assert_completed(await t.execute(function, START))
+        assert shop.done[:2] == ["b", "inner"]
+        assert sorted(shop.done[2:4]) == ["after", "heard"]
+        assert shop.done[4:] == ["a"]
+
+
 @pytest.mark.parametrize("step", ALL)
 async def test_a_crash_after_any_step_repeats_none(
     shop: Shop, replay: Replay, step: str
