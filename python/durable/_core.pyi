@@ -339,7 +339,7 @@ class Core:
         """Ask for `Idle` once no run is queued, running or parked on a timer."""
 
     def unjoin(self, ticket: int) -> None:
-        """Nobody waits under this ticket any more."""
+        """Nobody waits under this ticket any more; a clock that it moves stands still where it is."""
 
     def advance(self, ticket: int, length_ms: int) -> None:
         """Move a virtual clock, deadline by deadline; `Idle` comes when it has arrived and nothing

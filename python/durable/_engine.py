@@ -169,14 +169,7 @@ class Engine(Realtime):
         loop: asyncio.AbstractEventLoop,
         numbers: Mapping[int, Function[Any, Any]],
     ) -> Session:
-        worker = Worker(
-            core,
-            loop,
-            numbers,
-            hot_runs=self._hot_runs,
-            forgets=self._forgets,
-            thread_count=self._threads,
-        )
+        worker = self._make_worker(core, loop, numbers)
         worker.open()
         try:
             core.connect([function.id for function in numbers.values()])
@@ -184,6 +177,21 @@ class Engine(Realtime):
             worker.close()
             raise
         return Session(core, loop, worker)
+
+    def _make_worker(
+        self,
+        core: Core,
+        loop: asyncio.AbstractEventLoop,
+        numbers: Mapping[int, Function[Any, Any]],
+    ) -> Worker:
+        return Worker(
+            core,
+            loop,
+            numbers,
+            hot_runs=self._hot_runs,
+            forgets=self._forgets,
+            thread_count=self._threads,
+        )
 
     def _check_apps(self) -> None:
         for app in self.apps:
@@ -416,7 +424,10 @@ class Engine(Realtime):
         await session.worker.idle(session.core.join, timeout_s)
 
     async def advance(self, length: Duration) -> None:
-        """Move a virtual clock, moment by moment, until all that fell due meanwhile is done."""
+        """Move a virtual clock, moment by moment, until all that fell due meanwhile is done.
+
+        Called off, it leaves the clock where it is.
+        """
         session = self.session
         ms = Place("advance", "length").duration_ms(length)
         await session.worker.idle(lambda ticket: session.core.advance(ticket, ms))

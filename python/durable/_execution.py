@@ -158,7 +158,7 @@ class LiveRun(RunState):
 
     def renewed(self) -> LiveRun:
         """The same run with its code not yet called: what is left after a restart of the process."""
-        new = LiveRun(self.worker, self.id, self.function, self.event_tuples)
+        new = type(self)(self.worker, self.id, self.function, self.event_tuples)
         new.epoch, new.number = self.epoch, self.number
         new.attempt, new.step_attempt = self.attempt, self.step_attempt
         new.seen, new.pending, new.targets = self.seen, self.pending, self.targets

@@ -138,6 +138,11 @@ class Worker(Callers):
         text = "the engine was closed before it answered; what it had acknowledged is on disk"
         self._fail_callers(EngineClosed(text))
 
+    @property
+    def run_type(self) -> type[LiveRun]:
+        """What a run is made of whose handler is called; the testing kit has its own."""
+        return LiveRun
+
     def clock(self) -> float:
         """Seconds, from anywhere: how long something has taken."""
         return time.monotonic()
@@ -325,7 +330,7 @@ class Worker(Callers):
             if run is not None:
                 run.drop()
                 self._parked.pop(run_id, None)
-            run = self.runs[run_id] = LiveRun(
+            run = self.runs[run_id] = self.run_type(
                 self, run_id, self._functions[number], events
             )
         elif run is None:

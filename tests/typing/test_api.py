@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, assert_type
 
 from pydantic import BaseModel
 
 import durable
+from durable.testing import Executed, TestEngine
 
 
 class Order(BaseModel):
@@ -164,3 +166,14 @@ async def engines() -> None:
         async for message in engine.subscribe("news", ["topic"], after="1-0"):
             assert_type(message, durable.Message)
             assert_type(message.id, str)
+
+
+async def a_test_executes(event: durable.Event[Order]) -> None:
+    async with TestEngine(app, seed=1, replay="always", sync="50ms") as t:
+        run = await t.execute(fulfil, event, steps={"charge": "mocked"})
+        assert_type(run, Executed[str])
+        assert_type(run.result, str)
+        assert_type(run.steps["charge"].attempts, int)
+        assert_type(t.now, datetime)
+        assert_type(await t.send(event), list[str])
+        t.assert_completed(run)

@@ -1,4 +1,4 @@
-"""Where words go: results to stdout, what is said about them to stderr; moments and lengths in words."""
+"""Where words go: results to stdout, what is said about them to stderr."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from rich.console import Console
 from rich.table import Table
 
+from durable.drawing.words import (
+    as_text as as_text,
+    clip as clip,
+    length as length,
+    moment as moment,
+    to_ms as to_ms,
+)
+
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,11 +30,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MS_IN: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000))
 _LEAST_LAST_WIDTH: Final = 8
 _PIPED_WIDTH: Final = 120
-_SECOND_MS: Final = 1000
-_TENS_OF_SECONDS_MS: Final = 10_000
 
 
 @cache
@@ -66,54 +71,14 @@ def print_page(
         results().print(f"More: --cursor {page.cursor}", style="dim")
 
 
-def moment(at: datetime | None, *, with_ms: bool = False) -> str:
-    """A moment as `2026-11-21 05:00:01`, in the local time zone; empty where there is none."""
-    if at is None:
-        return ""
-    local = at.astimezone()
-    shown = f"{local:%Y-%m-%d %H:%M:%S}"
-    return f"{shown}.{local.microsecond // 1000:03}" if with_ms else shown
-
-
 def short_moment(at: datetime | None) -> str:
     """A moment as `11-21 05:00:01`, for tables."""
     return moment(at).partition("-")[2]
 
 
-def to_ms(at: datetime | None) -> int | None:
-    """Ms since the epoch, as JSON output has moments."""
-    return None if at is None else round(at.timestamp() * 1000)
-
-
-def as_text(value: object) -> str:
-    """A value as one line of JSON."""
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def length(ms: float) -> str:
-    """A length of time with two units at most: `4 ms`, `1.25 s`, `3 m 20 s`, `2 d 4 h`."""
-    if ms < _SECOND_MS:
-        return f"{ms:.0f} ms"
-    if ms < _TENS_OF_SECONDS_MS:
-        return f"{ms / 1000:.2f} s"
-    parts: list[str] = []
-    left = round(ms / 1000) * 1000
-    for unit, unit_ms in (*_MS_IN, ("s", 1000)):
-        count, left = divmod(left, unit_ms)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2])
-
-
 def count(number: int, thing: str) -> str:
     """`1 run`, `2,000 runs`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
-def clip(text: str, width: int) -> str:
-    """The text in one line of at most `width` letters, with an ellipsis where it was longer."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else line[: max(width - 1, 0)] + "…"
 
 
 def rows_table(

@@ -7,6 +7,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from durable.drawing.timeline import style_of
+
 from .failure import CommandError, ExitCode
 from .options import (
     DEFAULT_STORE,
@@ -32,7 +34,6 @@ from .output import (
 )
 from .reading import read
 from .run_picture import picture_of
-from .timeline import style_of
 
 
 if TYPE_CHECKING:

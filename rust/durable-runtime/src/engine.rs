@@ -233,7 +233,7 @@ impl Engine {
         self.post(Message::Join(ticket))
     }
 
-    /// Nobody waits under this ticket any more.
+    /// Nobody waits under this ticket any more; a clock that moves under it stands still.
     pub fn unjoin(&self, ticket: u64) -> Result<()> {
         self.post(Message::Unjoin(ticket))
     }

@@ -25,7 +25,7 @@ pub(crate) enum Message {
     Unsubscribe(String),
     /// Tell when no run is left that will go on by itself.
     Join(u64),
-    /// Whoever waited under this ticket no longer does.
+    /// Whoever waited under this ticket no longer does: what it advances goes no farther.
     Unjoin(u64),
     /// Move the virtual clock by so much, then tell.
     Advance(u64, Duration),

@@ -157,7 +157,10 @@ impl ShardLoop {
             }
             Message::Unsubscribe(channel) => self.subscriptions.remove(&channel),
             Message::Join(ticket) => self.joins.push(ticket),
-            Message::Unjoin(ticket) => self.joins.retain(|one| *one != ticket),
+            Message::Unjoin(ticket) => {
+                self.joins.retain(|one| *one != ticket);
+                self.advances.retain(|(one, _)| *one != ticket);
+            }
             Message::Advance(ticket, length) => {
                 let from = self.advances.back().map_or(now, |(_, target)| *target);
                 self.advances.push_back((ticket, from.plus(length)));

@@ -321,6 +321,30 @@ fn watching_tells_of_runs_that_end_have_ended_or_never_were() {
 }
 
 #[test]
+fn a_clock_stands_still_when_nobody_waits_for_it_any_more() {
+    let engine = open(&Config { clock: virtual_clock(false), ..memory() });
+    let mut executor = Scripted::connect(&engine, SLEEPER);
+    send(&engine, 1);
+    engine.advance(1, Duration::ZERO).unwrap();
+    executor.until(is_idle);
+    let began = engine.now();
+    engine.advance(2, Duration::from_hours(10_000)).unwrap();
+    let woken = loop {
+        let items = engine.receive(Duration::from_secs(30));
+        assert!(!items.is_empty());
+        if items.iter().any(|item| matches!(item, Item::Work(_))) {
+            break items;
+        }
+    };
+    engine.unjoin(2).unwrap();
+    executor.report(&woken);
+    engine.advance(3, Duration::ZERO).unwrap();
+    executor.until(|item| *item == Item::Idle(3));
+    assert_eq!(engine.now().since(began), Duration::from_hours(1), "it ran on");
+    assert!(!executor.items.contains(&Item::Idle(2)));
+}
+
+#[test]
 fn work_for_a_live_run_brings_only_what_is_new_and_a_reload_brings_all() {
     let engine = open(&Config { clock: virtual_clock(false), ..memory() });
     let mut executor = Scripted::connect(&engine, SLEEPER);

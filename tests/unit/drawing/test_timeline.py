@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from durable.cli.timeline import Bar, draw
+from durable.drawing.timeline import Bar, draw
 
 
 def drawn(bars: list[Bar], now_ms: int = 0, width: int = 100) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
-from .output import clip, length
+from .words import clip, length
 
 
 if TYPE_CHECKING:

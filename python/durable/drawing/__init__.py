@@ -1,0 +1,1 @@
+"""Runs drawn as text, for the command line and for the messages of tests that failed."""

@@ -1,0 +1,176 @@
+"""Steps that a test answers in place of what they would do."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import override
+
+from durable._codec import MISSING, Codec, read_plain, write_object
+from durable._errors import InvokeError, UsageError
+from durable._events import Event, is_event, make_event
+from durable._failure import read_step_error
+from durable._signals import Signal
+from durable._step import StepCall
+from durable._waits import EventCall, InvokeCall, SignalCall, SleepCall
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Mocks:
+    """What stands for the steps of one run, by step id.
+
+    Attributes:
+        seen: the names of the steps that the run has come to, in order.
+    """
+
+    def __init__(self, steps: Mapping[str, object]) -> None:
+        self._steps = steps
+        self._used: set[str] = set()
+        self.seen: dict[str, None] = {}
+
+    def apply(self, call: StepCall[Any]) -> None:
+        """Have the step do what the test says, if it says something of it."""
+        self.seen[call.name] = None
+        key = self._key(call.name)
+        if key is None:
+            return
+        self._used.add(key)
+        given = self._steps[key]
+        kind = _MOCKED.get(type(call))
+        if kind is None:
+            call.function = stub(given, _as_it_is)
+            call.is_blocking = False
+            return
+        codec: Codec[Any] = _PLAIN
+        if isinstance(call, InvokeCall) and call.invoked is not None:
+            codec = call.invoked.codec
+        call.__class__ = kind
+        call.function = stub(given, _SHAPES.get(kind, _as_it_is))
+        call.will_call(((), {}), codec, is_blocking=False)
+
+    def _key(self, name: str) -> str | None:
+        """The step itself, or the id of all of its uses."""
+        if name in self._steps:
+            return name
+        step_id, _, count = name.rpartition(":")
+        return step_id if count.isdecimal() and step_id in self._steps else None
+
+    def check_used(self, function_id: str) -> None:
+        """That the run came to each of them.
+
+        Raises:
+            UsageError: it did not: a name is misspelt, or the run ended before.
+        """
+        unused = [name for name in self._steps if name not in self._used]
+        if unused:
+            never = ", ".join(repr(name) for name in unused)
+            came = ", ".join(repr(name) for name in self.seen) or "none"
+            text = (
+                f"execute({function_id}, steps=...): the run never came to {never}; the steps that it came "
+                f"to: {came}"
+            )
+            raise UsageError(text)
+
+
+def stub(
+    given: object, shape: Callable[[object], object]
+) -> Callable[..., object]:  # what a step calls
+    """What is called in place of a step's function: it gives a value, raises an exception, or calls."""
+    if callable(given) and not isinstance(given, BaseException):
+        function = given
+
+        async def call(*args: object, **kwargs: object) -> object:
+            value: Any = function(*args, **kwargs)
+            return shape(await value if inspect.isawaitable(value) else value)
+
+        return call
+
+    def answer(*_: object, **__: object) -> object:
+        if isinstance(given, BaseException):
+            raise given.with_traceback(None)
+        return shape(given)
+
+    return answer
+
+
+class _MockedSleep(SleepCall):
+    kind = "run"
+    __slots__ = ()
+
+
+class _MockedSignal(SignalCall):
+    kind = "run"
+    __slots__ = ()
+
+
+class _MockedInvoke(InvokeCall[Any]):
+    kind = "run"
+    __slots__ = ()
+
+    @override
+    def error(self) -> InvokeError:
+        return InvokeError(str(read_step_error(self.name, self.data or b"{}")))
+
+
+class _MockedEvent(EventCall):
+    kind = "run"
+    __slots__ = ()
+
+    @override
+    def result(self) -> Event[Any] | None:
+        given = read_plain(self.data or b"null")
+        if given is None:
+            return None
+        data = given.pop("data")
+        if self.event_type is not None:
+            data = self.event_type.read_stored(data, f"the mock of step '{self.name}'")
+        return make_event(given.pop("name"), data, **given)
+
+
+_PLAIN: Final[Codec[Any]] = Codec(MISSING)
+_MOCKED: Final[dict[type, Any]] = {
+    SleepCall: _MockedSleep,
+    SignalCall: _MockedSignal,
+    InvokeCall: _MockedInvoke,
+    EventCall: _MockedEvent,
+}
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
+def _event_as_json(value: object) -> object:
+    if value is None:
+        return None
+    if not is_event(value):
+        text = f"a step that waits for an event is mocked with a durable.Event or None, not with {value!r}"
+        raise UsageError(text)
+    data = read_plain(write_object(value.data, "data"))
+    return {
+        "name": value.name,
+        "data": data,
+        "id": value.id,
+        "ts": value.ts,
+        "v": value.v,
+        "user": value.user,
+    }
+
+
+def _signal_as_json(value: object) -> object:
+    if value is None:
+        return None
+    if not isinstance(value, Signal):
+        text = f"a step that waits for a signal is mocked with a durable.Signal or None, not with {value!r}"
+        raise UsageError(text)
+    return {"signal": value.signal, "data": value.data}
+
+
+_SHAPES: Final[dict[Any, Callable[[object], object]]] = {
+    _MockedEvent: _event_as_json,
+    _MockedSignal: _signal_as_json,
+}

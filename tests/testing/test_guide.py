@@ -1,0 +1,69 @@
+"""The guide's programs do what the guide says, each in a file of the name that it begins with."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from .test_plugin import Project
+
+
+GUIDE = Path(__file__).parents[2] / "docs/testing.md"
+README = Path(__file__).parents[2] / "README.md"
+BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+def files() -> dict[str, str]:
+    """The programs by the names of their files."""
+    found: dict[str, str] = {}
+    for program in BLOCK.findall(GUIDE.read_text()):
+        name = re.match(r"# (\w+\.py)\n", program)
+        assert name is not None, program
+        found[name[1]] = program
+    return found
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> Project:
+    for name, program in files().items():
+        (pytester.path / name).write_text(program)
+    pytester.syspathinsert()
+    return Project(pytester)
+
+
+def test_every_test_of_the_guide_passes(project: Project) -> None:
+    count = sum(program.count("async def test_") for program in files().values())
+    assert count > 5
+    project.run("").assert_outcomes(passed=count)
+
+
+def test_they_pass_under_seeds_but_for_the_race(project: Project) -> None:
+    result = project.run("", "--durable-seeds=12", "test_plugin.py", "test_race.py")
+    outcomes = result.parseoutcomes()
+    assert outcomes["passed"] + outcomes["failed"] == 24
+    assert outcomes["failed"] > 2
+    result.stdout.no_fnmatch_line("FAILED test_plugin.py*")
+    result.stdout.fnmatch_lines(
+        ["Smallest failing schedule, 1 of *", "To run it again:", "*durable(seed=*"]
+    )
+
+
+def test_the_printed_marker_makes_the_race_fail_each_time(project: Project) -> None:
+    marker = re.search(
+        r"^@pytest.mark.durable\(seed.*?^\]\)",
+        GUIDE.read_text(),
+        re.DOTALL | re.MULTILINE,
+    )
+    assert marker is not None
+    race = files()["test_race.py"].replace("@pytest", f"{marker[0]}\n@pytest", 1)
+    (project.pytester.path / "test_race.py").write_text(race)
+    project.run("", "test_race.py").assert_outcomes(failed=1)
+
+
+def test_the_readmes_test_passes(project: Project) -> None:
+    """With the program of its first screen."""
+    shop, *rest = BLOCK.findall(README.read_text())
+    (test,) = [program for program in rest if "TestEngine" in program]
+    (project.pytester.path / "shop.py").write_text(shop)
+    (project.pytester.path / "test_readme.py").write_text(f"import pytest\n{test}")
+    project.run("", "test_readme.py").assert_outcomes(passed=1)
