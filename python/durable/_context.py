@@ -128,10 +128,12 @@ def read_event(run: StepOwner, row: EventTuple) -> Event[Any]:
         SerializationError: the data does not fit that type.
     """
     event_id, name, json, ts, _received_at, sent_id, version, user = row
-    data: Any = read_plain(json)
     function = run.function
     kind = function.type_for_invoke() if name == INVOKED else function.type_of(name)
-    if kind is not None:
-        data = kind.read_stored(data, f"event '{name}' ({event_id})")
+    data: Any
+    if kind is None:
+        data = read_plain(json)
+    else:
+        data = kind.read_stored(json, f"event '{name}' ({event_id})")
     who = None if user is None else read_plain(user)
     return make_event(name, data, id=sent_id or event_id, ts=ts, v=version, user=who)

@@ -29,13 +29,18 @@ DurableError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from ._duration import ACCEPTED, Duration, DurationError, to_seconds_within
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+#: What is logged as a warning has a code as well.
+BLOCKED_LOOP: Final = "DUR-0800"
+PAST_MOMENT: Final = "DUR-0801"
 
 
 class DurableError(Exception):

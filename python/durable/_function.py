@@ -11,7 +11,7 @@ from typing_extensions import override
 from ._checkpointing import read_checkpointing
 from ._codec import Codec, codec_of
 from ._cron import CronFields, read_crons
-from ._errors import ConfigError
+from ._errors import ConfigError, UsageError
 from ._events import FAILED, FINISHED, EventType, On, read_conditions, read_triggers
 from ._expression import check_fields
 from ._flow import DEFAULT_RETRIES, Retries, read_retries
@@ -92,6 +92,25 @@ class Function(Generic[HandlerT, ResultT]):
     @override
     def __repr__(self) -> str:
         return f"<durable function '{self.id}'>"
+
+
+def function_id_of(given: object, whose: str) -> str:
+    """The id of a function to invoke. `whose` begins the error's message.
+
+    Raises:
+        UsageError: it is no durable function, and no id of one.
+    """
+    found = given.id if _is_function(given) else given
+    if not isinstance(found, str) or not found:
+        name = getattr(given, "__name__", None)
+        text = (
+            f"{whose}: {given!r} is no durable function: give what `@app.function` made"
+        )
+        if name is not None:
+            text = f"{whose}: {name} is a plain function: give the durable one that `@app.function` made of it"
+        text = f"{text}, or the id of one"
+        raise UsageError(text)
+    return found
 
 
 def flow_json(function: Function[Any, Any]) -> bytes:
@@ -178,6 +197,9 @@ def _check_handler(place: Place, handler: Any) -> bool:
         inspect.signature(handler).bind(cast("object", None))
     except TypeError:
         shown = inspect.signature(handler)
-        text = f"{place.owner} takes {shown}; it is called with one argument, the context: (ctx)"
+        text = (
+            f"{place.owner} takes {shown}; it is called with one argument, the context: (ctx). What else it needs comes "
+            "in its event: ctx.event.data"
+        )
         raise ConfigError(text) from None
     return inspect.iscoroutinefunction(handler)
