@@ -86,6 +86,8 @@ class Codec(Generic[T]):
                 json = orjson.dumps(value, default=self._default)
             else:
                 json = self._typed().dump_json(value, warnings="error")
+        except SerializationError:  # a TypeError, as orjson's own are
+            raise
         except (
             orjson.JSONEncodeError,
             PydanticSerializationError,
@@ -144,10 +146,10 @@ def adapter_of(hint: object, what: str, fix: str) -> TypeAdapter[Any]:
     Raises:
         SerializationError: it has no JSON form; `what` begins the message, `fix` ends it.
     """
-    try:  # the alias lets a dataclass or a TypedDict have the setting
-        return TypeAdapter(
-            cast("type[Any]", TypeAliasType("Alias", hint)), config=_BYTES
-        )  # type: ignore[misc]  # made at run time
+    # the alias lets a dataclass or a TypedDict have the setting
+    named: Any = TypeAliasType
+    try:
+        return TypeAdapter(named("Alias", hint), config=_BYTES)
     except PydanticUserError as error:
         why = str(error).partition("\n")[0].partition(". Set ")[0].rstrip(".")
         text = f"{what} {_name(hint)} has no JSON form ({why}); {fix}"
@@ -239,7 +241,7 @@ def _simplify(value: object) -> object:
     match value:
         case BaseModel():
             return value.model_dump(mode="json")
-        case set() | frozenset():
+        case set() | frozenset() | tuple():
             return list(cast("set[object]", value))
         case Decimal() | PurePath():
             return str(value)

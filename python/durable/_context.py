@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
 from ._codec import read_plain
-from ._events import Event, make_event
+from ._events import INVOKED, Event, make_event
 from ._messages import encode
 from ._run_logger import RunLogger
 from ._step import CURRENT_STEP, StepOwner, caller
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 
 DataT = TypeVar("DataT", default=dict[str, Any])
-
-INVOKED: Final = "durable/function.invoked"
 
 
 class _Given(Generic[DataT]):

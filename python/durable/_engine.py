@@ -362,7 +362,8 @@ class Engine(Realtime):
         try:
             run_id, event_id = await worker.ask(name, json, is_signal=False)
         except NotFoundError as error:
-            raise NotFoundError(f"{error}{near(name, self._functions)}") from None
+            text = f"{error}{near(name, self._functions)}"
+            raise NotFoundError(text) from None
         try:
             status, ending, kept = await worker.ending_of(run_id, timeout_s)
         except TimeoutError:

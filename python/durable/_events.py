@@ -36,7 +36,8 @@ CANCELLED: Final = "durable/function.cancelled"
 #: What the engine tells whoever listens.
 _TOLD: Final = (FAILED, FINISHED, CANCELLED)
 #: What the engine gives to the function that is invoked, or that a schedule starts, and to nobody else.
-_GIVEN: Final = ("durable/function.invoked", "durable/scheduled.timer")
+INVOKED: Final = "durable/function.invoked"
+_GIVEN: Final = (INVOKED, "durable/scheduled.timer")
 SYSTEM_EVENTS: Final = (*_TOLD, *_GIVEN)
 _TOLD_FORMS: Final = ", ".join(_TOLD)
 _SYSTEM_FORMS: Final = f"{_TOLD_FORMS}, durable/function.*, durable/*"

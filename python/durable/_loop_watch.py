@@ -31,7 +31,7 @@ _MAX_TOLD: Final = 1000
 #: So many times within the limit the thread looks whether the loop has turned.
 _LOOKS: Final = 4
 
-_STEP: Final = StepCall._execute.__code__  # noqa: SLF001  # ours: whose frame is looked for
+_STEP: Final = StepCall[Any]._execute.__code__  # noqa: SLF001  # ours: whose frame is looked for
 _HANDLER: Final = Driver.step.__code__
 
 

@@ -89,20 +89,26 @@ def _of_arguments(error: TypeError) -> str | None:
     found = _method(method, frames[-1].f_locals.values())
     if found is None:
         return None
-    names = list(inspect.signature(found).parameters.values())[1:]
-    shown = ", ".join(str(one.replace(annotation=one.empty)) for one in names)
-    return f"{error}; it takes ({shown})"
+    signature = inspect.signature(found)
+    own = [*signature.parameters.values()][1:]
+    bare = [one.replace(annotation=one.empty) for one in own]
+    shown = signature.replace(parameters=bare, return_annotation=signature.empty)
+    return f"{error}; it takes {shown}"
 
 
 def _method(name: str, given: Any) -> Callable[..., Any] | None:
     """A method of a context or its steps, by its qualified name, where the caller has a context."""
     owner, _, own = name.partition(".")
     for one in given:
-        for kind in (type(one), type(getattr(one, "step", None))):
+        for kind in (_type_of(one), _type_of(getattr(one, "step", None))):
             if kind.__module__.startswith(_PACKAGE) and kind.__name__ == owner:
                 found: Callable[..., Any] | None = getattr(kind, own, None)
                 return found
     return None
+
+
+def _type_of(value: object) -> Any:
+    return type(value)
 
 
 def misuse_of(call: Call, error: TypeError) -> UsageError | None:

@@ -9,7 +9,7 @@ each call while the handler's own code executes, so that it does not matter how 
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import inspect
 import os
 import random
@@ -46,10 +46,10 @@ _DATE: Final = "datetime.fromtimestamp({step}('now', time.time), UTC)"
 _BUILT_IN: Final[dict[object, tuple[str, str]]] = {
     time.time: ("time.time", _NOW),
     time.time_ns: ("time.time_ns", "{step}('now', time.time_ns)"),
-    datetime.datetime.now: ("datetime.now", _DATE),
-    datetime.datetime.utcnow: ("datetime.utcnow", _DATE),  # type: ignore[deprecated]  # looked for, not called  # pyright: ignore[reportDeprecated]
-    datetime.datetime.today: ("datetime.today", _DATE),
-    datetime.date.today: ("date.today", f"{_DATE}.date()"),
+    dt.datetime.now: ("datetime.now", _DATE),
+    dt.datetime.utcnow: ("datetime.utcnow", _DATE),  # type: ignore[deprecated]  # looked for, not called
+    dt.datetime.today: ("datetime.today", _DATE),
+    dt.date.today: ("date.today", f"{_DATE}.date()"),
     random.random: ("random.random", "{step}('chance', random.random)"),
     random.getrandbits: ("random.getrandbits", _CHANCE),
     os.urandom: ("os.urandom", _BYTES),
@@ -69,7 +69,8 @@ _DRAWS: Final[dict[CodeType, tuple[str, str]]] = {
     for name in random.__all__
     if inspect.ismethod(drawn := getattr(random, name))
 }
-_SHARED: Final = random.random.__self__  # type: ignore[attr-defined]  # what the module's functions draw from  # pyright: ignore
+#: What the module's functions draw from.
+_SHARED: Final[object] = getattr(random.random, "__self__", None)
 
 _OWN: Final = str(Path(__file__).parent) + os.sep
 _LIBRARIES: Final = tuple(

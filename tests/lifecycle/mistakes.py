@@ -1,8 +1,10 @@
 """Mistakes that users make, each with the whole message that they are told. `test_mistakes.py` makes them."""
 
+# ruff: noqa: ARG001  # each is made alike, whether it needs the world or not
+
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 import threading
 from collections.abc import Awaitable, Callable
@@ -89,10 +91,14 @@ async def failing(
 
 async def raised(call: Callable[[], Any]) -> tuple[str, str]:
     """What a call raises."""
-    with pytest.raises(durable.DurableError) as caught:
+
+    async def wait() -> None:
         result = call()
         if isinstance(result, Awaitable):
             await result
+
+    with pytest.raises(durable.DurableError) as caught:
+        await wait()
     return caught.value.code, str(caught.value)
 
 
@@ -291,7 +297,7 @@ async def a_moment_in_seconds(world: Any) -> Any:
 )
 async def a_moment_in_the_past(world: Any) -> Any:
     async def fulfil(ctx: durable.Context) -> None:
-        when = datetime.datetime(2020, 1, 1, 9, tzinfo=datetime.UTC)
+        when = dt.datetime(2020, 1, 1, 9, tzinfo=dt.UTC)
         await ctx.step.sleep_until("rest", when)
 
     world.function(fulfil, on="test/start")
@@ -428,7 +434,7 @@ async def a_store_that_is_open(world: Any) -> Any:
     "  accepted: a folder, or a path where there is none yet",
 )
 async def a_store_that_is_a_file(world: Any) -> Any:
-    Path(world.store).write_text("")
+    Path(world.store).write_text("")  # noqa: ASYNC240  # nobody waits meanwhile
     return await raised(lambda: durable.Engine(store=world.store))
 
 

@@ -3,10 +3,12 @@
 The mistakes themselves are in `mistakes.py`, those about the world outside of steps here. `docs/mistakes.md` shows all of them.
 """
 
+# ruff: noqa: ARG001, S311, TID251  # these calls are the mistakes
+
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import logging
 import random
 import re
@@ -45,7 +47,7 @@ async def in_replays(world: Any, handler: Any) -> tuple[str, str]:
 async def the_time_between_steps(world: Any) -> Any:
     async def fulfil(ctx: durable.Context) -> float:
         await ctx.step.run("charge", charge)
-        return time.time()  # noqa: TID251  # the mistake
+        return time.time()
 
     return await in_replays(world, fulfil)
 
@@ -57,7 +59,7 @@ async def the_time_between_steps(world: Any) -> Any:
 )
 async def the_date_between_steps(world: Any) -> Any:
     async def fulfil(ctx: durable.Context) -> str:
-        return datetime.datetime.now(datetime.UTC).isoformat()  # noqa: TID251  # the mistake
+        return dt.datetime.now(dt.UTC).isoformat()
 
     return await in_replays(world, fulfil)
 
@@ -70,7 +72,7 @@ async def the_date_between_steps(world: Any) -> Any:
 async def chance_between_steps(world: Any) -> Any:
     async def fulfil(ctx: durable.Context) -> Any:
         try:
-            await asyncio.sleep(randint(0, 0))  # noqa: S311, TID251  # the mistake
+            await asyncio.sleep(randint(0, 0))
         except durable.DurableError:  # it ends the run nevertheless
             await ctx.step.run("charge", charge)
 
@@ -94,10 +96,10 @@ async def test_what_is_asked_inside_steps_or_from_a_seed_is_no_mistake(
     world: Any,
 ) -> None:
     def draw() -> list[object]:
-        return [random.random(), time.time(), str(uuid.uuid4())]  # noqa: S311, TID251  # inside a step
+        return [random.random(), time.time(), str(uuid.uuid4())]
 
     async def fulfil(ctx: durable.Context) -> Any:
-        first = random.Random(7).random()  # noqa: S311, TID251  # the same each time
+        first = random.Random(7).random()
         ctx.logger.info("a record has the time")
         asyncio.get_running_loop().time()
         drawn = await ctx.step.run("draw", draw)
@@ -109,7 +111,7 @@ async def test_what_is_asked_inside_steps_or_from_a_seed_is_no_mistake(
     run_id = await world.start()
     await engine.advance("2h")
     run = await world.get(run_id)
-    assert run.result == [random.Random(7).random(), *run.steps["draw"].result]  # noqa: S311, TID251  # as above
+    assert run.result == [random.Random(7).random(), *run.steps["draw"].result]
 
 
 # --- a blocked loop
