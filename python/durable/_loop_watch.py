@@ -64,10 +64,13 @@ class LoopWatch:
         loop: asyncio.AbstractEventLoop,
         limit_s: float | None,
         is_busy: Callable[[], bool],
+        *,
+        turned_at: Callable[[], float] = time.monotonic,
     ) -> None:
         self._loop = loop
         self._limit_s = limit_s or 0.0
         self._is_busy = is_busy
+        self._turned_at = turned_at  # when the worker last had a turn
         self._loop_thread = threading.get_ident()
         self._thread: threading.Thread | None = None
         self._is_asleep = limit_s is not None
@@ -135,6 +138,10 @@ class LoopWatch:
             return True
         if not self._is_busy():
             return False
+        # a function in C that lets no thread go on kept this one too, from before it could ask
+        if min(executed_s, time.monotonic() - self._turned_at()) >= self._limit_s:
+            self._held_s = executed_s
+            self._tell()
         self._held_s, self._is_asked = 0.0, True
         try:
             self._loop.call_soon_threadsafe(self._turned)
@@ -152,7 +159,7 @@ class LoopWatch:
             return
         self._told.add(known)
         _LOGGER.warning(
-            "function '%s', run %s: %s has kept the event loop for %.1f s, and still does: no other run, step or request of this "
+            "function '%s', run %s: %s has kept the event loop for %.1f s so far: no other run, step or request of this "
             "process goes on meanwhile. It is at %s, in %s:\n    %s\n  Let a thread do it, as in "
             "ctx.step.options(blocking=True).run(...), or await something that does not block (%s; "
             "Engine(blocked_after=None) says nothing)",
@@ -205,6 +212,6 @@ def _place(owner: Any, frame: FrameType | None) -> Place | None:
         run=owner.run.id,
         who=who,
         line=f"{file}:{line}",
-        within=frame.f_code.co_qualname,
+        within=frame.f_code.co_name,
         source=linecache.getline(file, line).strip(),
     )

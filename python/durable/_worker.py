@@ -121,7 +121,12 @@ class Worker(Callers):
 
     def open(self, *, blocked_after_s: float | None = None) -> None:
         """Begin to be woken, and to watch for code that keeps the loop for so long."""
-        self.watch = LoopWatch(self.loop, blocked_after_s, self.is_executing)
+        self.watch = LoopWatch(
+            self.loop,
+            blocked_after_s,
+            self.is_executing,
+            turned_at=lambda: self._until - _TURN_S,
+        )
         self._owner = asyncio.current_task()
         self.loop.add_reader(self._core.fileno(), self._turn)
         self._schedule()

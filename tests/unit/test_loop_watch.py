@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,22 @@ def test_one_that_has_not_turned_for_so_long_is_told_of_once_for_each_line(
     assert "kept the event loop for 0.6 s" in told[0]
     assert "shop.py:2" in told[1]
     assert not places
+
+
+@pytest.mark.parametrize(("ago", "count"), [(9.0, 1), (0.1, 0)])
+def test_what_kept_the_thread_that_looks_is_told_of_where_no_turn_came(
+    loop: Any,
+    places: list[Place | None],
+    caplog: pytest.LogCaptureFixture,
+    ago: float,
+    count: int,
+) -> None:
+    places.append(place())
+    turned_at = time.monotonic() - ago
+    watched = LoopWatch(loop, 0.5, lambda: True, turned_at=lambda: turned_at)
+    watched.look(3.0)
+    assert len(caplog.records) == count
+    assert ("for 3.0 s so far" in caplog.text) == bool(count)
 
 
 def test_it_sleeps_while_nothing_executes(loop: Loop) -> None:
