@@ -1,4 +1,7 @@
-"""What type checkers see of steps, waits, invokes, events and runs: checked by mypy and pyright, never executed beyond its import."""
+"""What type checkers see of steps, waits, invokes, events and runs: checked by mypy and pyright, never executed beyond its import.
+
+Each `type: ignore` is a mistake that both checkers see: one that is not needed is an error.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +119,6 @@ async def steps(ctx: durable.Context[Order]) -> None:
 
 
 async def refused(ctx: durable.Context[Order]) -> None:
-    """Each `ignore` of this file is a mistake that both checkers see: one that is not needed is an error."""
     order = ctx.event.data
     await ctx.step.run("few", find)  # type: ignore[call-overload]
     await ctx.step.run("kind", price, "o")  # type: ignore[call-overload]

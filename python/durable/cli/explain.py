@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,7 @@ def engine_error(name: str) -> str | None:
 
 def _of(error: type[DurableError]) -> Explanation:
     meaning = inspect.cleandoc(error.__doc__ or "").split("\nAttributes:")[0].strip()
+    meaning = re.sub(r"(?<!\n)\n(?!\n)", " ", meaning)  # the screen breaks lines
     return Explanation(
         error.code, error.__name__, meaning, REMEDIES.get(error.code, "")
     )
