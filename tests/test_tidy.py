@@ -191,6 +191,17 @@ def test_every_module_has_its_unit_tests() -> None:
     assert not wrong
 
 
+def test_what_type_checkers_are_told_to_ignore_has_a_reason() -> None:
+    """One rule by name, and why. In `tests/typing` what is ignored is what is tried, and both checkers must see it."""
+    wrong = []
+    for path in sources(".py", ".pyi", under=("python", "examples")):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            found = re.search(r"#\s*(?:type|pyright): ignore(.*)", line)
+            if found and not re.match(r"\[[a-zA-Z-]+\]  # \w", found[1]):
+                wrong.append(f"{name_of(path)}:{number}")
+    assert not wrong
+
+
 def test_one_thing_has_one_word() -> None:
     """Nobody else's names for runs and events, and no file that could hold anything."""
     wrong = []

@@ -172,7 +172,7 @@ class App:
         known = self.functions.get(function.id)
         is_other = known and not _is_reloaded(known, function)
         if is_other or self._owner_of(function.id):
-            raise self._exists_twice(function.id)
+            raise self._exists_twice(function.id, known, function)
         on_failure = function.on_failure
         taken = on_failure and self.functions.get(on_failure.id)
         if taken and taken is not (known and known.on_failure):
@@ -191,10 +191,14 @@ class App:
         known = self.functions.values()
         return {f.on_failure.id: f.id for f in known if f.on_failure}.get(function_id)
 
-    def _exists_twice(self, function_id: str) -> ConfigError:
+    def _exists_twice(
+        self, function_id: str, *both: Function[Any, Any] | None
+    ) -> ConfigError:
         owner = self._owner_of(function_id)
         whose = f", as the on_failure of '{owner}'" if owner else ""
-        text = f"function '{function_id}' exists twice in app '{self.name}'{whose}: choose another id"
+        lines = " and ".join(_line_of(one.handler) for one in both if one is not None)
+        where = f" ({lines})" if lines and not owner else ""
+        text = f"function '{function_id}' exists twice in app '{self.name}'{whose}{where}: choose another id"
         return ConfigError(text)
 
     @property
@@ -227,6 +231,14 @@ def _unknown_argument(handler: object, unknown: Mapping[str, object]) -> ConfigE
     owner = f"function '{getattr(handler, '__name__', handler)}'"
     reason = f"is no argument of @app.function{meant}"
     return Place(owner, name).error(value, reason, ", ".join(known))
+
+
+def _line_of(handler: Callable[..., Any]) -> str:
+    """Where a handler is written."""
+    code = getattr(inspect.unwrap(handler), "__code__", None)
+    return (
+        repr(handler) if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+    )
 
 
 def _is_reloaded(known: Function[Any, Any], new: Function[Any, Any]) -> bool:

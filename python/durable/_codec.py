@@ -6,6 +6,7 @@ everything else through JSON once.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import inspect
 import math
@@ -13,16 +14,28 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Any, Final, Generic, TypeVar, cast, get_origin, get_type_hints
+from typing import (
+    Any,
+    Final,
+    Generic,
+    TypeAlias,
+    TypeVar,
+    cast,
+    get_origin,
+    get_type_hints,
+)
 
 import orjson
-from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter
 from pydantic_core import PydanticSerializationError, ValidationError, from_json
+from typing_extensions import TypeAliasType, override
 
 from ._errors import NonDeterminismError, SerializationError
 
 
 T = TypeVar("T")
+
+_Default: TypeAlias = Callable[[object], object]
 
 MAX_DEPTH: Final = 64
 _MAX_SHOWN_CHARS: Final = 200
@@ -34,6 +47,12 @@ _NULLS: Final = object()
 _FIX: Final = (
     "return plain data (dict, list, str, numbers), a pydantic model or a dataclass"
 )
+_FIX_BYTES: Final = (
+    "declare it where it is returned, as in `-> bytes`; a pydantic model says how its bytes are written: "
+    'model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")'
+)
+#: Bytes need not be text. A model has a configuration of its own.
+_BYTES: Final = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
 
 class Codec(Generic[T]):
@@ -64,9 +83,11 @@ class Codec(Generic[T]):
         is_plain = self._untyped or (self.is_same_after(value) and not _is_wide(value))
         try:
             if is_plain:
-                json = orjson.dumps(value, default=_simplify)
+                json = orjson.dumps(value, default=self._default)
             else:
                 json = self._typed().dump_json(value, warnings="error")
+        except SerializationError:  # a TypeError, as orjson's own are
+            raise
         except (
             orjson.JSONEncodeError,
             PydanticSerializationError,
@@ -74,7 +95,7 @@ class Codec(Generic[T]):
         ) as error:
             if "serializer warnings" in str(error):
                 raise self._misfit(value, path) from None
-            raise _explain(value, path, str(error)) from None
+            raise _explain(value, path, str(error), self._default) from None
         if is_plain:  # orjson writes null for it, and nothing else
             if value is not None and "null" in json.decode():
                 _refuse_non_finite(value, None, path)
@@ -102,6 +123,10 @@ class Codec(Generic[T]):
             )
             raise NonDeterminismError(text) from None
 
+    def _default(self, value: object) -> object:
+        """What orjson shall write for a value it does not know."""
+        return _simplify(value)
+
     def _misfit(self, value: object, path: str) -> SerializationError:
         text = (
             f"{path} does not fit the declared type {_name(self._hint)}: it is "
@@ -111,15 +136,40 @@ class Codec(Generic[T]):
 
     def _typed(self) -> TypeAdapter[T]:
         if self._adapter is None:
-            try:
-                self._adapter = TypeAdapter(cast("type[T]", self._hint))
-            except PydanticSchemaGenerationError:
-                text = f"the return type {_name(self._hint)} has no JSON form; {_FIX}"
-                raise SerializationError(text, path="result") from None
+            self._adapter = adapter_of(self._hint, "the return type", _FIX)
         return self._adapter
 
 
+def adapter_of(hint: object, what: str, fix: str) -> TypeAdapter[Any]:
+    """Reads and writes JSON of a type; bytes as base64, where the type does not say otherwise.
+
+    Raises:
+        SerializationError: it has no JSON form; `what` begins the message, `fix` ends it.
+    """
+    # the alias lets a dataclass or a TypedDict have the setting
+    named: Any = TypeAliasType
+    try:
+        return TypeAdapter(named("Alias", hint), config=_BYTES)
+    except PydanticUserError as error:
+        why = str(error).partition("\n")[0].partition(". Set ")[0].rstrip(".")
+        text = f"{what} {_name(hint)} has no JSON form ({why}); {fix}"
+        raise SerializationError(text, path="result") from None
+
+
+class _DataCodec(Codec[Any]):
+    """Writes data of which the reader knows the type: bytes as base64, as that type reads them."""
+
+    __slots__ = ()
+
+    @override
+    def _default(self, value: object) -> object:
+        if isinstance(value, bytes):
+            return base64.urlsafe_b64encode(value).decode()
+        return _simplify(value)
+
+
 _ANY: Final[Codec[Any]] = Codec(MISSING)
+_DATA: Final = _DataCodec(MISSING)
 _BY_HINT: Final[dict[object, Codec[Any]]] = {}
 
 
@@ -176,22 +226,22 @@ def write_object(value: object, path: str) -> bytes:
         try:
             json = value.__pydantic_serializer__.to_json(value)
         except PydanticSerializationError as error:
-            raise _explain(value, path, str(error)) from None
+            raise _explain(value, path, str(error), _simplify) from None
         if _may_be_non_finite(json):
             _refuse_non_finite(value, json, path)
         return json
-    return _ANY.write(value, path)
+    return _DATA.write(value, path)
 
 
 read_plain = orjson.loads
 
 
 def _simplify(value: object) -> object:
-    """What orjson shall write for a value it does not know."""
+    """What orjson shall write for a value it does not know, whoever reads it."""
     match value:
         case BaseModel():
             return value.model_dump(mode="json")
-        case set() | frozenset():
+        case set() | frozenset() | tuple():
             return list(cast("set[object]", value))
         case Decimal() | PurePath():
             return str(value)
@@ -256,8 +306,10 @@ def _find_non_finite(
     return None
 
 
-def _explain(value: object, path: str, reason: str) -> SerializationError:
-    found = _find_culprit(value, path, 0)
+def _explain(  # noqa: PLR0917  # each is one thing the caller has at hand
+    value: object, path: str, reason: str, default: _Default
+) -> SerializationError:
+    found = _find_culprit(value, path, default)
     if found is None:
         return SerializationError(
             f"{path} cannot be written as JSON: {reason}; {_FIX}", path=path
@@ -269,6 +321,8 @@ def _explain(value: object, path: str, reason: str) -> SerializationError:
 def _fix_for(culprit: object) -> str:
     if inspect.isawaitable(culprit):
         return "await it"
+    if isinstance(culprit, bytes | bytearray):
+        return _FIX_BYTES
     if isinstance(culprit, int):
         return "write it as a text"
     return _FIX
@@ -278,12 +332,14 @@ def _is_wide(value: object) -> bool:
     return isinstance(value, int) and value.bit_length() >= _WIDE_BITS
 
 
-def _find_culprit(value: Any, path: str, depth: int) -> tuple[str, Any, str] | None:  # noqa: PLR0911  # one answer for each case
+def _find_culprit(  # noqa: PLR0911  # one answer for each case
+    value: Any, path: str, default: _Default, *, depth: int = 0
+) -> tuple[str, Any, str] | None:
     """The first part of `value` that has no JSON, with the path to it and why."""
     if depth > MAX_DEPTH:
         return path, value, f"nests deeper than {MAX_DEPTH}, or contains itself"
     try:
-        orjson.dumps(value, default=_simplify)
+        orjson.dumps(value, default=default)
     except (orjson.JSONEncodeError, RecursionError):
         pass
     else:
@@ -291,15 +347,20 @@ def _find_culprit(value: Any, path: str, depth: int) -> tuple[str, Any, str] | N
     for part, inner in _parts(value):
         if _is_mapping(value) and not isinstance(part, str):
             return path, value, f"has the key {part!r}; keys of JSON objects are texts"
-        name = _part(part) if not _has_fields(value) else f".{part}"
-        if (found := _find_culprit(inner, path + name, depth + 1)) is not None:
+        place = path + (_part(part) if not _has_fields(value) else f".{part}")
+        found = _find_culprit(inner, place, default, depth=depth + 1)
+        if found is not None:
             return found
     return path, value, _why(value)
 
 
 def _why(value: Any) -> str:
     if inspect.isawaitable(value):
-        return f"is a {type(value).__name__} that was not awaited"
+        name = getattr(value, "__qualname__", None)
+        whose = "" if name is None else f" of {name}()"
+        return f"is a {type(value).__name__}{whose} that was not awaited"
+    if isinstance(value, bytes | bytearray):
+        return "is bytes, which JSON does not have"
     if isinstance(value, int):
         return "is a whole number of more than 64 bits"
     return f"is a {type(value).__module__}.{type(value).__qualname__}, which has no JSON form"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
 from ._codec import read_plain
-from ._events import Event, make_event
+from ._events import INVOKED, Event, make_event
 from ._messages import encode
 from ._run_logger import RunLogger
 from ._step import CURRENT_STEP, StepOwner, caller
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 
 DataT = TypeVar("DataT", default=dict[str, Any])
-
-INVOKED: Final = "durable/function.invoked"
 
 
 class _Given(Generic[DataT]):
@@ -128,10 +126,12 @@ def read_event(run: StepOwner, row: EventTuple) -> Event[Any]:
         SerializationError: the data does not fit that type.
     """
     event_id, name, json, ts, _received_at, sent_id, version, user = row
-    data: Any = read_plain(json)
     function = run.function
     kind = function.type_for_invoke() if name == INVOKED else function.type_of(name)
-    if kind is not None:
-        data = kind.read_stored(data, f"event '{name}' ({event_id})")
+    data: Any
+    if kind is None:
+        data = read_plain(json)
+    else:
+        data = kind.read_stored(json, f"event '{name}' ({event_id})")
     who = None if user is None else read_plain(user)
     return make_event(name, data, id=sent_id or event_id, ts=ts, v=version, user=who)

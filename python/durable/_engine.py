@@ -34,13 +34,13 @@ from ._events import Event
 from ._failure import read_error
 from ._flow import Backoff
 from ._fork import forget, watch
-from ._function import Function
+from ._function import Function, function_id_of
 from ._reading import Events, Functions, Runs
 from ._realtime import Realtime
 from ._schedules import Schedules
 from ._sending import encode_events, tell_of_strays
 from ._session import Session, read_apps, register
-from ._setting import Place
+from ._setting import Place, near
 from ._signals import wrong_signal
 from ._store_setting import read_store, read_sync
 from ._worker import Worker
@@ -77,7 +77,10 @@ class Engine(Realtime):
         threads: how many threads plain handlers and blocking steps share.
         seed: for the engine's chance (jitter, ids): the same seed gives the same.
         replay: `"always"` drops a handler's live code at each step, so that code which depends on something
-            outside of steps shows itself in tests.
+            outside of steps shows itself in tests: a call of `time.time`, `random`, `uuid4` and the like by the
+            handler itself fails its run.
+        blocked_after: a warning names the line of a step or a handler that has kept the event loop for so long;
+            `None`: there is none.
 
     Raises:
         ConfigError: a setting is wrong.
@@ -97,6 +100,7 @@ class Engine(Realtime):
         threads: int | None = None,
         seed: int | None = None,
         replay: Literal["needed", "always"] = "needed",
+        blocked_after: Duration | None = "500ms",
     ) -> None:
         place = Place("Engine", "store")
         self.apps = apps
@@ -119,6 +123,11 @@ class Engine(Realtime):
         self._threads = threads
         self._seed = seed
         self._forgets = replay == "always"
+        self._blocked_after_s: float | None = None
+        if blocked_after is not None:
+            at = place.at("blocked_after")
+            limit_ms = at.duration_between_ms(blocked_after, "10ms", "1h")
+            self._blocked_after_s = limit_ms / 1000
         self._session: Session | None = None
         self._closing: weakref.finalize[..., Any] | None = None
         self.runs = Runs(self)
@@ -170,7 +179,7 @@ class Engine(Realtime):
         numbers: Mapping[int, Function[Any, Any]],
     ) -> Session:
         worker = self._make_worker(core, loop, numbers)
-        worker.open()
+        worker.open(blocked_after_s=self._blocked_after_s)
         try:
             core.connect([function.id for function in numbers.values()])
         except BaseException:
@@ -350,14 +359,19 @@ class Engine(Realtime):
             RunCancelled: it was called off.
             InvokeTimeoutError: it has not ended within `timeout`; it goes on.
             NotFoundError: no app of this store has such a function.
+            UsageError: it is no durable function, and no id of one.
         """
-        name = function if isinstance(function, str) else function.id
+        name = function_id_of(function, "engine.invoke")
         timeout_s = None
         if timeout is not None:
             timeout_s = Place("invoke", "timeout").duration_ms(timeout) / 1000
         worker = self.session.worker
         json = write_object({} if data is None else data, "data")
-        run_id, event_id = await worker.ask(name, json, is_signal=False)
+        try:
+            run_id, event_id = await worker.ask(name, json, is_signal=False)
+        except NotFoundError as error:
+            text = f"{error}{near(name, self._functions)}"
+            raise NotFoundError(text) from None
         try:
             status, ending, kept = await worker.ending_of(run_id, timeout_s)
         except TimeoutError:

@@ -29,13 +29,18 @@ DurableError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from ._duration import ACCEPTED, Duration, DurationError, to_seconds_within
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+#: What is logged as a warning has a code as well.
+BLOCKED_LOOP: Final = "DUR-0800"
+PAST_MOMENT: Final = "DUR-0801"
 
 
 class DurableError(Exception):
@@ -78,7 +83,8 @@ class NonDeterminismError(DurableError):
     global). What is remembered is found by step id, so inserting, removing and reordering steps is no such
     thing. It is where what a step has recorded does not fit the type that the step's function declares
     now, where a step of this id was of another kind (a sleep is a function now, or the other way round), and
-    where a step that was about to be tried is no longer there.
+    where a step that was about to be tried is no longer there. With `replay="always"` also where the handler's
+    own code calls `time.time`, `random.random`, `uuid4` or the like between its steps.
 
     The run fails at once and alone; its handler cannot catch it. The message names the function, the step
     and its line, what was recorded, what the code expects now, and the path within the value.

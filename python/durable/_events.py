@@ -15,6 +15,7 @@ from pydantic import (
 )
 from typing_extensions import TypeVar, override
 
+from ._codec import adapter_of, read_plain
 from ._cron import is_cron
 from ._errors import ConfigError, SerializationError
 from ._expression import check
@@ -35,7 +36,8 @@ CANCELLED: Final = "durable/function.cancelled"
 #: What the engine tells whoever listens.
 _TOLD: Final = (FAILED, FINISHED, CANCELLED)
 #: What the engine gives to the function that is invoked, or that a schedule starts, and to nobody else.
-_GIVEN: Final = ("durable/function.invoked", "durable/scheduled.timer")
+INVOKED: Final = "durable/function.invoked"
+_GIVEN: Final = (INVOKED, "durable/scheduled.timer")
 SYSTEM_EVENTS: Final = (*_TOLD, *_GIVEN)
 _TOLD_FORMS: Final = ", ".join(_TOLD)
 _SYSTEM_FORMS: Final = f"{_TOLD_FORMS}, durable/function.*, durable/*"
@@ -43,6 +45,7 @@ _NAME_FORMS: Final = (
     "an event's name as in 'shop/order.placed'; a wildcard is one '*' at the end, after '/' or '.', "
     "as in 'shop/*' or 'shop/order.*'"
 )
+_FIX: Final = "give a pydantic model, a dataclass or a TypedDict"
 
 
 class Event(BaseModel, Generic[DataT]):
@@ -147,18 +150,23 @@ class EventType(Generic[DataT]):
         """
         if self.model is None:
             return cast("DataT", data)
-        if self._adapter is None:
-            self._adapter = TypeAdapter(self.model)
-        return self._adapter.validate_python(data)
+        return self._typed().validate_python(data)
 
-    def read_stored(self, data: object, whose: str) -> DataT:
-        """The same of what the store has. `whose` begins the error's message.
+    def _typed(self) -> TypeAdapter[DataT]:
+        if self._adapter is None:
+            self._adapter = adapter_of(self.model, f"event '{self.name}':", _FIX)
+        return self._adapter
+
+    def read_stored(self, json: bytes, whose: str) -> DataT:
+        """The data that `json` stands for. `whose` begins the error's message.
 
         Raises:
             SerializationError: it does not fit the model.
         """
+        if self.model is None:
+            return cast("DataT", read_plain(json))
         try:
-            return self.read(data)
+            return self._typed().validate_json(json)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             path = ".".join(str(part) for part in ("data", *first["loc"]))

@@ -16,6 +16,8 @@ from ._context import Context, SyncContext
 from ._driver import Driver
 from ._errors import SerializationError
 from ._failure import retry_of, tell, write_error
+from ._misuse import explained
+from ._outside import WatchedCoroutine
 from ._run_state import RunState
 from ._step import CURRENT_RUN, GO, WAITING, StepCall, error_of_unawaited
 
@@ -150,6 +152,8 @@ class LiveRun(RunState):
         context.run(CURRENT_RUN.set, self)
         if self.function.is_async:
             coroutine = self.function.handler(Context(self))
+            if self.worker.forgets:
+                coroutine = WatchedCoroutine(self.function, coroutine)
             self.driver = Driver(self, coroutine, context, self.worker.loop)
         else:
             self.driver = self.worker.thread_driver(self, SyncContext(self), context)
@@ -257,6 +261,7 @@ class LiveRun(RunState):
         """The handler raised, or is not to go on: what the end of the process called off begins anew."""
         if self.ending is not None:
             return
+        error = explained(error, self.function.id)
         if isinstance(error, asyncio.CancelledError) and self.worker.is_ending():
             self.drop()
             self.worker.forget(self, is_live=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import traceback
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import orjson
 
@@ -25,10 +24,6 @@ from ._errors import (
     StepError,
     UsageError,
 )
-
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 _LOGGER: Final = logging.getLogger("durable.failures")
@@ -54,17 +49,6 @@ class Run(Protocol):
     def id(self) -> str: ...
     @property
     def function(self) -> Function: ...
-
-
-class Call(Protocol):
-    """Which function was to be called, and how."""
-
-    name: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-    @property
-    def function(self) -> Callable[..., Any] | None: ...
 
 
 class Tries(Protocol):
@@ -168,34 +152,6 @@ def retry_of(error: BaseException) -> int | None:
         return None if after_s is None else round(after_s * 1000)
     inner = _members(error)
     return NEVER if inner and all(retry_of(one) == NEVER for one in inner) else None
-
-
-def misuse_of(call: Call, error: TypeError) -> UsageError | None:
-    """What to tell of a step whose function was called with arguments that it does not take.
-
-    Asked only where a call raised a `TypeError`: nothing is looked at before. `None`: the function was
-    called, and the error is its own.
-    """
-    function: Any = call.function
-    own = [getattr(f, "__code__", None) for f in (function, inspect.unwrap(function))]
-    frames = traceback.walk_tb(error.__traceback__)
-    if any(frame.f_code in own for frame, _ in frames):
-        return None
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some that are built in have none
-        return None
-    try:
-        signature.bind(*call.args, **call.kwargs)
-    except TypeError as misfit:
-        name = getattr(function, "__name__", repr(function))
-        shown = signature.replace(return_annotation=signature.empty)
-        text = (
-            f"step '{call.name}' was called with other arguments than {name}{shown}: {misfit}; "
-            "give it those that its function takes"
-        )
-        return UsageError(text).with_traceback(error.__traceback__)
-    return None
 
 
 def _members(error: BaseException) -> tuple[BaseException, ...]:

@@ -95,7 +95,11 @@ def expressions_of(place: Place, fields: FlowFields) -> Iterator[tuple[Place, st
             yield at, value
         parts: list[tuple[Place, Any]] = [(at, value)]
         if _is_list(value):
-            parts = [(at.item(index), one) for index, one in enumerate(value)]
+            is_one = len(value) == 1  # it may have been given without a list
+            parts = [
+                (at if is_one else at.item(index), one)
+                for index, one in enumerate(value)
+            ]
         for part, one in parts:
             for key in ("key", "if"):
                 text = cast("dict[str, Any]", one).get(key) if _is_object(one) else None

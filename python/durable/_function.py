@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeGuard, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    TypeGuard,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import orjson
 from typing_extensions import override
@@ -11,8 +22,16 @@ from typing_extensions import override
 from ._checkpointing import read_checkpointing
 from ._codec import Codec, codec_of
 from ._cron import CronFields, read_crons
-from ._errors import ConfigError
-from ._events import FAILED, FINISHED, EventType, On, read_conditions, read_triggers
+from ._errors import ConfigError, UsageError
+from ._events import (
+    FAILED,
+    FINISHED,
+    INVOKED,
+    EventType,
+    On,
+    read_conditions,
+    read_triggers,
+)
 from ._expression import check_fields
 from ._flow import DEFAULT_RETRIES, Retries, read_retries
 from ._flow_check import Flow, FlowFields, expressions_of, matches_of, read_flow
@@ -70,6 +89,7 @@ class Function(Generic[HandlerT, ResultT]):
         )
         self.flow: FlowFields = read_flow(place, flow)
         self.cancel_matches = matches_of(flow)
+        self._context_type = _type_of_context(handler)
         kind = self.type_for_invoke()
         if kind is not None:
             for where, text in expressions_of(place, self.flow):
@@ -84,7 +104,9 @@ class Function(Generic[HandlerT, ResultT]):
         return self.triggers.get(event_name)
 
     def type_for_invoke(self) -> EventType[Any] | None:
-        """The type of the data a caller hands in: that of the only trigger."""
+        """The type of the data a caller hands in: that of the only trigger; without one that of the handler's context."""
+        if not self.triggers and not self.crons:
+            return self._context_type
         if len(self.triggers) != 1:
             return None
         return next(iter(self.triggers.values()))
@@ -92,6 +114,25 @@ class Function(Generic[HandlerT, ResultT]):
     @override
     def __repr__(self) -> str:
         return f"<durable function '{self.id}'>"
+
+
+def function_id_of(given: object, whose: str) -> str:
+    """The id of a function to invoke. `whose` begins the error's message.
+
+    Raises:
+        UsageError: it is no durable function, and no id of one.
+    """
+    found = given.id if _is_function(given) else given
+    if not isinstance(found, str) or not found:
+        name = getattr(given, "__name__", None)
+        text = (
+            f"{whose}: {given!r} is no durable function: give what `@app.function` made"
+        )
+        if name is not None:
+            text = f"{whose}: {name} is a plain function: give the durable one that `@app.function` made of it"
+        text = f"{text}, or the id of one"
+        raise UsageError(text)
+    return found
 
 
 def flow_json(function: Function[Any, Any]) -> bytes:
@@ -109,6 +150,23 @@ def flow_json(function: Function[Any, Any]) -> bytes:
     if function.crons:
         fields["crons"] = list(function.crons)
     return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+
+
+def _type_of_context(handler: Callable[..., Any]) -> EventType[Any] | None:
+    """What a handler says of its event's data, as in `ctx: Context[Order]`; nothing where that is any object."""
+    try:
+        hints = [*get_type_hints(handler).items()]
+    except (NameError, TypeError, AttributeError):
+        return None  # only known to type checkers: treated as if it were not there
+    name, hint = hints[0] if hints else ("return", None)
+    given: tuple[Any, ...] = get_args(hint)
+    is_context = getattr(get_origin(hint), "__module__", "") == "durable._context"
+    if name == "return" or not is_context or not given:
+        return None
+    model = given[0]
+    if model is Any or type(model) is TypeVar or dict in {model, get_origin(model)}:
+        return None
+    return EventType(INVOKED, model)
 
 
 def _read_on_failure(
@@ -178,6 +236,9 @@ def _check_handler(place: Place, handler: Any) -> bool:
         inspect.signature(handler).bind(cast("object", None))
     except TypeError:
         shown = inspect.signature(handler)
-        text = f"{place.owner} takes {shown}; it is called with one argument, the context: (ctx)"
+        text = (
+            f"{place.owner} takes {shown}; it is called with one argument, the context: (ctx). What else it needs comes "
+            "in its event: ctx.event.data"
+        )
         raise ConfigError(text) from None
     return inspect.iscoroutinefunction(handler)

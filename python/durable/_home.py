@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ._noticed import Noticed
 from ._step import StepHome
 
 
@@ -21,9 +20,7 @@ class Home(StepHome, Protocol[RunT]):
     """What a live run needs of its worker."""
 
     context: contextvars.Context
-    forgets: bool
     is_draining: bool
-    noticed: Noticed
 
     def is_ending(self) -> bool:
         """True once nothing new is begun: what is cancelled then is not the code's own wish."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from ._errors import PAST_MOMENT
 from ._expression import has_field
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ._bridge import EventTuple
     from ._function import Function
 
 _LOGGER: Final = logging.getLogger("durable")
@@ -26,6 +29,24 @@ class Run(Protocol):
 
     def own_data(self) -> Any:
         """The data of the event that started it."""
+
+
+class Sleeper(Run, Protocol):
+    """Whose sleep it is."""
+
+    event_tuples: tuple[EventTuple, ...]
+
+
+class Sleep(Protocol):
+    """A step that sleeps until a moment."""
+
+    name: str
+
+    @property
+    def run(self) -> Sleeper: ...
+    def where(self) -> str:
+        """The line that made it."""
+        ...
 
 
 class Noticed:
@@ -54,6 +75,25 @@ class Noticed:
                     match,
                     event,
                 )
+
+    def look_at_moment(self, call: Sleep, moment_ms: int) -> None:
+        """Warn where a step would sleep until before its run's event came: where time passed meanwhile is no oddity."""
+        run = call.run
+        if moment_ms >= run.event_tuples[0][4] or not self._is_new(
+            (run.function.id, f"moment {call.where()}")
+        ):
+            return
+        moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=moment_ms)
+        _LOGGER.warning(
+            "function '%s', run %s: step '%s' (%s) sleeps until %s, which had passed before the run's event came: it does "
+            "not sleep at all. Is it the right day, in the right time zone? (%s)",
+            run.function.id,
+            run.id,
+            call.name,
+            call.where(),
+            moment.isoformat(),
+            PAST_MOMENT,
+        )
 
     def look_at_steps(self, run: Run, unmet: Sequence[str], new: Sequence[str]) -> None:
         """Warn of recorded steps that a handler has ended without coming to; `new`: what it came to instead."""

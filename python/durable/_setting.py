@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ._duration import ACCEPTED, Duration, DurationError, to_ms
 from ._errors import ConfigError
 
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 T = TypeVar("T")
 
@@ -25,6 +29,12 @@ def wrong_id(what: str, noun: str, text: str) -> str | None:
     if size > _MAX_ID_BYTES:
         return f"{what} '{text}': {noun} has at most {_MAX_ID_BYTES} bytes"
     return None
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """What to add to a message about an unknown name: the one of these that may have been meant."""
+    found = get_close_matches(name, known, 1)
+    return f" Did you mean '{found[0]}'?" if found else ""
 
 
 class Place:

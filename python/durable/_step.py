@@ -24,8 +24,9 @@ from ._errors import (
     StepNotAwaitedError,
     UsageError,
 )
-from ._failure import misuse_of, read_step_error, retry_of, write_error
+from ._failure import read_step_error, retry_of, write_error
 from ._misfit import error_of_kind, error_of_type
+from ._misuse import misuse_of
 
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from ._bridge import EventTuple, NewEvent, Op
     from ._function import Function
+    from ._noticed import Noticed
 
 T = TypeVar("T")
 
@@ -119,6 +121,8 @@ class StepHome(Protocol):
     """What a step needs of the worker that executes it."""
 
     loop: asyncio.AbstractEventLoop
+    forgets: bool
+    noticed: Noticed
 
     def on_thread(
         self,

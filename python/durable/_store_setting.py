@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 
@@ -28,6 +29,10 @@ def read_store(place: Place, store: str | os.PathLike[str] | None) -> str:
     if not text:
         accepted = "a path, 'sled:PATH', 'redb:PATH' or 'memory:'"
         raise place.error(given, "names no store", accepted)
+    if Path(text.removeprefix("sled:").removeprefix("redb:")).is_file():
+        raise place.error(
+            text, "is a file", "a folder, or a path where there is none yet"
+        )
     return text
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from ._bridge import STEP_RUN
 from ._context import SyncContext
 from ._errors import NonDeterminismError
+from ._outside import watched_handler
 from ._step import (
     CURRENT_STEP,
     DONE,
@@ -253,8 +254,11 @@ class ThreadDriver:
         if self.is_done:
             return
         self.has_begun = True
+        handler = run.function.handler
+        if run.worker.forgets:
+            handler = watched_handler(run.function)
         try:
-            value = self._context.run(run.function.handler, self._given)
+            value = self._context.run(handler, self._given)
         except _Unwind:
             pass
         except BaseException as error:  # how a handler fails is its own business  # noqa: BLE001

@@ -18,13 +18,13 @@ from ._bridge import (
     WAIT_FOR_EVENT,
     WAIT_FOR_SIGNAL,
 )
-from ._codec import read_plain, write_object
+from ._codec import read_plain, write_object, write_plain
 from ._duration import ACCEPTED, Duration, DurationError, to_ms
 from ._errors import InvokeError, SerializationError, UsageError
 from ._events import Event, EventType, check_heard, make_event
 from ._expression import has_field
 from ._failure import read_invoke_error
-from ._function import Function
+from ._function import Function, function_id_of
 from ._setting import Place
 from ._signals import Signal, read_signal, wrong_signal
 from ._step import StepCall, StepOwner
@@ -38,6 +38,9 @@ T = TypeVar("T")
 
 #: Beyond what any sleep may reach, and within what the engine counts in.
 _LAST_MOMENT: Final = 2**53
+#: Moments since 2001 and before 2100 in seconds; in ms they are of early 1970.
+_LEAST_SECONDS: Final = 1_000_000_000
+_MOST_SECONDS: Final = 4_102_444_800
 _ON_CONFLICT: Final = frozenset({"fail", "replace"})
 
 
@@ -68,6 +71,14 @@ class SleepCall(WaitCall[None]):
 
     kind = "sleep"
     __slots__ = ()
+
+    @override
+    def plan(self) -> Op:
+        """The op that asks for it; a moment that had passed before the run's event came is odd."""
+        kind, moment = self._asked
+        if kind == SLEEP_UNTIL:
+            self.run.worker.noticed.look_at_moment(self, moment)
+        return super().plan()
 
     @override
     def result(self) -> None:
@@ -121,7 +132,7 @@ class EventCall(WaitCall["Event[Any] | None"]):
         data = given.pop("data")
         if self.event_type is not None:
             whose = f"step '{self.name}': event '{given['name']}' ({given['id']})"
-            data = self.event_type.read_stored(data, whose)
+            data = self.event_type.read_stored(write_plain(data, "data"), whose)
         return make_event(given.pop("name"), data, **given)
 
 
@@ -242,13 +253,7 @@ def invocation(
         SerializationError: the data is no JSON.
     """
     invoked = None if isinstance(function, str) else function
-    given: Any = function if invoked is None else getattr(invoked, "id", None)
-    if not isinstance(given, str) or not given:
-        text = (
-            f"step '{step_id}': {function!r} is no durable function: give what `@app.function` made, or the "
-            "id of a function, as in ctx.step.invoke('charge', charge, {'order_id': order_id})"
-        )
-        raise UsageError(text)
+    given = function_id_of(function, f"step '{step_id}'")
     json = write_object({} if data is None else data, "data")
     asked = (INVOKE, given, json, _ms(step_id, "timeout", timeout))
 
@@ -310,6 +315,12 @@ def _moment(step_id: str, when: datetime | int) -> int:
         return max(0, -(-since // timedelta(milliseconds=1)))
     try:
         moment = math.ceil(when)
+        if _LEAST_SECONDS <= moment < _MOST_SECONDS:
+            text = (
+                f"step '{step_id}': sleep_until takes ms since the epoch; {when!r} is a day of early 1970 and looks like seconds: "
+                "give a datetime with a time zone, or 1000 times as much"
+            )
+            raise UsageError(text)
     except (TypeError, ValueError, OverflowError):
         text = f"step '{step_id}': sleep_until takes a datetime or ms since the epoch, not {when!r}"
         raise UsageError(text) from None

@@ -40,6 +40,7 @@ from ._callers import Callers, settle
 from ._errors import EngineClosed
 from ._execution import LiveRun
 from ._leaving import Leaving
+from ._loop_watch import LoopWatch
 from ._noticed import Noticed
 from ._sending import Unheard
 from ._threads import ThreadDriver, Threads
@@ -96,6 +97,7 @@ class Worker(Callers):
         self._owner: asyncio.Task[Any] | None = None  # who opened it, and will close it
         self._settled: asyncio.Future[None] | None = None
         self._leaving = Leaving(self._schedule)
+        self.watch = LoopWatch(loop, None, self.is_executing)
         self._takers: dict[int, Callable[[Any], None]] = {
             ACCEPTED: self._take_answer,
             REFUSED: self._take_refusal,
@@ -117,8 +119,14 @@ class Worker(Callers):
 
     # --- turns
 
-    def open(self) -> None:
-        """Begin to be woken."""
+    def open(self, *, blocked_after_s: float | None = None) -> None:
+        """Begin to be woken, and to watch for code that keeps the loop for so long."""
+        self.watch = LoopWatch(
+            self.loop,
+            blocked_after_s,
+            self.is_executing,
+            turned_at=lambda: self._until - _TURN_S,
+        )
         self._owner = asyncio.current_task()
         self.loop.add_reader(self._core.fileno(), self._turn)
         self._schedule()
@@ -135,6 +143,7 @@ class Worker(Callers):
         self.runs.clear()
         self._parked.clear()
         self._threads.close()
+        self.watch.close()
         text = "the engine was closed before it answered; what it had acknowledged is on disk"
         self._fail_callers(EngineClosed(text))
 
@@ -146,6 +155,10 @@ class Worker(Callers):
     def clock(self) -> float:
         """Seconds, from anywhere: how long something has taken."""
         return time.monotonic()
+
+    def is_executing(self) -> bool:
+        """True while there is a run that does not wait."""
+        return len(self.runs) > len(self._parked)
 
     def is_ending(self) -> bool:
         """True once the engine is to be closed, or who would close it is called off."""
@@ -325,6 +338,7 @@ class Worker(Callers):
 
     def _take_work(self, item: Any) -> None:
         _, run_id, epoch, number, step, attempts, seen, events, memos, pending = item
+        self.watch.wake()
         run = self.runs.get(run_id)
         if events:
             if run is not None:

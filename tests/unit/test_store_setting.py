@@ -43,3 +43,12 @@ def test_sync_is_always_or_a_length(given: str | int, read: str) -> None:
 def test_another_sync_is_refused_and_says_what_would_do(given: str | int) -> None:
     with pytest.raises(durable.ConfigError, match="accepted"):
         read_sync(PLACE.at("sync"), given)
+
+
+@pytest.mark.parametrize("kind", ["", "sled:", "redb:"])
+def test_a_file_is_no_store(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "store"
+    assert read_store(PLACE, f"{kind}{file}") == f"{kind}{file}"
+    file.write_text("")
+    with pytest.raises(durable.ConfigError, match="is a file"):
+        read_store(PLACE, f"{kind}{file}")

@@ -17,6 +17,7 @@ from durable._bridge import (
     WAIT_FOR_EVENT,
     WAIT_FOR_SIGNAL,
 )
+from durable._noticed import Noticed
 from durable._step import caller
 from durable._waits import event_for, invocation, signal_for, sleep_for, sleep_until
 
@@ -28,7 +29,12 @@ class Paid(BaseModel):
 
 
 paid = durable.EventType("paid", Paid)
-RUN: Any = SimpleNamespace(id="R", own_data=lambda: {"id": {"x": 1}})
+RUN: Any = SimpleNamespace(
+    id="R",
+    own_data=lambda: {"id": {"x": 1}},
+    worker=SimpleNamespace(noticed=Noticed()),
+    event_tuples=[("E", "go", b"{}", 0, 0, None, None, None)],
+)
 
 
 def made(wait: Any, memo: bytes = b"null") -> Any:

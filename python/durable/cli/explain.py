@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from durable._errors import all_errors
+from durable._errors import BLOCKED_LOOP, PAST_MOMENT, all_errors
 
 from .failure import CommandError
 
@@ -56,7 +57,7 @@ def explain(asked: str) -> Explanation:
 def explanations() -> list[Explanation]:
     """Every error, by code."""
     ours = sorted((_of(error) for error in all_errors()), key=lambda one: one.code)
-    return [*ours, *ENGINE_ERRORS]
+    return [*ours, *WARNINGS, *ENGINE_ERRORS]
 
 
 def engine_error(name: str) -> str | None:
@@ -66,6 +67,7 @@ def engine_error(name: str) -> str | None:
 
 def _of(error: type[DurableError]) -> Explanation:
     meaning = inspect.cleandoc(error.__doc__ or "").split("\nAttributes:")[0].strip()
+    meaning = re.sub(r"(?<!\n)\n(?!\n)", " ", meaning)  # the screen breaks lines
     return Explanation(
         error.code, error.__name__, meaning, REMEDIES.get(error.code, "")
     )
@@ -121,6 +123,25 @@ REMEDIES = {
     "this one a store of its own with --store PATH.",
 }
 """What to do, by code."""
+
+WARNINGS = [
+    Explanation(
+        BLOCKED_LOOP,
+        "BlockedLoop",
+        "A warning: a step or a handler did not let the event loop turn for half a second or more, and nothing else of its "
+        "process went on meanwhile.",
+        "The warning has the line. Let a thread call it (`ctx.step.options(blocking=True).run(...)`, or a plain `def` handler), or "
+        "await something that does not block, as httpx in place of requests. `Engine(blocked_after=...)` sets the length; None "
+        "turns it off.",
+    ),
+    Explanation(
+        PAST_MOMENT,
+        "PastMoment",
+        "A warning: a step was to sleep until a moment that had passed before its run's event came, so it did not sleep.",
+        "Look at the moment's day and time zone. Where it may well have passed, as a date in an event, do not sleep then.",
+    ),
+]
+"""What is logged as a warning and fails nothing."""
 
 ENGINE_ERRORS = [
     Explanation(

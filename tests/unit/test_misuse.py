@@ -1,0 +1,98 @@
+"""What is told of calls that Python itself refuses, and where the mistake is."""
+
+# ruff: noqa: PLW0108  # the lambda is whose line counts
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import durable
+from durable._misuse import explained, misuse_of
+
+
+def caught(code: Any) -> BaseException:
+    with pytest.raises(Exception) as error:  # noqa: PT011  # whichever it is
+        code()
+    return error.value
+
+
+def refuse(text: str) -> Any:
+    def code() -> None:
+        raise durable.UsageError(text)
+
+    return code
+
+
+def test_a_line_is_added_once() -> None:
+    told = explained(caught(refuse("wrong")), "f")
+    assert type(told) is durable.UsageError
+    head, place = str(told).split("\n  in function 'f' (")
+    assert head == "wrong"
+    assert place.startswith(__file__)
+    assert explained(told, "f") is told
+
+
+def test_what_names_its_function_is_left_alone() -> None:
+    error = caught(refuse("function 'f': wrong"))
+    assert explained(error, "f") is error
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        lambda: int("x"),
+        lambda: len(5),  # type: ignore[arg-type]
+        lambda: SimpleNamespace().missing,
+        lambda: SimpleNamespace(missing=1)(),
+    ],
+)
+def test_errors_of_others_are_left_alone(code: Any) -> None:
+    error = caught(code)
+    assert explained(error, "f") is error
+
+
+def test_a_call_of_a_method_of_ours_is_recognised_by_its_owner() -> None:
+    app = durable.App("shop")
+
+    def other(step: Any) -> None:
+        step.sleep()
+
+    class Steps:
+        def sleep(self, duration: str) -> None: ...
+
+    error = caught(lambda: other(Steps()))
+    assert explained(error, "f") is error
+    assert app.functions == {}
+
+
+def test_a_name_that_is_near_to_nothing_is_answered_with_all() -> None:
+    step = durable.EventType("paid")
+    told = str(explained(caught(lambda: step.zzz), "f"))  # type: ignore[attr-defined]
+    assert told.startswith("EventType has no 'zzz': it has event, model, name, read")
+
+
+def takes_one(one: int) -> int:
+    return one
+
+
+def call_of(function: Any, *args: Any) -> Any:
+    return SimpleNamespace(name="s", function=function, args=args, kwargs={})
+
+
+def test_arguments_that_do_not_fit_are_told_with_the_signature() -> None:
+    error = caught(lambda: takes_one())  # type: ignore[call-arg]
+    told = misuse_of(call_of(takes_one), error)  # type: ignore[arg-type]
+    assert str(told) == (
+        "step 's' was called with other arguments than takes_one(one: 'int'): missing a required argument: 'one'; "
+        "give it those that its function takes"
+    )
+
+
+def test_a_type_error_of_the_function_itself_is_its_own() -> None:
+    def broken() -> None:
+        len(5)  # type: ignore[arg-type]
+
+    assert misuse_of(call_of(broken), caught(broken)) is None  # type: ignore[arg-type]
