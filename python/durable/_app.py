@@ -29,6 +29,8 @@ from ._flow import (
 )
 from ._flow_check import Flow
 from ._function import Function
+from ._layers import Stack, read_stack
+from ._middleware import Middleware
 from ._setting import Place
 
 
@@ -74,13 +76,24 @@ class Sender(Protocol):
 
 
 class App:
-    """The functions that belong together. Its name must be unique in a store."""
+    """The functions that belong together. Its name must be unique in a store.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: its name.
+        middleware: what stands between the engine and the code of all its functions, the first outermost.
+
+    Raises:
+        ConfigError: the name is empty, or something is no middleware.
+    """
+
+    def __init__(
+        self, name: str, *, middleware: Sequence[Middleware] | None = None
+    ) -> None:
         if not name:
             text = "App: name='' is empty\n  accepted: a text, as in App('shop')"
             raise ConfigError(text)
         self.name = name
+        self.stack: Stack = read_stack(f"app '{name}'", middleware)
         self.functions: dict[str, Function[Any, Any]] = {}
         self._engine: Sender | None = None
 
@@ -103,6 +116,7 @@ class App:
         cancel_on: CancelOn | Sequence[CancelOn] | None = None,
         on_failure: FailureHandler | None = None,
         checkpointing: Checkpointing | None = None,
+        middleware: Sequence[Middleware] | None = None,
         **unknown: Never,
     ) -> _Decorator:
         """Makes a durable function of an `async def` or a plain `def`.
@@ -124,6 +138,7 @@ class App:
             cancel_on: an event that cancels a run, or up to five.
             checkpointing: how many steps the handler may go on before their results are on disk; none by default.
             on_failure: called once for each failed run, as a run of its own, on `durable/function.failed`.
+            middleware: what stands between the engine and its code, behind the application's.
             unknown: nothing; another name is refused.
 
         Raises:
@@ -152,6 +167,8 @@ class App:
             "flow": flow,
             "on_failure": on_failure,
             "checkpointing": checkpointing,
+            "middleware": middleware,
+            "around": self.stack,
         }
         return cast("_Decorator", partial(self._decorate, id, unknown, settings))
 

@@ -78,6 +78,17 @@ class Callers(ABC):
         with public_errors():
             return Position(self._core.publish_wait(channel, topic, data)).id
 
+    async def origins_of(self, run_id: str) -> list[str]:
+        """The runs that a run repeats, the nearest first."""
+        found: list[str] = []
+        while True:
+            with public_errors():
+                row = await self.loop.run_in_executor(None, self._core.run, run_id)
+            run_id = "" if row is None else row[-1] or ""
+            if not run_id:
+                return found
+            found.append(run_id)
+
     @contextlib.contextmanager
     def listening(self, channel: str) -> Generator[Listener]:
         """Hear of what is new on a channel."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -35,6 +36,9 @@ from ._failure import read_error
 from ._flow import Backoff
 from ._fork import forget, watch
 from ._function import Function
+from ._layered import invoke_through, outcome_through
+from ._layers import flatten, send_through, stack_of
+from ._middleware import Sending
 from ._reading import Events, Functions, Runs
 from ._realtime import Realtime
 from ._schedules import Schedules
@@ -48,7 +52,7 @@ from ._worker import Worker
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping
     from types import TracebackType
 
     from ._bridge import NewEvent
@@ -120,6 +124,8 @@ class Engine(Realtime):
         self._seed = seed
         self._forgets = replay == "always"
         self._session: Session | None = None
+        self._stack = stack_of(())
+        self._lifespans = contextlib.AsyncExitStack()
         self._closing: weakref.finalize[..., Any] | None = None
         self.runs = Runs(self)
         self.events = Events(self)
@@ -134,17 +140,20 @@ class Engine(Realtime):
             raise UsageError(text)
         self._check_apps()
         self._functions = read_apps(self.apps)
+        self._stack = stack_of(app.stack for app in self.apps)
         loop = asyncio.get_running_loop()
         watch(self, self.store)
         with public_errors():
             core = await loop.run_in_executor(None, self._open_core)
             try:
+                await self._enter_lifespans()
                 numbers = await loop.run_in_executor(
                     None, register, core, self.apps, self._backoff
                 )
                 self._session = self._connect(core, loop, numbers)
             except BaseException:
                 core.close()
+                await self._lifespans.aclose()
                 raise
         self._closing = weakref.finalize(self, _close_quietly, core)
         for app in self.apps:
@@ -152,6 +161,14 @@ class Engine(Realtime):
         if self.apps:  # else it was opened to be read
             tell_of_strays(self.stats(), self._functions)
         return self
+
+    async def _enter_lifespans(self) -> None:
+        """Open what middleware has open for as long as the engine."""
+        stacks = [self._stack, *(one.stack for one in self._functions.values())]
+        for member in stack_of(stacks).members:
+            lifespan = member.lifespan()
+            if lifespan is not None:
+                await self._lifespans.enter_async_context(lifespan)
 
     def _open_core(self) -> Core:
         return Core.open(
@@ -210,6 +227,7 @@ class Engine(Realtime):
             with public_errors():
                 session.core.drain_executor()
                 await session.worker.settle(self._grace_s)
+                await session.worker.ends.settle(self._grace_s)
         finally:
             session.worker.close()
             closed = session.loop.run_in_executor(None, session.core.close)
@@ -218,6 +236,7 @@ class Engine(Realtime):
             forget(self)
             if self._closing is not None:
                 self._closing.detach()
+            await self._lifespans.aclose()
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncGenerator[dict[str, Any]]:
@@ -264,12 +283,32 @@ class Engine(Realtime):
             SerializationError: data is not JSON.
             EngineClosed: the engine is not open.
         """
+        if self._stack.sends:
+            return await self._send_through(events)
+        return await self._send_all(events)
+
+    async def _send_through(
+        self, events: Iterable[Any], source: tuple[str, int] | None = None
+    ) -> list[str]:
+        """Send by way of middleware."""
+
+        def send(given: list[Event[Any]]) -> Awaitable[list[str]]:
+            return self._send_all(given, source)
+
+        ids: list[str] = await send_through(
+            self._stack, Sending(flatten(events)), send
+        )
+        return ids
+
+    async def _send_all(
+        self, events: Iterable[Any], source: tuple[str, int] | None = None
+    ) -> list[str]:
         encoded = encode_events(events)
-        if not encoded:
+        if not encoded and source is None:
             return []
         session = self.session
         if asyncio.get_running_loop() is session.loop:
-            return await session.worker.send(encoded)
+            return await session.worker.send(encoded, source)
         elsewhere = asyncio.run_coroutine_threadsafe(self._send(encoded), session.loop)
         return await asyncio.wrap_future(elsewhere)
 
@@ -287,6 +326,9 @@ class Engine(Realtime):
             if asyncio.get_running_loop() is session.loop:
                 text = "send_sync would block the engine's own loop: use `await engine.send(...)` here"
                 raise UsageError(text)
+        if self._stack.sends:
+            through = self._send_through(events)
+            return asyncio.run_coroutine_threadsafe(through, session.loop).result()
         encoded = encode_events(events)
         session.worker.unheard.look(encoded)
         with public_errors():
@@ -302,6 +344,8 @@ class Engine(Realtime):
             position: how far the source is read with this batch; rises with each.
             events: the batch.
         """
+        if self._stack.sends:
+            return await self._send_through(events, (source, position))
         return await self.session.worker.send(encode_events(events), (source, position))
 
     async def source_position(self, source: str) -> int | None:
@@ -349,7 +393,11 @@ class Engine(Realtime):
             timeout_s = Place("invoke", "timeout").duration_ms(timeout) / 1000
         worker = self.session.worker
         json = write_object({} if data is None else data, "data")
-        run_id, event_id = await worker.ask(name, json, is_signal=False)
+        if self._stack.sends:
+            ask = partial(worker.ask, name, is_signal=False)
+            run_id, event_id = await invoke_through(self._stack, name, json, ask)
+        else:
+            run_id, event_id = await worker.ask(name, json, is_signal=False)
         try:
             status, ending, kept = await worker.ending_of(run_id, timeout_s)
         except TimeoutError:
@@ -361,6 +409,9 @@ class Engine(Realtime):
         if kept != event_id and (known is None or "debounce" in known.flow):
             text = f"run {run_id} of '{name}' took the data of a later call: `debounce` keeps the last"
             raise InvokeError(text, run_id=run_id)
+        if known is not None and status == "completed":
+            find = worker.origins_of
+            ending = await outcome_through(known.stack, run_id, name, ending, find)
         return self._outcome(name, run_id, status, ending)
 
     def _outcome(self, name: str, run_id: str, status: str, json: bytes) -> object:  # noqa: PLR0917  # each is one thing the caller has at hand

@@ -17,7 +17,7 @@ from ._driver import Driver
 from ._errors import SerializationError
 from ._failure import retry_of, tell, write_error
 from ._run_state import RunState
-from ._step import CURRENT_RUN, GO, WAITING, StepCall, error_of_unawaited
+from ._step import CURRENT_RUN, GO, WAITING, StepCall, Written, error_of_unawaited
 
 
 if TYPE_CHECKING:
@@ -146,10 +146,16 @@ class LiveRun(RunState):
             self.unmet = {*self.pending, *[*self.memos][-1:]}
         elif self.function.cancel_matches:
             self.worker.noticed.look_at_matches(self)
+        if self.layered is not None:
+            self.worker.watch_end(self.layered)
         context = self.worker.context.copy()
         context.run(CURRENT_RUN.set, self)
         if self.function.is_async:
-            coroutine = self.function.handler(Context(self))
+            given = Context[Any](self)
+            if self.layered is None:
+                coroutine = self.function.handler(given)
+            else:
+                coroutine = self.layered.call(given)
             self.driver = Driver(self, coroutine, context, self.worker.loop)
         else:
             self.driver = self.worker.thread_driver(self, SyncContext(self), context)
@@ -158,7 +164,9 @@ class LiveRun(RunState):
 
     def renewed(self) -> LiveRun:
         """The same run with its code not yet called: what is left after a restart of the process."""
-        new = LiveRun(self.worker, self.id, self.function, self.event_tuples)
+        layered = self.layered
+        events = self.event_tuples if layered is None else layered.event_tuples
+        new = LiveRun(self.worker, self.id, self.function, events)
         new.epoch, new.number = self.epoch, self.number
         new.attempt, new.step_attempt = self.attempt, self.step_attempt
         new.seen, new.pending, new.targets = self.seen, self.pending, self.targets
@@ -235,7 +243,10 @@ class LiveRun(RunState):
             self.fail(error_of_unawaited(self.function.id, self.unawaited.values()))
             return
         try:
-            data = self.function.codec.write(value, "result")
+            if isinstance(value, Written):
+                data = value.json
+            else:
+                data = self.function.codec.write(value, "result")
         except SerializationError as error:
             self.fail(error.of_function(self.function.id))
             return

@@ -19,6 +19,7 @@ from ._bulk import (
 from ._codec import MISSING, read_plain, write_object, write_plain
 from ._duration import Duration, to_seconds
 from ._errors import ConfigError, InvokeTimeoutError, NonDeterminismError, NotFoundError
+from ._layered import run_through
 from ._limits import Limit, read_limits
 from ._setting import Place
 from ._views import (
@@ -109,6 +110,10 @@ class Runs(Reader):
         if row is None:
             text = f"there is no run {run_id} in this store"
             raise NotFoundError(text)
+        known = self._engine.find_function(row[1])
+        if known is not None and known.stack.transform_input:
+            find = self._engine.session.worker.origins_of
+            row = await run_through(known.stack, row, find)
         return read_run(row, self._read_result, waits)
 
     async def cancel(self, run_id: str) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ._ahead import Ahead
 from ._awaits import HandlerTasks
 from ._codec import read_plain
+from ._layered import layered
 from ._step import StepNames
 
 
@@ -43,6 +44,7 @@ class RunState:
         "is_dropped",
         "is_marked",
         "late",
+        "layered",
         "lost",
         "memos",
         "names",
@@ -102,6 +104,8 @@ class RunState:
         self.has_left_step = False
         self.unconfirmed: dict[int, StepCall[Any]] = {}
         self.ending: Op | None = None
+        # What stands between it and its code; nothing where its function has no middleware.
+        self.layered = layered(self) if function.stack.members else None
         # How far it is ahead of the disk; nothing where it waits for each step.
         self.ahead: Ahead | None = None
         if function.checkpointing is not None and not worker.forgets:

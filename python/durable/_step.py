@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from ._bridge import EventTuple, NewEvent, Op
     from ._function import Function
+    from ._layered import Layered
 
 T = TypeVar("T")
 
@@ -80,6 +81,7 @@ class StepOwner(Protocol):
     unawaited: dict[str, StepCall[Any]]
     unmet: set[str] | None
     driver: Any
+    layered: Layered | None
 
     @property
     def worker(self) -> StepHome:
@@ -140,6 +142,15 @@ class StepHome(Protocol):
     def publish_wait(self, channel: str, topic: str, data: bytes) -> str:
         """Publish a message, on another thread."""
         ...
+
+
+class Written:
+    """A handler's result that is JSON already."""
+
+    __slots__ = ("json",)
+
+    def __init__(self, json: bytes) -> None:
+        self.json = json
 
 
 class StepCall(Coroutine[Any, Any, T]):
@@ -215,15 +226,20 @@ class StepCall(Coroutine[Any, Any, T]):
         self.is_blocking = is_blocking
 
     @override
-    def __await__(self) -> Generator[Any, Any, T]:  # noqa: PLR0912  # one table of cases
+    def __await__(self) -> Generator[Any, Any, T]:  # noqa: C901, PLR0912  # one table of cases
         run = self.run
         if self.state != NEW:
             text = f"step '{self.name}' is awaited twice: await it once and keep its result"
             raise UsageError(text)
+        layered = run.layered
+        if layered is not None:
+            yield from layered.come_to(self).__await__()
         run.begin(self)
         try:
             while True:
                 state = self.state
+                if layered is not None and (state == DONE or state == FAILED):  # noqa: PLR1714  # as below
+                    yield from layered.go_on(self).__await__()
                 if state == DONE:
                     return self._answer()
                 if state == FAILED:
@@ -253,9 +269,14 @@ class StepCall(Coroutine[Any, Any, T]):
         run = self.run
         token = CURRENT_STEP.set(self)
         try:
-            value = yield from self._call()
-            self.is_same = self.codec.is_same_after(value)
-            data = self.data = self.codec.write(value, "result")
+            if run.layered is None:
+                value = yield from self._call()
+                self.is_same = self.codec.is_same_after(value)
+                data = self.data = self.codec.write(value, "result")
+            else:
+                value = None
+                data = yield from run.layered.execute(self, self._call).__await__()
+                self.data = data
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise  # the process ends, or the run is dropped: the step is executed again
         except asyncio.CancelledError as error:
@@ -265,7 +286,7 @@ class StepCall(Coroutine[Any, Any, T]):
         except BaseException as error:  # noqa: BLE001  # every error of a step is kept
             run.report_step(self, self.failure(error))
         else:
-            self.value = value
+            self.value = cast("T", value)
             run.report_step(self, (STEP_RUN, self.name, data))
         finally:
             CURRENT_STEP.reset(token)
@@ -336,6 +357,11 @@ class StepCall(Coroutine[Any, Any, T]):
     def plan(self) -> Op:
         """The op that asks for a slot of its own."""
         return (STEP_PLANNED, self.name)
+
+    @property
+    def is_done(self) -> bool:
+        """True where it is remembered with a result."""
+        return self.state == DONE
 
     @property
     def is_wait(self) -> bool:

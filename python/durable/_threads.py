@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from ._bridge import STEP_RUN
 from ._context import SyncContext
 from ._errors import NonDeterminismError
+from ._layers import drive
 from ._step import (
     CURRENT_STEP,
     DONE,
@@ -253,8 +254,12 @@ class ThreadDriver:
         if self.is_done:
             return
         self.has_begun = True
+        layered = run.layered
         try:
-            value = self._context.run(run.function.handler, self._given)
+            if layered is None:
+                value = self._context.run(run.function.handler, self._given)
+            else:
+                value = self._context.run(drive, layered.call(self._given))
         except _Unwind:
             pass
         except BaseException as error:  # how a handler fails is its own business  # noqa: BLE001
@@ -267,6 +272,9 @@ class ThreadDriver:
         """Block until the step is remembered."""
         if call.state != NEW:
             raise _Unwind
+        layered = self.run.layered
+        if layered is not None:
+            drive(layered.come_to(call))
         call.state = WAITING
         self._signal.clear()
         self.threads.post(lambda: self._begin(call))
@@ -275,6 +283,8 @@ class ThreadDriver:
         ):  # once closed, the loop may never look at the call again
             self._signal.wait()
             self._signal.clear()
+            if layered is not None and call.state in {DONE, FAILED}:
+                drive(layered.go_on(call))
             if call.state == DONE:
                 return self._answer(call)
             if call.state == FAILED:
@@ -291,17 +301,18 @@ class ThreadDriver:
         except (
             NonDeterminismError
         ) as error:  # it ends the run, whatever the code would make of it
-            misfit = error
-            self.threads.post(lambda: self._settle(self.run.fail, misfit))
-            raise _Unwind from None
+            raise self.give_up(error) from None
+
+    def give_up(self, error: Exception) -> BaseException:
+        """Have the run fail with this; what the code is told, which is not to go on."""
+        self.threads.post(lambda: self._settle(self.run.fail, error))
+        return _Unwind()
 
     def _execute_step(self, call: StepCall[Any]) -> None:
         token = CURRENT_STEP.set(call)
         op: tuple[Any, ...]
         try:
-            value = self._call_function(call)
-            call.is_same = call.codec.is_same_after(value)
-            call.data = call.codec.write(value, "result")
+            value = self._try_step(call)
         except BaseException as error:  # every error of a step is kept  # noqa: BLE001
             op = call.failure(error)
         else:
@@ -311,6 +322,20 @@ class ThreadDriver:
             CURRENT_STEP.reset(token)
         call.state = WAITING
         self.threads.post(lambda: self._report(call, op))
+
+    def _try_step(self, call: StepCall[Any]) -> Any:
+        layered = self.run.layered
+        if layered is None:
+            value = self._call_function(call)
+            call.is_same = call.codec.is_same_after(value)
+            call.data = call.codec.write(value, "result")
+            return value
+
+        async def function() -> Any:
+            return self._call_function(call)
+
+        call.data = drive(layered.execute(call, function))
+        return None
 
     def _call_function(self, call: StepCall[Any]) -> Any:
         function = cast("Callable[..., Any]", call.function)

@@ -38,6 +38,7 @@ from ._bridge import (
 )
 from ._callers import Callers, settle
 from ._errors import EngineClosed
+from ._ends import Ends
 from ._execution import LiveRun
 from ._leaving import Leaving
 from ._noticed import Noticed
@@ -77,6 +78,9 @@ class Worker(Callers):
         )
         self.context = contextvars.copy_context()  # what every run's code begins with
         self.noticed = Noticed()
+        self.ends = Ends(self._watch, loop)
+        self.clean_up = self.ends.clean_up
+        self.watch_end = self.ends.watch
         self.runs: dict[str, LiveRun] = {}
         self._functions = functions
         self._hot_runs = hot_runs

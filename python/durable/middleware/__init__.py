@@ -1,0 +1,55 @@
+"""Middleware that comes with the package, and what hooks of your own are given.
+
+Each is loaded when it is first used: what it needs beside (PyNaCl, the Sentry SDK, OpenTelemetry's API) only then.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+
+if TYPE_CHECKING:
+    from .._middleware import (
+        Call as Call,
+        Execution as Execution,
+        Finished as Finished,
+        Input as Input,
+        Middleware as Middleware,
+        Output as Output,
+        RunAbout as RunAbout,
+        Sending as Sending,
+        StepAbout as StepAbout,
+    )
+    from .dependencies import Dependencies as Dependencies
+    from .encryption import DecryptionError as DecryptionError, Encryption as Encryption
+    from .opentelemetry import OpenTelemetry as OpenTelemetry
+    from .sentry import Sentry as Sentry
+
+_PLACES: Final = {
+    "Call": ".._middleware",
+    "DecryptionError": ".encryption",
+    "Dependencies": ".dependencies",
+    "Encryption": ".encryption",
+    "Execution": ".._middleware",
+    "Finished": ".._middleware",
+    "Input": ".._middleware",
+    "Middleware": ".._middleware",
+    "OpenTelemetry": ".opentelemetry",
+    "Output": ".._middleware",
+    "RunAbout": ".._middleware",
+    "Sending": ".._middleware",
+    "Sentry": ".sentry",
+    "StepAbout": ".._middleware",
+}
+
+
+def __getattr__(name: str) -> object:
+    place = _PLACES.get(name)
+    if place is None:
+        text = f"module 'durable.middleware' has no attribute {name!r}"
+        raise AttributeError(text)
+    value = globals()[name] = getattr(import_module(place, __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})
