@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._engine import Engine as Engine
     from ._errors import (
         ConfigError as ConfigError,
+        DecryptionError as DecryptionError,
         DurableError as DurableError,
         EngineClosed as EngineClosed,
         EngineFailed as EngineFailed,
@@ -85,6 +86,7 @@ _PLACES: Final = {
     "Context": "_context",
     "Cron": "_cron",
     "Debounce": "_flow",
+    "DecryptionError": "_errors",
     "Depends": "_depends",
     "DurableError": "_errors",
     "Engine": "_engine",

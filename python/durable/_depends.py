@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast, get_args, get_origin
 
 from ._errors import ConfigError
 
@@ -28,7 +28,7 @@ class Depends:
     __slots__ = ("function",)
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        if not callable(function):
+        if not callable(cast("object", function)):
             text = f"Depends({function!r}): it is no function\n  accepted: as in Depends(get_client)"
             raise ConfigError(text)
         self.function = function
@@ -60,7 +60,8 @@ def check_wanted(
     Raises:
         ConfigError: it asks, and nobody gives.
     """
-    wanted = find_depends(handler) if callable(handler) else _NO_WANTS
+    is_function = callable(cast("object", handler))
+    wanted = find_depends(handler) if is_function else _NO_WANTS
     if wanted and not gives:
         names = ", ".join(f"'{name}'" for name in wanted)
         text = (
@@ -74,8 +75,6 @@ def check_wanted(
 def _depends_in(
     function: Callable[..., Any], parameter: inspect.Parameter
 ) -> Depends | None:
-    if isinstance(parameter.default, Depends):
-        return parameter.default
     annotation: Any = parameter.annotation
     if isinstance(annotation, str):
         if "Depends" not in annotation and not _may_name_one(function, annotation):
@@ -83,10 +82,8 @@ def _depends_in(
         annotation = _resolve(function, annotation)
     if get_origin(annotation) is not Annotated:
         return None
-    for one in get_args(annotation)[1:]:
-        if isinstance(one, Depends):
-            return one
-    return None
+    found = [one for one in get_args(annotation)[1:] if isinstance(one, Depends)]
+    return found[0] if found else None
 
 
 def _names_of(function: Any) -> dict[str, Any]:
@@ -111,7 +108,7 @@ def _may_name_one(function: Any, annotation: str) -> bool:
 def _resolve(function: Any, annotation: str) -> Any:
     try:
         return eval(annotation, _names_of(function))  # noqa: S307  # as typing.get_type_hints does
-    except Exception as error:
+    except Exception as error:  # it may be any expression  # noqa: BLE001
         name = getattr(function, "__name__", repr(function))
         text = (
             f"{name}: the annotation {annotation!r} cannot be read: {error}; define what it names at the "

@@ -295,9 +295,7 @@ class Engine(Realtime):
         def send(given: list[Event[Any]]) -> Awaitable[list[str]]:
             return self._send_all(given, source)
 
-        ids: list[str] = await send_through(
-            self._stack, Sending(flatten(events)), send
-        )
+        ids: list[str] = await send_through(self._stack, Sending(flatten(events)), send)
         return ids
 
     async def _send_all(

@@ -82,7 +82,9 @@ class Function(Generic[HandlerT, ResultT]):
             for where, text in expressions_of(place, self.flow):
                 check_fields(where, text, kind.model)
         gives = any(one.gives_arguments for one in self.stack.members)
-        self.is_async = _check_handler(place, handler, check_wanted(place, handler, gives=gives))
+        self.is_async = _check_handler(
+            place, handler, check_wanted(place, handler, gives=gives)
+        )
         self.codec: Codec[ResultT] = codec_of(handler)
         self.on_failure = _read_on_failure(self, place.at("on_failure"), on_failure)
         self.__doc__ = handler.__doc__

@@ -279,7 +279,9 @@ class Layered:
         """Send events from inside a step, those without an id under one of this step's."""
         run, own = self.run, ids_of_step(self.about.id, call.name)
         events = [
-            copy_event(one, id=f"{own}/{place}") if is_event(one) and not one.id else one
+            copy_event(one, id=f"{own}/{place}")
+            if is_event(one) and not one.id
+            else one
             for place, one in enumerate(flatten([given]))
         ]
 
@@ -295,10 +297,11 @@ class Layered:
 
     def _failed(self, error: Exception) -> BaseException:
         """What the code is told where a hook between its steps has raised: it is not to go on."""
-        return self.run.driver.give_up(error)
+        told: BaseException = self.run.driver.give_up(error)
+        return told
 
 
-async def tell_on_thread(
+async def tell_on_thread(  # noqa: PLR0917  # each is one thing the caller has at hand
     speak: ThreadTell, stack: Stack, sending: Sending, send: Any
 ) -> None:
     """As `send_through`, of which all is awaited on the loop."""
@@ -317,7 +320,7 @@ def layered(run: Any) -> Layered | None:
     return Layered(run, stack) if stack.members else None
 
 
-async def invoke_through(
+async def invoke_through(  # noqa: PLR0917  # each is one thing the caller has at hand
     stack: Stack, function_id: str, json: bytes, ask: Callable[[bytes], Awaitable[Any]]
 ) -> Any:
     """Invoke by way of middleware; what `ask` gives: the ids of the run and of its event."""
@@ -332,7 +335,7 @@ async def invoke_through(
     return tuple(given)
 
 
-async def outcome_through(
+async def outcome_through(  # noqa: PLR0917  # each is one thing the caller has at hand
     stack: Stack, run_id: str, function_id: str, json: bytes, find: Any
 ) -> bytes:
     """A run's result as its function's middleware lets it out."""

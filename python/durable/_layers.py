@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ._codec import read_plain, write_object, write_plain
 from ._errors import ConfigError
-from ._events import Event, make_event
+from ._events import is_event, make_event
 from ._middleware import Execution, Input, Middleware, Sending
 
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
     from ._bridge import EventTuple
+    from ._events import Event
 
     Hook = Callable[[Any], Awaitable[None] | None]
 
@@ -44,11 +45,11 @@ class Stack:
         self.members = tuple(members)
         self.transform_input = self._hooks("transform_input")
         self.before_memoization = self._hooks("before_memoization")
-        self.before_send = self._hooks("before_send")
+        self.after_send = self._hooks("after_send")
         self.after_memoization = self._hooks("after_memoization")[::-1]
         self.transform_output = self._hooks("transform_output")[::-1]
         self.finished = self._hooks("finished")[::-1]
-        self.after_send = self._hooks("after_send")[::-1]
+        self.before_send = self._hooks("before_send")[::-1]
         self.around_execution = tuple(
             (_own(one, "before_execution"), _own(one, "after_execution"))
             for one in self.members
@@ -58,9 +59,7 @@ class Stack:
     def _hooks(self, name: str) -> tuple[Hook, ...]:
         return tuple(hook for one in self.members if (hook := _own(one, name)))
 
-    async def enter(
-        self, tell: Tell, execution: Execution, entered: list[Hook]
-    ) -> None:
+    async def enter(self, tell: Any, execution: Execution, entered: list[Hook]) -> None:
         """Call what comes before; `entered` grows by what is to be called after."""
         for before, after in self.around_execution:
             if before is not None:
@@ -74,16 +73,15 @@ class Stack:
         return bool(self.before_send or self.after_send)
 
 
-Tell = "Callable[[Iterable[Hook], Any], Awaitable[None]]"
-
-
 def read_stack(owner: str, given: object, before: Sequence[Middleware] = ()) -> Stack:
     """The middleware of an application, or that of a function behind its application's.
 
     Raises:
         ConfigError: something of it is none.
     """
-    listed = given if isinstance(given, list | tuple) else [given]
+    listed: list[Any] = [given]
+    if isinstance(given, list | tuple):
+        listed = [*cast("list[Any]", given)]
     own: list[Middleware] = []
     for one in () if given is None else listed:
         if not isinstance(one, Middleware):
@@ -198,8 +196,8 @@ def flatten(events: Iterable[Any]) -> list[Any]:
     """Copies of all events, in order, whatever they are in: what is no event is refused later."""
     flat: list[Any] = []
     for one in events:
-        if isinstance(one, Event):
-            flat.append(copy_event(one))  # pyright: ignore[reportUnknownArgumentType]
+        if is_event(one):
+            flat.append(copy_event(one))
         elif isinstance(one, str | bytes | dict) or not hasattr(one, "__iter__"):
             flat.append(one)
         else:
@@ -229,9 +227,8 @@ async def send_through(
     Raises:
         Exception: what a `before_send` raised, or `send`.
     """
-    for event in sending.events:
-        if not isinstance(event, Event):  # pyright: ignore[reportUnnecessaryIsInstance]
-            return await send(sending.events)  # it is refused
+    if not all(is_event(event) for event in sending.events):
+        return await send(sending.events)  # it is refused
     await tell(stack.before_send, sending)
     try:
         sending.ids = await send(sending.events)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -12,6 +11,7 @@ from ._failure import retry_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from ._events import Event
 
@@ -147,10 +147,8 @@ class Execution:
     @property
     def is_last(self) -> bool:
         """True where it failed and is not tried again, or would not be if it failed."""
-        return (
-            self.attempt + 1 >= self.run.tries
-            or self.error is not None
-            and retry_of(self.error) == NEVER
+        return self.attempt + 1 >= self.run.tries or (
+            self.error is not None and retry_of(self.error) == NEVER
         )
 
 
@@ -216,7 +214,7 @@ class Middleware:
 
     Given to an application it is around all of its functions and around `engine.send`; given to a function around
     that one. The application's come first, then the function's, each in its order; `after_memoization`,
-    `after_execution`, `transform_output`, `finished` and `after_send` in reverse.
+    `after_execution`, `transform_output`, `finished` and `before_send` in reverse: the first is the outermost.
 
     What raises in a hook fails what it is called for, as code that raises: a step's attempt, a run's, or the `send`.
     `finished` and `after_send` come too late for that: it is logged. Around a plain `def` handler, which is on a

@@ -63,7 +63,7 @@ class RunState:
         "worker",
     )
 
-    def __init__(  # noqa: PLR0917  # each is one thing the caller has at hand
+    def __init__(  # noqa: PLR0915, PLR0917  # each is one thing the caller has at hand
         self,
         worker: Home[Any],
         run_id: str,

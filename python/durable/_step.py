@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import sys
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar, cast
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ._bridge import EventTuple, NewEvent, Op
     from ._function import Function
-    from ._layered import Layered
+    from ._layers import Stack
 
 T = TypeVar("T")
 
@@ -69,6 +69,34 @@ caller: Final = sys._getframe  # noqa: SLF001  # the quick way, without a whole 
 _HAS_EAGER_TASKS: Final = sys.version_info >= (3, 12)
 
 
+class Around(Protocol):
+    """The middleware around a run's code, as its steps see it."""
+
+    stack: Stack
+
+    async def call(self, given: Any) -> Written:
+        """Call the handler with this context."""
+        ...
+
+    async def come_to(self, call: StepCall[Any]) -> None:
+        """The code awaits a step."""
+        ...
+
+    async def go_on(self, call: StepCall[Any]) -> None:
+        """The step is answered."""
+        ...
+
+    async def execute(
+        self, call: StepCall[Any], function: Callable[[], Awaitable[Any]]
+    ) -> bytes:
+        """Try the step."""
+        ...
+
+    async def send(self, call: StepCall[Any], given: Any) -> list[str]:
+        """Send events from inside the step."""
+        ...
+
+
 class StepOwner(Protocol):
     """The run that a step belongs to, as its code sees it."""
 
@@ -81,7 +109,7 @@ class StepOwner(Protocol):
     unawaited: dict[str, StepCall[Any]]
     unmet: set[str] | None
     driver: Any
-    layered: Layered | None
+    layered: Around | None
 
     @property
     def worker(self) -> StepHome:
@@ -238,7 +266,7 @@ class StepCall(Coroutine[Any, Any, T]):
         try:
             while True:
                 state = self.state
-                if layered is not None and (state == DONE or state == FAILED):  # noqa: PLR1714  # as below
+                if layered is not None and state in {DONE, FAILED}:
                     yield from layered.go_on(self).__await__()
                 if state == DONE:
                     return self._answer()
@@ -275,7 +303,8 @@ class StepCall(Coroutine[Any, Any, T]):
                 data = self.data = self.codec.write(value, "result")
             else:
                 value = None
-                data = yield from run.layered.execute(self, self._call).__await__()
+                function = cast("Callable[[], Awaitable[T]]", self._call)
+                data = yield from run.layered.execute(self, function).__await__()
                 self.data = data
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise  # the process ends, or the run is dropped: the step is executed again

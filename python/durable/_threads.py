@@ -268,7 +268,7 @@ class ThreadDriver:
         else:
             post(lambda: self._settle(run.complete, value))
 
-    def wait_for(self, call: StepCall[T]) -> T:
+    def wait_for(self, call: StepCall[T]) -> T:  # noqa: C901  # one table of cases
         """Block until the step is remembered."""
         if call.state != NEW:
             raise _Unwind

@@ -37,8 +37,8 @@ from ._bridge import (
     public_error,
 )
 from ._callers import Callers, settle
-from ._errors import EngineClosed
 from ._ends import Ends
+from ._errors import EngineClosed
 from ._execution import LiveRun
 from ._leaving import Leaving
 from ._noticed import Noticed

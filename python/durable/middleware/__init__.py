@@ -20,13 +20,12 @@ if TYPE_CHECKING:
         StepAbout as StepAbout,
     )
     from .dependencies import Dependencies as Dependencies
-    from .encryption import DecryptionError as DecryptionError, Encryption as Encryption
+    from .encryption import Encryption as Encryption
     from .opentelemetry import OpenTelemetry as OpenTelemetry
     from .sentry import Sentry as Sentry
 
 _PLACES: Final = {
     "Call": ".._middleware",
-    "DecryptionError": ".encryption",
     "Dependencies": ".dependencies",
     "Encryption": ".encryption",
     "Execution": ".._middleware",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 from contextlib import (
-    AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
     contextmanager,
@@ -13,7 +12,7 @@ from contextlib import (
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
-from typing_extensions import override
+import typing_extensions  # its `override` would be hidden by our method of that name
 
 from .._depends import find_depends
 from .._errors import ConfigError
@@ -21,11 +20,10 @@ from .._middleware import Input, Middleware
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
 
-_Enter = "Callable[[AbstractAsyncContextManager[Any]], Any]"
 _SHARED: Final = "a shared one is there for all runs, so it has no run's context"
 
 
@@ -87,9 +85,9 @@ class Dependencies(Middleware):
             else:
                 self.overrides[function] = before
 
-    @override
+    @typing_extensions.override
     @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
+    async def lifespan(self) -> AsyncGenerator[None]:
         """Close what is shared with the engine."""
         async with AsyncExitStack() as stack:
             self._open = _Scope(stack.enter_async_context, is_shared=True)
@@ -99,7 +97,7 @@ class Dependencies(Middleware):
             finally:
                 self._open = None
 
-    @override
+    @typing_extensions.override
     async def transform_input(self, given: Input) -> None:
         """Resolve what the handler asks for."""
         if given.kind == "events" and given.handler is not None:
@@ -151,7 +149,7 @@ class Dependencies(Middleware):
 @asynccontextmanager
 async def _plain(
     manager: Any, given: tuple[Any, ...], arguments: dict[str, Any]
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any]:
     with manager(*given, **arguments) as value:
         yield value
 
