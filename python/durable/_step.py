@@ -109,7 +109,11 @@ class StepOwner(Protocol):
     unawaited: dict[str, StepCall[Any]]
     unmet: set[str] | None
     driver: Any
-    layered: Around | None
+
+    @property
+    def layered(self) -> Around | None:
+        """What stands between it and its code."""
+        ...
 
     @property
     def worker(self) -> StepHome:
