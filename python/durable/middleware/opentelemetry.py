@@ -12,12 +12,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as current, trace
-from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from typing_extensions import override
 
 from .._layers import copy_event
 from .._middleware import (
+    Call,
     Execution,
     Finished,
     Input,
@@ -32,7 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span, SpanContext, TracerProvider
+    from opentelemetry.trace import TracerProvider
+    from opentelemetry.util.types import Attributes, AttributeValue
 
     from .._events import Event
 
@@ -40,6 +50,8 @@ _SYSTEM: Final = "durable"
 _W3C: Final = TraceContextTextMapPropagator()
 #: So many runs are known at one time; the spans of the longest known ones are ended beyond.
 _MAX_OPEN: Final = 10_000
+#: Whose children no sampler that looks at parents takes.
+_MUTED: Final = NonRecordingSpan(SpanContext(1, 1, is_remote=False))
 _INVOKED: Final = "durable/function.invoked"
 
 
@@ -53,6 +65,7 @@ class _Traced:
     span: Span | None = None
     before: SpanContext | None = None
     waits_for: str | None = None
+    is_replaying: bool = False
 
 
 class OpenTelemetry(Middleware):
@@ -68,7 +81,6 @@ class OpenTelemetry(Middleware):
         self._tracer = trace.get_tracer("durable", tracer_provider=tracer_provider)
         self._runs: OrderedDict[str, _Traced] = OrderedDict()
         self._steps: dict[int, tuple[Span, Context]] = {}
-        self._outside: dict[int, Context] = {}
         self._sends: dict[int, Span] = {}
 
     # --- what is sent
@@ -119,32 +131,41 @@ class OpenTelemetry(Middleware):
             traced.sent = [one for event in given.events for one in _sent_from(event)]
 
     @override
+    def before_memoization(self, call: Call) -> None:
+        """Have all code of the run, in whatever task, under the span that the run has then."""
+        traced = self._find(call.run)
+        traced.is_replaying = True
+        current.attach(trace.set_span_in_context(_RunSpan(traced)))
+
+    @override
+    def after_memoization(self, call: Call) -> None:
+        """New code comes: it has spans again."""
+        self._find(call.run).is_replaying = False
+
+    @override
     def before_execution(self, execution: Execution) -> None:
-        """Begin the span of a step's attempt; that of the run, where it has none, and make it the current one."""
+        """Begin the span of a step's attempt, and that of the run, where it has none."""
         traced = self._find(execution.run)
         if traced.span is None:
             traced.span = self._begin_run(execution.run, traced)
+        if execution.step is None:
+            return
         outside = current.get_current()
-        around = trace.set_span_in_context(traced.span, outside)
-        self._outside[id(execution)] = outside
-        if execution.step is not None:
-            about = _attributes(execution.run, execution.step, execution.attempt)
-            span = self._tracer.start_span(
-                f"step {execution.step.name}", context=around, attributes=about
-            )
-            self._steps[id(execution)] = span, around
-            around = trace.set_span_in_context(span, outside)
-        current.attach(around)
+        span = self._tracer.start_span(
+            f"step {execution.step.name}",
+            context=trace.set_span_in_context(traced.span, outside),
+            attributes=_attributes(execution.run, execution.step, execution.attempt),
+        )
+        self._steps[id(execution)] = span, outside
+        current.attach(trace.set_span_in_context(span, outside))
 
     @override
     def after_execution(self, execution: Execution) -> None:
         """End the span of the attempt; that of the run where it waits for long or ends."""
-        outside = self._outside.pop(id(execution), None)
-        if outside is not None:
-            current.attach(outside)
         if execution.step is not None:
-            span, _ = self._steps.pop(id(execution), (None, None))
-            if span is not None:
+            span, outside = self._steps.pop(id(execution), (None, None))
+            if span is not None and outside is not None:
+                current.attach(outside)
                 _end(span, execution.error)
             if execution.error is not None and not execution.is_last:
                 self._end_run(execution.run.id, None, waits_for="retry")
@@ -207,6 +228,68 @@ class OpenTelemetry(Middleware):
             traced.span.set_attribute("durable.wait.reason", waits_for)
         _end(traced.span, error)
         traced.span = None
+
+
+class _RunSpan(Span):
+    """The span that a run has now: what is current for all its code. While the code is gone through again, one that
+    is not sampled, so that spans of the user's own are not there twice.
+    """
+
+    def __init__(self, traced: _Traced) -> None:
+        self._traced = traced
+
+    def _now(self) -> Span:
+        span = self._traced.span
+        return _MUTED if span is None or self._traced.is_replaying else span
+
+    @override
+    def get_span_context(self) -> SpanContext:
+        return self._now().get_span_context()
+
+    @override
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
+        self._now().set_attributes(attributes)
+
+    @override
+    def set_attribute(self, key: str, value: AttributeValue) -> None:
+        self._now().set_attribute(key, value)
+
+    @override
+    def add_event(
+        self,
+        name: str,
+        attributes: Attributes = None,
+        timestamp: int | None = None,
+    ) -> None:
+        self._now().add_event(name, attributes, timestamp)
+
+    @override
+    def update_name(self, name: str) -> None:
+        self._now().update_name(name)
+
+    @override
+    def is_recording(self) -> bool:
+        return self._now().is_recording()
+
+    @override
+    def set_status(
+        self, status: Status | StatusCode, description: str | None = None
+    ) -> None:
+        self._now().set_status(status, description)
+
+    @override
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Attributes = None,
+        timestamp: int | None = None,
+        escaped: bool = False,  # noqa: FBT001, FBT002  # OpenTelemetry's own
+    ) -> None:
+        self._now().record_exception(exception, attributes, timestamp, escaped)
+
+    @override
+    def end(self, end_time: int | None = None) -> None:
+        """Nothing: the run's own end ends it."""
 
 
 def _attributes(

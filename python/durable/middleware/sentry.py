@@ -40,7 +40,7 @@ class Sentry(Middleware):
         with sentry_sdk.new_scope() as scope:
             scope.set_tag("durable.function_id", run.function_id)
             scope.set_tag("durable.run_id", run.id)
-            scope.set_tag("durable.attempt", execution.attempt)
+            scope.set_tag("durable.attempt", str(execution.attempt))
             where = run.function_id
             if step is not None:
                 scope.set_tag("durable.step_id", step.name)
