@@ -6,7 +6,17 @@ import difflib
 import inspect
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING, Any, Never, Protocol, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Never,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from typing_extensions import override
 
@@ -45,6 +55,7 @@ if TYPE_CHECKING:
     )
 
 DataT = TypeVar("DataT")
+P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
 
 Trigger = EventType[Any] | On[Any] | Cron | str
@@ -55,12 +66,14 @@ class _Decorator(Protocol):
 
     @overload
     def __call__(
-        self, handler: Callable[[Context[DataT]], Awaitable[ResultT]], /
-    ) -> Function[Callable[[Context[DataT]], Awaitable[ResultT]], ResultT]: ...
+        self, handler: Callable[Concatenate[Context[DataT], P], Awaitable[ResultT]], /
+    ) -> Function[
+        Callable[Concatenate[Context[DataT], P], Awaitable[ResultT]], ResultT
+    ]: ...
     @overload
     def __call__(
-        self, handler: Callable[[SyncContext[DataT]], ResultT], /
-    ) -> Function[Callable[[SyncContext[DataT]], ResultT], ResultT]: ...
+        self, handler: Callable[Concatenate[SyncContext[DataT], P], ResultT], /
+    ) -> Function[Callable[Concatenate[SyncContext[DataT], P], ResultT], ResultT]: ...
 
 
 class Sender(Protocol):

@@ -66,7 +66,7 @@ async def test_what_is_asked_for_is_given_once_for_a_call_and_closed_behind_it(
     world: Any,
 ) -> None:
     async def handler(
-        ctx: durable.Context,
+        _: durable.Context,
         orders: AnOrders,
         client: AClient,
         *,
@@ -138,7 +138,7 @@ async def test_it_is_closed_where_the_handler_raises_and_sees_what(world: Any) -
             LINES.append("closed")
 
     async def handler(
-        ctx: durable.Context, watched: Annotated[str, Depends(get_watched)]
+        _: durable.Context, watched: Annotated[str, Depends(get_watched)]
     ) -> None:
         raise durable.NonRetriableError(watched)
 
@@ -155,7 +155,7 @@ async def test_what_is_shared_is_opened_once_and_closed_with_the_engine(
 ) -> None:
     dependencies = Dependencies(shared=[get_client])
 
-    async def handler(ctx: durable.Context, orders: AnOrders) -> str:
+    async def handler(_: durable.Context, orders: AnOrders) -> str:
         return orders
 
     use(world, dependencies)
@@ -178,7 +178,7 @@ async def test_a_shared_one_has_no_runs_context(world: Any) -> None:
         return str(ctx)
 
     async def handler(
-        ctx: durable.Context, wrong: Annotated[str, Depends(get_wrong)]
+        _: durable.Context, wrong: Annotated[str, Depends(get_wrong)]
     ) -> str:
         return wrong
 
@@ -193,7 +193,7 @@ async def test_a_shared_one_has_no_runs_context(world: Any) -> None:
 async def test_a_test_may_put_another_in_its_place(world: Any) -> None:
     dependencies = Dependencies()
 
-    async def handler(ctx: durable.Context, orders: AnOrders) -> str:
+    async def handler(_: durable.Context, orders: AnOrders) -> str:
         return orders
 
     use(world, dependencies)
@@ -207,7 +207,7 @@ async def test_a_test_may_put_another_in_its_place(world: Any) -> None:
 
 async def test_one_that_depends_on_itself_is_refused(world: Any) -> None:
     async def handler(
-        ctx: durable.Context, it: Annotated[str, Depends(depends_on_itself)]
+        _: durable.Context, it: Annotated[str, Depends(depends_on_itself)]
     ) -> str:
         return it
 
@@ -235,7 +235,9 @@ async def test_what_raises_while_it_is_opened_fails_the_run(world: Any) -> None:
         raise durable.NonRetriableError("no client")
 
     async def handler(
-        ctx: durable.Context, client: AClient, it: Annotated[str, Depends(get_broken)]
+        _: durable.Context,
+        client: AClient,
+        it: Annotated[str, Depends(get_broken)],  # noqa: ARG001  # it is asked for
     ) -> str:
         return it
 
@@ -262,7 +264,7 @@ async def test_a_handler_stays_callable_by_hand() -> None:
     app = durable.App("shop", middleware=[Dependencies()])
 
     @app.function(on="test/start")
-    async def handler(ctx: durable.Context, client: AClient) -> str:
+    async def handler(_: durable.Context, client: AClient) -> str:
         return client.name
 
     assert await handler.handler(None, client=Client("fake")) == "fake"  # type: ignore[arg-type]

@@ -19,10 +19,12 @@ from durable.middleware import Encryption
 
 pytestmark = pytest.mark.asyncio
 
-SECRET = "4111-1111-1111-1111"
+SECRET = "4111-1111-1111-1111"  # noqa: S105  # what must not be found
 
 
 class Card(BaseModel):
+    """A card."""
+
     number: str
     customer: str = "c1"
 
@@ -51,9 +53,7 @@ async def all_kinds(ctx: durable.Context[Card]) -> Any:
     number = ctx.event.data.number
     kept = await ctx.step.run("keep", remember, number)
     await ctx.step.send_event("tell", durable.Event("shop/told", {"n": number}))
-    told = await ctx.step.wait_for_event(
-        "told", "shop/told", timeout="1h", since="run"
-    )
+    told = await ctx.step.wait_for_event("told", "shop/told", timeout="1h", since="run")
     assert told is not None
     invoked = await ctx.step.invoke("ask", "child", {"number": number})
     await ctx.step.sleep("rest", "1h")
@@ -136,7 +136,7 @@ async def test_an_on_failure_handler_sees_the_event(world: Any) -> None:
     async def tell(ctx: durable.Context[Any]) -> None:
         told.append(ctx.event.data["event"]["data"])
 
-    async def handler(ctx: durable.Context[Card]) -> None:
+    async def handler(_: durable.Context[Card]) -> None:
         raise durable.NonRetriableError("no")
 
     use(world)
@@ -289,9 +289,7 @@ def write_as_inngest(key: str | bytes, data: Any) -> dict[str, Any]:
             key.encode(), digest_size=nacl.secret.SecretBox.KEY_SIZE
         )
     box = nacl.secret.SecretBox(key, encoder=nacl.encoding.HexEncoder)
-    sealed = box.encrypt(
-        json.dumps(data).encode(), encoder=nacl.encoding.Base64Encoder
-    )
+    sealed = box.encrypt(json.dumps(data).encode(), encoder=nacl.encoding.Base64Encoder)
     return {
         "__ENCRYPTED__": True,
         "__STRATEGY__": "inngest/libsodium",

@@ -124,8 +124,7 @@ async def test_what_is_handed_in_and_out_may_be_changed(world: Any) -> None:
 
     async def handler(ctx: durable.Context) -> int:
         seen.append(ctx.event.data["n"])
-        cents = await ctx.step.run("charge", charge, ctx.event.data["n"])
-        return cents
+        return await ctx.step.run("charge", charge, ctx.event.data["n"])
 
     use(world, Doubling())
     world.function(handler, on="test/start")
@@ -348,7 +347,8 @@ async def test_finished_is_told_of_each_end_once_and_never_harms(
     assert (ends[0].error or {}).get("message") == {
         "return": None,
         "raise": "no",
-        "cancel": (await world.get(run_id)).error and (await world.get(run_id)).error.message,
+        "cancel": (await world.get(run_id)).error
+        and (await world.get(run_id)).error.message,
     }[ending]
     assert (await world.get(run_id)).status == status
     assert sum("nothing depends on it" in one.message for one in caplog.records) == 2
@@ -509,7 +509,7 @@ async def test_a_lifespan_is_open_for_as_long_as_the_engine(world: Any) -> None:
             yield
             lines.append("closed")
 
-    async def handler(ctx: durable.Context) -> None:
+    async def handler(_: durable.Context) -> None:
         lines.append("called")
 
     one = Open()

@@ -183,7 +183,7 @@ async def test_each_attempt_has_a_span_and_failed_ones_say_why(
 
 
 async def test_a_failed_run_says_why(world: Any, traced: Traced) -> None:
-    async def handler(ctx: durable.Context) -> None:
+    async def handler(_: durable.Context) -> None:
         raise durable.NonRetriableError("no")
 
     world.function(handler, on="test/start")

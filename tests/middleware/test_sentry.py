@@ -84,10 +84,12 @@ async def test_what_is_not_tried_again_is_reported_with_its_place(
 async def test_each_try_is_reported_where_that_is_wanted(
     world: Any, sent: list[Any]
 ) -> None:
-    async def handler(ctx: durable.Context) -> None:
+    async def handler(_: durable.Context) -> None:
         await broken()
 
-    world.function(handler, on="test/start", retries=2, middleware=[Sentry(each_try=True)])
+    world.function(
+        handler, on="test/start", retries=2, middleware=[Sentry(each_try=True)]
+    )
     engine = await world.open()
     await world.start()
     await engine.advance("1d")

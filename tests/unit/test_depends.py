@@ -35,7 +35,7 @@ def test_it_is_found_in_a_function_inside_of_another() -> None:
     def inner() -> str:
         return "inner"
 
-    def handler(ctx: Any, given: Annotated[str, Depends(inner)]) -> str:
+    def handler(_: Any, given: Annotated[str, Depends(inner)]) -> str:  # noqa: ARG001  # it is asked for
         return inner()
 
     assert find_depends(handler)["given"].function is inner

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.asyncio
 
 
 class Noting(durable.Middleware):
+    """Notes the ends that it is told of."""
+
     def __init__(self) -> None:
         self.ends: list[Finished] = []
 

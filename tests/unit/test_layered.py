@@ -16,6 +16,8 @@ pytestmark = pytest.mark.asyncio
 
 
 class Noting(durable.Middleware):
+    """Notes what has executed."""
+
     def __init__(self) -> None:
         self.seen: list[Execution] = []
 

@@ -27,6 +27,8 @@ ABOUT = RunAbout("R1", "f")
 
 
 class Named(Middleware):
+    """Writes its name down."""
+
     def __init__(self, name: str, lines: list[str]) -> None:
         self.name = name
         self.lines = lines
@@ -43,6 +45,8 @@ class Named(Middleware):
 
 
 class Late(Named):
+    """The same, of which the end is awaited."""
+
     @override
     async def after_execution(self, execution: Execution) -> None:
         self.lines.append(f"after {self.name}")
@@ -51,7 +55,7 @@ class Late(Named):
 def test_what_nobody_overrides_costs_nothing() -> None:
     empty = Stack([Middleware()])
     assert not empty.sends
-    assert not (empty.transform_input or empty.around_execution or empty.finished)
+    assert not any((empty.transform_input, empty.around_execution, empty.finished))
 
 
 @pytest.mark.asyncio

@@ -15,7 +15,7 @@ async def handler(ctx: durable.Context) -> None: ...
 
 @pytest.mark.parametrize("given", [Middleware, "middleware", [3], [Middleware]])
 def test_what_is_no_middleware_is_refused(given: Any) -> None:
-    with pytest.raises(durable.ConfigError, match="app 'a': .*is no middleware"):
+    with pytest.raises(durable.ConfigError, match=r"app 'a': .*is no middleware"):
         durable.App("a", middleware=given)
     app = durable.App("a")
     with pytest.raises(durable.ConfigError, match="function 'handler'"):

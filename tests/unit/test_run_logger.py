@@ -24,5 +24,8 @@ def test_it_is_silent_while_something_remembered_is_still_to_come(
     )
     caplog.set_level(logging.INFO)
     RunLogger(run).info("charged")
-    own = [(one.run_id, one.function_id, one.step_id, one.attempt) for one in caplog.records]  # type: ignore[attr-defined]
+    own = [
+        (one.run_id, one.function_id, one.step_id, one.attempt)
+        for one in caplog.records
+    ]  # type: ignore[attr-defined]
     assert own == [("01A", "fulfil", None, 2)] * is_heard

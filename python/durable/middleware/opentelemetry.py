@@ -231,8 +231,9 @@ class OpenTelemetry(Middleware):
 
 
 class _RunSpan(Span):
-    """The span that a run has now: what is current for all its code. While the code is gone through again, one that
-    is not sampled, so that spans of the user's own are not there twice.
+    """The span that a run has now: what is current for all its code.
+
+    While the code is gone through again, one that is not sampled, so that spans of the user's own are not there twice.
     """
 
     def __init__(self, traced: _Traced) -> None:
@@ -283,7 +284,7 @@ class _RunSpan(Span):
         exception: BaseException,
         attributes: Attributes = None,
         timestamp: int | None = None,
-        escaped: bool = False,  # noqa: FBT001, FBT002  # OpenTelemetry's own
+        escaped: bool = False,  # OpenTelemetry's own
     ) -> None:
         self._now().record_exception(exception, attributes, timestamp, escaped)
 
