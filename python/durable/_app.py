@@ -157,9 +157,7 @@ class App:
         Raises:
             ConfigError: a setting is wrong, excludes another, or has another name, or the id is taken.
         """
-        if callable(cast("object", id)):
-            text = f"{id!r} is decorated without parentheses: write @app.function()"
-            raise ConfigError(text)
+        _check_parentheses(id)
         flow = Flow(
             concurrency=concurrency,
             run_concurrency=run_concurrency,
@@ -173,7 +171,6 @@ class App:
             timeouts=timeouts,
             cancel_on=cancel_on,
         )
-
         settings: dict[str, Any] = {
             "on": on,
             "retries": retries,
@@ -181,7 +178,6 @@ class App:
             "on_failure": on_failure,
             "checkpointing": checkpointing,
             "middleware": middleware,
-            "around": self.stack,
         }
         return cast("_Decorator", partial(self._decorate, id, unknown, settings))
 
@@ -194,7 +190,9 @@ class App:
     ) -> Function[Any, Any]:
         if unknown:
             raise _unknown_argument(handler, unknown)
-        made: Function[Any, Any] = Function(handler, function_id, **settings)
+        made: Function[Any, Any] = Function(
+            handler, function_id, around=self.stack, **settings
+        )
         self._add(made)
         return made
 
@@ -246,6 +244,12 @@ class App:
     @override
     def __repr__(self) -> str:
         return f"<durable app '{self.name}', {len(self.functions)} functions>"
+
+
+def _check_parentheses(given: object) -> None:
+    if callable(given):
+        text = f"{given!r} is decorated without parentheses: write @app.function()"
+        raise ConfigError(text)
 
 
 def _unknown_argument(handler: object, unknown: Mapping[str, object]) -> ConfigError:

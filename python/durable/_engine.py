@@ -37,7 +37,7 @@ from ._flow import Backoff
 from ._fork import forget, watch
 from ._function import Function
 from ._layered import invoke_through, outcome_through
-from ._layers import flatten, send_through, stack_of
+from ._layers import enter_lifespans, flatten, send_through, stack_of
 from ._middleware import Sending
 from ._reading import Events, Functions, Runs
 from ._realtime import Realtime
@@ -146,7 +146,7 @@ class Engine(Realtime):
         with public_errors():
             core = await loop.run_in_executor(None, self._open_core)
             try:
-                await self._enter_lifespans()
+                await enter_lifespans(self._lifespans, self.apps)
                 numbers = await loop.run_in_executor(
                     None, register, core, self.apps, self._backoff
                 )
@@ -161,14 +161,6 @@ class Engine(Realtime):
         if self.apps:  # else it was opened to be read
             tell_of_strays(self.stats(), self._functions)
         return self
-
-    async def _enter_lifespans(self) -> None:
-        """Open what middleware has open for as long as the engine."""
-        stacks = [self._stack, *(one.stack for one in self._functions.values())]
-        for member in stack_of(stacks).members:
-            lifespan = member.lifespan()
-            if lifespan is not None:
-                await self._lifespans.enter_async_context(lifespan)
 
     def _open_core(self) -> Core:
         return Core.open(

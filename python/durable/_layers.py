@@ -15,6 +15,7 @@ from ._middleware import Execution, Input, Middleware, Sending
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+    from contextlib import AsyncExitStack
 
     from ._bridge import EventTuple
     from ._events import Event
@@ -102,6 +103,15 @@ def stack_of(stacks: Iterable[Stack]) -> Stack:
     """One of several, each member once."""
     members = {id(one): one for stack in stacks for one in stack.members}
     return Stack(tuple(members.values()))
+
+
+async def enter_lifespans(stack: AsyncExitStack, apps: Iterable[Any]) -> None:
+    """Open what the middleware of these applications and their functions has open as long as the engine."""
+    stacks = [one.stack for app in apps for one in (app, *app.functions.values())]
+    for member in stack_of(stacks).members:
+        lifespan = member.lifespan()
+        if lifespan is not None:
+            await stack.enter_async_context(lifespan)
 
 
 async def tell(hooks: Iterable[Hook], about: Any) -> None:

@@ -236,6 +236,36 @@ async def test_what_raises_around_a_step_is_the_steps_failure(
     assert run.steps["charge"].attempts == 2
 
 
+@pytest.mark.parametrize("is_plain", [False, True])
+async def test_what_raises_where_the_code_comes_to_a_step_cannot_be_caught(
+    world: Any,
+    is_plain: bool,  # noqa: FBT001  # a case
+) -> None:
+    async def handler(ctx: durable.Context) -> str:
+        try:
+            await ctx.step.run("charge", charge, 1)
+        except Exception:  # noqa: BLE001
+            return "caught"
+        return "charged"
+
+    def plain(ctx: durable.SyncContext) -> str:
+        try:
+            ctx.step.run("charge", charge, 1)
+        except Exception:  # noqa: BLE001
+            return "caught"
+        return "charged"
+
+    use(world, Breaking("after_execution", 1))
+    world.function(plain if is_plain else handler, on="test/start", retries=0)
+    await world.open()
+    run = await world.get(await world.start())
+    assert (run.status, run.error and run.error.message) == (
+        "failed",
+        "after_execution is broken",
+    )
+    assert not run.steps
+
+
 async def test_what_raises_where_a_step_is_answered_fails_the_run_and_not_the_step(
     world: Any,
 ) -> None:
