@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,36 @@ async def test_a_plain_handler_sees_all_of_it_too(world: Any) -> None:
     (event_id,) = await world.send(card_given(number=SECRET))
     run = await world.run_of(event_id)
     assert run.result == [SECRET, {"number": SECRET}]
+    await world.close()
+    assert plain_in(world.store) == []
+
+
+async def test_code_ahead_of_the_disk_sees_all_of_it_too(world: Any) -> None:
+    """Parallel steps, a failed one and tries again among them."""
+    tries: list[int] = []
+
+    async def flaky(number: str) -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError("busy")
+        return number
+
+    async def handler(ctx: durable.Context[Card]) -> list[str]:
+        number = ctx.event.data.number
+        row = [await ctx.step.run("row", remember, number) for _ in range(5)]
+        pair = await asyncio.gather(
+            *(ctx.step.run("pair", remember, number) for _ in range(3))
+        )
+        again = await ctx.step.run("again", flaky, number)
+        return [*(one["number"] for one in (*row, *pair)), again]
+
+    use(world)
+    ahead = durable.Checkpointing(buffered_steps=3)
+    world.function(handler, on=card_given, checkpointing=ahead)
+    engine = await world.open()
+    (event_id,) = await world.send(card_given(number=SECRET))
+    await engine.advance("1d")
+    assert (await world.run_of(event_id)).result == [SECRET] * 9
     await world.close()
     assert plain_in(world.store) == []
 

@@ -55,3 +55,25 @@ async def test_what_is_entered_needs_a_call_to_end() -> None:
 @pytest.mark.asyncio
 async def test_a_run_that_repeats_none_has_no_origins() -> None:
     assert await RunAbout("R1", "f").origins() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [
+        ("Encryption", "nacl", "encryption"),
+        ("OpenTelemetry", "opentelemetry", "opentelemetry"),
+        ("Sentry", "sentry_sdk", "sentry"),
+    ],
+)
+def test_what_is_not_installed_is_named_with_its_extra(
+    name: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(place: str, package: str) -> Any:
+        raise ModuleNotFoundError(place + package, name=f"{module}.inner")
+
+    monkeypatch.setattr(durable.middleware, "import_module", refuse)
+    monkeypatch.delitem(vars(durable.middleware), name, raising=False)
+    with pytest.raises(durable.ConfigError, match=rf"durable-engine\[{extra}\]"):
+        getattr(durable.middleware, name)
+    with pytest.raises(AttributeError, match="no attribute"):
+        _ = durable.middleware.Nothing

@@ -6,6 +6,8 @@ Each is loaded when it is first used: what it needs beside (PyNaCl, the Sentry S
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from .._errors import ConfigError
+
 
 if TYPE_CHECKING:
     from .._middleware import (
@@ -39,6 +41,12 @@ _PLACES: Final = {
     "Sentry": ".sentry",
     "StepAbout": ".._middleware",
 }
+#: What is missing, and the extra that brings it.
+_EXTRAS: Final = {
+    "nacl": "encryption",
+    "opentelemetry": "opentelemetry",
+    "sentry_sdk": "sentry",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -46,7 +54,15 @@ def __getattr__(name: str) -> object:
     if place is None:
         text = f"module 'durable.middleware' has no attribute {name!r}"
         raise AttributeError(text)
-    value = globals()[name] = getattr(import_module(place, __name__), name)
+    try:
+        module = import_module(place, __name__)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        text = f"durable.middleware.{name} needs what is not installed: pip install 'durable-engine[{extra}]'"
+        raise ConfigError(text) from error
+    value = globals()[name] = getattr(module, name)
     return value
 
 
