@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
-    from . import ai as ai
+    from . import ai as ai, logging as logging, middleware as middleware
     from ._app import App as App
     from ._bridge import __version__ as __version__
     from ._bulk import BulkResult as BulkResult
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from ._context import Context as Context, SyncContext as SyncContext
     from ._cron import Cron as Cron
     from ._decorator import step as step
+    from ._depends import Depends as Depends
     from ._engine import Engine as Engine
     from ._errors import (
         ConfigError as ConfigError,
+        DecryptionError as DecryptionError,
         DurableError as DurableError,
         EngineClosed as EngineClosed,
         EngineFailed as EngineFailed,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from ._function import Function as Function
     from ._limits import Limit as Limit, WaitingOn as WaitingOn
     from ._messages import Message as Message
+    from ._middleware import Middleware as Middleware
     from ._signals import Signal as Signal
     from ._usage import Usage as Usage
     from ._views import (
@@ -83,6 +86,8 @@ _PLACES: Final = {
     "Context": "_context",
     "Cron": "_cron",
     "Debounce": "_flow",
+    "DecryptionError": "_errors",
+    "Depends": "_depends",
     "DurableError": "_errors",
     "Engine": "_engine",
     "EngineClosed": "_errors",
@@ -99,6 +104,7 @@ _PLACES: Final = {
     "InvokeTimeoutError": "_errors",
     "Limit": "_limits",
     "Message": "_messages",
+    "Middleware": "_middleware",
     "NestedStepError": "_errors",
     "NonDeterminismError": "_errors",
     "NonRetriableError": "_errors",
@@ -132,7 +138,7 @@ _PLACES: Final = {
     "WaitingOn": "_limits",
     "step": "_decorator",
 }
-_MODULES: Final = frozenset({"ai"})
+_MODULES: Final = frozenset({"ai", "logging", "middleware"})
 
 
 def __getattr__(name: str) -> object:

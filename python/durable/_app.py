@@ -6,7 +6,17 @@ import difflib
 import inspect
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING, Any, Never, Protocol, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Never,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from typing_extensions import override
 
@@ -29,6 +39,8 @@ from ._flow import (
 )
 from ._flow_check import Flow
 from ._function import Function
+from ._layers import Stack, read_stack
+from ._middleware import Middleware
 from ._setting import Place
 
 
@@ -43,6 +55,7 @@ if TYPE_CHECKING:
     )
 
 DataT = TypeVar("DataT")
+P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
 
 Trigger = EventType[Any] | On[Any] | Cron | str
@@ -53,12 +66,14 @@ class _Decorator(Protocol):
 
     @overload
     def __call__(
-        self, handler: Callable[[Context[DataT]], Awaitable[ResultT]], /
-    ) -> Function[Callable[[Context[DataT]], Awaitable[ResultT]], ResultT]: ...
+        self, handler: Callable[Concatenate[Context[DataT], P], Awaitable[ResultT]], /
+    ) -> Function[
+        Callable[Concatenate[Context[DataT], P], Awaitable[ResultT]], ResultT
+    ]: ...
     @overload
     def __call__(
-        self, handler: Callable[[SyncContext[DataT]], ResultT], /
-    ) -> Function[Callable[[SyncContext[DataT]], ResultT], ResultT]: ...
+        self, handler: Callable[Concatenate[SyncContext[DataT], P], ResultT], /
+    ) -> Function[Callable[Concatenate[SyncContext[DataT], P], ResultT], ResultT]: ...
 
 
 class Sender(Protocol):
@@ -74,13 +89,24 @@ class Sender(Protocol):
 
 
 class App:
-    """The functions that belong together. Its name must be unique in a store."""
+    """The functions that belong together. Its name must be unique in a store.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: its name.
+        middleware: what stands between the engine and the code of all its functions, the first outermost.
+
+    Raises:
+        ConfigError: the name is empty, or something is no middleware.
+    """
+
+    def __init__(
+        self, name: str, *, middleware: Sequence[Middleware] | None = None
+    ) -> None:
         if not name:
             text = "App: name='' is empty\n  accepted: a text, as in App('shop')"
             raise ConfigError(text)
         self.name = name
+        self.stack: Stack = read_stack(f"app '{name}'", middleware)
         self.functions: dict[str, Function[Any, Any]] = {}
         self._engine: Sender | None = None
 
@@ -103,6 +129,7 @@ class App:
         cancel_on: CancelOn | Sequence[CancelOn] | None = None,
         on_failure: FailureHandler | None = None,
         checkpointing: Checkpointing | None = None,
+        middleware: Sequence[Middleware] | None = None,
         **unknown: Never,
     ) -> _Decorator:
         """Makes a durable function of an `async def` or a plain `def`.
@@ -124,14 +151,13 @@ class App:
             cancel_on: an event that cancels a run, or up to five.
             checkpointing: how many steps the handler may go on before their results are on disk; none by default.
             on_failure: called once for each failed run, as a run of its own, on `durable/function.failed`.
+            middleware: what stands between the engine and its code, behind the application's.
             unknown: nothing; another name is refused.
 
         Raises:
             ConfigError: a setting is wrong, excludes another, or has another name, or the id is taken.
         """
-        if callable(cast("object", id)):
-            text = f"{id!r} is decorated without parentheses: write @app.function()"
-            raise ConfigError(text)
+        _check_parentheses(id)
         flow = Flow(
             concurrency=concurrency,
             run_concurrency=run_concurrency,
@@ -145,13 +171,13 @@ class App:
             timeouts=timeouts,
             cancel_on=cancel_on,
         )
-
         settings: dict[str, Any] = {
             "on": on,
             "retries": retries,
             "flow": flow,
             "on_failure": on_failure,
             "checkpointing": checkpointing,
+            "middleware": middleware,
         }
         return cast("_Decorator", partial(self._decorate, id, unknown, settings))
 
@@ -164,7 +190,9 @@ class App:
     ) -> Function[Any, Any]:
         if unknown:
             raise _unknown_argument(handler, unknown)
-        made: Function[Any, Any] = Function(handler, function_id, **settings)
+        made: Function[Any, Any] = Function(
+            handler, function_id, around=self.stack, **settings
+        )
         self._add(made)
         return made
 
@@ -220,6 +248,12 @@ class App:
     @override
     def __repr__(self) -> str:
         return f"<durable app '{self.name}', {len(self.functions)} functions>"
+
+
+def _check_parentheses(given: object) -> None:
+    if callable(given):
+        text = f"{given!r} is decorated without parentheses: write @app.function()"
+        raise ConfigError(text)
 
 
 def _unknown_argument(handler: object, unknown: Mapping[str, object]) -> ConfigError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._bridge import Core, CoreError, public_error, public_errors
 from ._errors import DurableError, NotFoundError
 from ._messages import Position
+from ._noticed import Noticed
 
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Callers(ABC):
     ) -> None:
         self.loop = loop
         self.unheard = unheard
+        self.noticed = Noticed()
         self._core = core
         # in the order of their calls: each pair is the sends and then the calls of one submit
         self._requests: deque[tuple[list[Any], list[Any]]] = deque()
@@ -77,6 +79,17 @@ class Callers(ABC):
         """The same on another thread, which it blocks."""
         with public_errors():
             return Position(self._core.publish_wait(channel, topic, data)).id
+
+    async def origins_of(self, run_id: str) -> list[str]:
+        """The runs that a run repeats, the nearest first."""
+        found: list[str] = []
+        while True:
+            with public_errors():
+                row = await self.loop.run_in_executor(None, self._core.run, run_id)
+            run_id = "" if row is None else row[-1] or ""
+            if not run_id:
+                return found
+            found.append(run_id)
 
     @contextlib.contextmanager
     def listening(self, channel: str) -> Generator[Listener]:

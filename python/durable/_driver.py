@@ -169,6 +169,11 @@ class Driver:
                 }
             )
 
+    def give_up(self, error: Exception) -> BaseException:
+        """Have the run fail with this; what the code is told, which is not to go on."""
+        self.run.fail(error)
+        return asyncio.CancelledError()
+
     def call_off(self) -> None:
         """Cancel the code as a task is cancelled where it is in the middle of something; else forget it."""
         if self._fut_waiter is None and not self._is_due:

@@ -12,35 +12,32 @@ from typing import (
     Literal,
     Self,
     TypeVar,
-    overload,
 )
 
 from typing_extensions import override
 
 from ._app import App
 from ._bridge import Core, public_errors
-from ._codec import write_object, write_plain
+from ._codec import write_plain
 from ._duration import Duration
 from ._errors import (
     ConfigError,
     EngineClosed,
-    InvokeError,
-    InvokeTimeoutError,
-    NotFoundError,
-    RunCancelled,
     UsageError,
 )
 from ._events import Event
-from ._failure import read_error
 from ._flow import Backoff
 from ._fork import forget, watch
-from ._function import Function, function_id_of
+from ._function import Function
+from ._invoking import Invoking
+from ._layers import enter_lifespans, flatten, send_through, stack_of
+from ._middleware import Sending
 from ._reading import Events, Functions, Runs
 from ._realtime import Realtime
 from ._schedules import Schedules
 from ._sending import encode_events, tell_of_strays
 from ._session import Session, read_apps, register
-from ._setting import Place, near
+from ._setting import Place
 from ._signals import wrong_signal
 from ._store_setting import read_store, read_sync
 from ._worker import Worker
@@ -48,7 +45,7 @@ from ._worker import Worker
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping
     from types import TracebackType
 
     from ._bridge import NewEvent
@@ -59,7 +56,7 @@ _MAX_CAPACITY: Final = 100_000
 _MAX_HOT_RUNS: Final = 10_000_000
 
 
-class Engine(Realtime):
+class Engine(Realtime, Invoking):
     """Runs the functions of applications on a store: `async with Engine(app, store="./state") as engine`.
 
     Args:
@@ -129,6 +126,8 @@ class Engine(Realtime):
             limit_ms = at.duration_between_ms(blocked_after, "10ms", "1h")
             self._blocked_after_s = limit_ms / 1000
         self._session: Session | None = None
+        self.stack = stack_of(())
+        self._lifespans = contextlib.AsyncExitStack()
         self._closing: weakref.finalize[..., Any] | None = None
         self.runs = Runs(self)
         self.events = Events(self)
@@ -143,17 +142,20 @@ class Engine(Realtime):
             raise UsageError(text)
         self._check_apps()
         self._functions = read_apps(self.apps)
+        self.stack = stack_of(app.stack for app in self.apps)
         loop = asyncio.get_running_loop()
         watch(self, self.store)
         with public_errors():
             core = await loop.run_in_executor(None, self._open_core)
             try:
+                await enter_lifespans(self._lifespans, self.apps)
                 numbers = await loop.run_in_executor(
                     None, register, core, self.apps, self._backoff
                 )
                 self._session = self._connect(core, loop, numbers)
             except BaseException:
                 core.close()
+                await self._lifespans.aclose()
                 raise
         self._closing = weakref.finalize(self, _close_quietly, core)
         for app in self.apps:
@@ -227,6 +229,7 @@ class Engine(Realtime):
             with public_errors():
                 session.core.drain_executor()
                 await session.worker.settle(self._grace_s)
+                await session.worker.ends.settle(self._grace_s)
         finally:
             session.worker.close()
             closed = session.loop.run_in_executor(None, session.core.close)
@@ -235,6 +238,7 @@ class Engine(Realtime):
             forget(self)
             if self._closing is not None:
                 self._closing.detach()
+            await self._lifespans.aclose()
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncGenerator[dict[str, Any]]:
@@ -281,12 +285,30 @@ class Engine(Realtime):
             SerializationError: data is not JSON.
             EngineClosed: the engine is not open.
         """
+        if self.stack.sends:
+            return await self._send_through(events)
+        return await self._send_all(events)
+
+    async def _send_through(
+        self, events: Iterable[Any], source: tuple[str, int] | None = None
+    ) -> list[str]:
+        """Send by way of middleware."""
+
+        def send(given: list[Event[Any]]) -> Awaitable[list[str]]:
+            return self._send_all(given, source)
+
+        ids: list[str] = await send_through(self.stack, Sending(flatten(events)), send)
+        return ids
+
+    async def _send_all(
+        self, events: Iterable[Any], source: tuple[str, int] | None = None
+    ) -> list[str]:
         encoded = encode_events(events)
-        if not encoded:
+        if not encoded and source is None:
             return []
         session = self.session
         if asyncio.get_running_loop() is session.loop:
-            return await session.worker.send(encoded)
+            return await session.worker.send(encoded, source)
         elsewhere = asyncio.run_coroutine_threadsafe(self._send(encoded), session.loop)
         return await asyncio.wrap_future(elsewhere)
 
@@ -304,6 +326,9 @@ class Engine(Realtime):
             if asyncio.get_running_loop() is session.loop:
                 text = "send_sync would block the engine's own loop: use `await engine.send(...)` here"
                 raise UsageError(text)
+        if self.stack.sends:
+            through = self._send_through(events)
+            return asyncio.run_coroutine_threadsafe(through, session.loop).result()
         encoded = encode_events(events)
         session.worker.unheard.look(encoded)
         with public_errors():
@@ -319,6 +344,8 @@ class Engine(Realtime):
             position: how far the source is read with this batch; rises with each.
             events: the batch.
         """
+        if self.stack.sends:
+            return await self._send_through(events, (source, position))
         return await self.session.worker.send(encode_events(events), (source, position))
 
     async def source_position(self, source: str) -> int | None:
@@ -328,76 +355,6 @@ class Engine(Realtime):
             return await session.loop.run_in_executor(
                 None, session.core.source_position, source
             )
-
-    @overload
-    async def invoke(
-        self,
-        function: Function[Any, T],
-        data: object = None,
-        *,
-        timeout: Duration | None = None,  # noqa: ASYNC109  # what is waited for goes on
-    ) -> T: ...
-    @overload
-    async def invoke(
-        self,
-        function: str,
-        data: object = None,
-        *,
-        timeout: Duration | None = None,  # noqa: ASYNC109  # what is waited for goes on
-    ) -> Any: ...
-    async def invoke(
-        self,
-        function: Function[Any, Any] | str,
-        data: object = None,
-        *,
-        timeout: Duration | None = None,  # the run outlives the wait  # noqa: ASYNC109  # what is waited for goes on
-    ) -> Any:
-        """Start a run of one function and wait for its result.
-
-        Raises:
-            InvokeError: the run failed, flow control let it not start, or a debounce took a later call.
-            RunCancelled: it was called off.
-            InvokeTimeoutError: it has not ended within `timeout`; it goes on.
-            NotFoundError: no app of this store has such a function.
-            UsageError: it is no durable function, and no id of one.
-        """
-        name = function_id_of(function, "engine.invoke")
-        timeout_s = None
-        if timeout is not None:
-            timeout_s = Place("invoke", "timeout").duration_ms(timeout) / 1000
-        worker = self.session.worker
-        json = write_object({} if data is None else data, "data")
-        try:
-            run_id, event_id = await worker.ask(name, json, is_signal=False)
-        except NotFoundError as error:
-            text = f"{error}{near(name, self._functions)}"
-            raise NotFoundError(text) from None
-        try:
-            status, ending, kept = await worker.ending_of(run_id, timeout_s)
-        except TimeoutError:
-            text = (
-                f"run {run_id} of '{name}' has not ended within {timeout}; it goes on"
-            )
-            raise InvokeTimeoutError(text, run_id=run_id) from None
-        known = self.find_function(name)
-        if kept != event_id and (known is None or "debounce" in known.flow):
-            text = f"run {run_id} of '{name}' took the data of a later call: `debounce` keeps the last"
-            raise InvokeError(text, run_id=run_id)
-        return self._outcome(name, run_id, status, ending)
-
-    def _outcome(self, name: str, run_id: str, status: str, json: bytes) -> object:  # noqa: PLR0917  # each is one thing the caller has at hand
-        if status == "completed":
-            known = self.find_function(name)
-            if known is None:
-                text = f"function '{name}' is in the store, but not in the apps of this engine"
-                raise NotFoundError(text)
-            return known.codec.read(json)
-        error = read_error(json)
-        kind, what = InvokeError, f"failed: {error['name']}"
-        if status == "cancelled":
-            kind, what = RunCancelled, "was cancelled"
-        text = f"run {run_id} of '{name}' {what}: {error['message']}"
-        raise kind(text, run_id=run_id, name=error["name"], message=error["message"])
 
     async def signal(self, signal: str, data: object = None) -> str:
         """Resume the run that waits for this signal; on disk when it returns.
@@ -463,6 +420,7 @@ class Engine(Realtime):
         with public_errors():
             return self.session.core.stats()
 
+    @override
     def find_function(self, function_id: str) -> Function[Any, Any] | None:
         """A function of this engine's apps."""
         return self._functions.get(function_id)

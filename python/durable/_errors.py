@@ -7,6 +7,7 @@ DurableError
 │   └── StepNotAwaitedError     a step was made and never awaited
 ├── NonDeterminismError         the code, called again, no longer fits what is remembered
 ├── SerializationError          a value is not JSON, or JSON does not fit its type
+├── DecryptionError             what is encrypted was moved or changed, or its key is missing
 ├── PayloadTooLarge             an event or a result exceeds its limit
 ├── NonRetriableError           raised by users: do not try again
 ├── RetryAfterError             raised by users: try again after so long
@@ -107,8 +108,14 @@ class SerializationError(DurableError, TypeError):
 
     def of_function(self, function_id: str) -> SerializationError:
         """The same error, with the function whose step or handler it came from."""
-        told = SerializationError(f"function '{function_id}': {self}", path=self.path)
-        return told.with_traceback(self.__traceback__)
+        self.args = (f"function '{function_id}': {self}", *self.args[1:])
+        return self
+
+
+class DecryptionError(DurableError):
+    """What `durable.middleware.Encryption` is to decrypt was moved or changed, or its key is not among those given."""
+
+    code = "DUR-0302"
 
 
 class PayloadTooLarge(DurableError, ValueError):

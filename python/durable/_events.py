@@ -32,7 +32,6 @@ _RESERVED: Final = ("durable/", "inngest/")  # as in durable-core's event.rs
 FAILED: Final = "durable/function.failed"
 FINISHED: Final = "durable/function.finished"
 CANCELLED: Final = "durable/function.cancelled"
-#: What the engine itself sends: triggers may name it, nobody else may send it.
 #: What the engine tells whoever listens.
 _TOLD: Final = (FAILED, FINISHED, CANCELLED)
 #: What the engine gives to the function that is invoked, or that a schedule starts, and to nobody else.

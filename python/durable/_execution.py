@@ -19,7 +19,7 @@ from ._failure import retry_of, tell, write_error
 from ._misuse import explained
 from ._outside import WatchedCoroutine
 from ._run_state import RunState
-from ._step import CURRENT_RUN, GO, WAITING, StepCall, error_of_unawaited
+from ._step import CURRENT_RUN, GO, WAITING, StepCall, Written, error_of_unawaited
 
 
 if TYPE_CHECKING:
@@ -148,10 +148,16 @@ class LiveRun(RunState):
             self.unmet = {*self.pending, *[*self.memos][-1:]}
         elif self.function.cancel_matches:
             self.worker.noticed.look_at_matches(self)
+        if self.layered is not None:
+            self.worker.watch_end(self.layered)
         context = self.worker.context.copy()
         context.run(CURRENT_RUN.set, self)
         if self.function.is_async:
-            coroutine = self.function.handler(Context(self))
+            given = Context[Any](self)
+            if self.layered is None:
+                coroutine = self.function.handler(given)
+            else:
+                coroutine = self.layered.call(given)
             if self.worker.forgets:
                 coroutine = WatchedCoroutine(self.function, coroutine)
             self.driver = Driver(self, coroutine, context, self.worker.loop)
@@ -162,11 +168,13 @@ class LiveRun(RunState):
 
     def renewed(self) -> LiveRun:
         """The same run with its code not yet called: what is left after a restart of the process."""
-        new = type(self)(self.worker, self.id, self.function, self.event_tuples)
+        layered = self.layered
+        events = self.event_tuples if layered is None else layered.event_tuples
+        new = type(self)(self.worker, self.id, self.function, events)
         new.epoch, new.number = self.epoch, self.number
         new.attempt, new.step_attempt = self.attempt, self.step_attempt
         new.seen, new.pending, new.targets = self.seen, self.pending, self.targets
-        new.memos, new.fresh, new.own = self.memos, self.fresh, self.own
+        new.memos, new.fresh = self.memos, self.fresh
         self.drop()
         return new
 
@@ -180,6 +188,9 @@ class LiveRun(RunState):
         self.calls[name] = call
         self._enter(call)
         if (memo := self.memos.get(name)) is not None:
+            self.misplaced_count = len(
+                self.fresh
+            )  # what is new stands before what is not
             self._answer(call, memo)
             return
         if self.unmet is not None:
@@ -239,7 +250,10 @@ class LiveRun(RunState):
             self.fail(error_of_unawaited(self.function.id, self.unawaited.values()))
             return
         try:
-            data = self.function.codec.write(value, "result")
+            if isinstance(value, Written):
+                data = value.json
+            else:
+                data = self.function.codec.write(value, "result")
         except SerializationError as error:
             self.fail(error.of_function(self.function.id))
             return
@@ -254,7 +268,8 @@ class LiveRun(RunState):
         """What is remembered and was not asked for: a step was renamed, or is gone from the code."""
         names = self.names
         if unmet := [name for name in self.memos if name not in names]:
-            new = [name for name in self.fresh if name in names]
+            new = self.fresh[: self.misplaced_count] or self.fresh[:1]
+            new = [name for name in new if name in names]
             self.worker.noticed.look_at_steps(self, unmet, new)
 
     def fail(self, error: BaseException) -> None:
@@ -317,7 +332,8 @@ class LiveRun(RunState):
         """The code asks for what is not remembered."""
         self.unmet = None  # what was not asked for is gone from the code
         if self.memos:
-            self.fresh += [call.name for call in self.ready]
+            known = self.fresh
+            known += [call.name for call in self.ready if call.name not in known]
 
     def _report_pass(self, ready: list[StepCall[Any]]) -> None:
         if self.ending is not None:

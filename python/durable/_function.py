@@ -22,6 +22,7 @@ from typing_extensions import override
 from ._checkpointing import read_checkpointing
 from ._codec import Codec, codec_of
 from ._cron import CronFields, read_crons
+from ._depends import Depends, check_wanted
 from ._errors import ConfigError, UsageError
 from ._events import (
     FAILED,
@@ -35,11 +36,12 @@ from ._events import (
 from ._expression import check_fields
 from ._flow import DEFAULT_RETRIES, Retries, read_retries
 from ._flow_check import Flow, FlowFields, expressions_of, matches_of, read_flow
+from ._layers import Stack, read_stack
 from ._setting import Place
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 ResultT = TypeVar("ResultT")
@@ -63,6 +65,7 @@ class Function(Generic[HandlerT, ResultT]):
         flow: its flow control, by argument, in ms and without what was left out: as `flow_json` gives it.
         cancel_matches: events that cancel its runs, each with the field that both must have the same.
         checkpointing: how far its handler may go on before its steps are on disk; `None`: it waits for each.
+        stack: the middleware around it: its application's, then its own.
         on_failure: the function that each of its failed runs starts, where it has one.
     """
 
@@ -76,6 +79,8 @@ class Function(Generic[HandlerT, ResultT]):
         flow: Flow,
         on_failure: object = None,
         checkpointing: object = None,
+        middleware: object = None,
+        around: Stack | None = None,
     ) -> None:
         self.handler: HandlerT = handler
         self.id = _check_id(handler, id)
@@ -87,6 +92,8 @@ class Function(Generic[HandlerT, ResultT]):
         self.checkpointing = read_checkpointing(
             place.at("checkpointing"), checkpointing
         )
+        before = around.members if around else ()
+        self.stack: Stack = read_stack(place.owner, middleware, before)
         self.flow: FlowFields = read_flow(place, flow)
         self.cancel_matches = matches_of(flow)
         self._context_type = _type_of_context(handler)
@@ -94,7 +101,10 @@ class Function(Generic[HandlerT, ResultT]):
         if kind is not None:
             for where, text in expressions_of(place, self.flow):
                 check_fields(where, text, kind.model)
-        self.is_async = _check_handler(place, handler)
+        gives = any(one.gives_arguments for one in self.stack.members)
+        self.is_async = _check_handler(
+            place, handler, check_wanted(place, handler, gives=gives)
+        )
         self.codec: Codec[ResultT] = codec_of(handler)
         self.on_failure = _read_on_failure(self, place.at("on_failure"), on_failure)
         self.__doc__ = handler.__doc__
@@ -191,14 +201,23 @@ def _read_on_failure(
         reason = "would never be called: no end is told of a run that the end of another has started"
         accepted = "on_failure at functions with other triggers"
         raise place.error(handler, reason, accepted)
-    _check_handler(Place(f"on_failure of {place.owner}", "on_failure"), handler)
+    owner = Place(f"on_failure of {place.owner}", "on_failure")
+    gives = any(one.gives_arguments for one in function.stack.members)
+    _check_handler(owner, handler, check_wanted(owner, handler, gives=gives))
     own_id = f"{function.id}{FAILURE_SUFFIX}"
     if len(own_id.encode()) > MAX_ID_BYTES:
         reason = f"is registered as '{own_id}', which is too long"
         raise place.error(handler, reason, f"an id of {place.owner} of 248 bytes")
     condition = f"event.data.function_id == {orjson.dumps(function.id).decode()}"
     own = On[Any](FAILED, condition)
-    return Function(handler, own_id, on=own, retries=DEFAULT_RETRIES, flow=Flow())
+    return Function(
+        handler,
+        own_id,
+        on=own,
+        retries=DEFAULT_RETRIES,
+        flow=Flow(),
+        around=function.stack,
+    )
 
 
 def _is_function(given: object) -> TypeGuard[Function[Any, Any]]:
@@ -220,7 +239,7 @@ def _check_id(handler: object, given: object) -> str:
     return name
 
 
-def _check_handler(place: Place, handler: Any) -> bool:
+def _check_handler(place: Place, handler: Any, wanted: Mapping[str, Depends]) -> bool:
     """True for an `async def`, false for a plain function.
 
     Raises:
@@ -233,7 +252,7 @@ def _check_handler(place: Place, handler: Any) -> bool:
         text = f"{place.owner}: {handler!r} is no function"
         raise ConfigError(text)
     try:
-        inspect.signature(handler).bind(cast("object", None))
+        inspect.signature(handler).bind(cast("object", None), **wanted)
     except TypeError:
         shown = inspect.signature(handler)
         text = (

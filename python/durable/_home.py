@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from ._bridge import Report
     from ._context import SyncContext
+    from ._layered import Layered
 
 RunT = TypeVar("RunT")
 
@@ -36,6 +37,10 @@ class Home(StepHome, Protocol[RunT]):
 
     def report(self, report: Report) -> None:
         """Hand this over at the end of the pass."""
+        ...
+
+    def watch_end(self, layered: Layered) -> None:
+        """Tell the run's middleware once it has ended."""
         ...
 
     def park(self, run: RunT) -> None:

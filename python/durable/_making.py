@@ -81,6 +81,8 @@ class StepMaker:
         given = [*events] if isinstance(events, Iterator) else events  # for each try
 
         async def send() -> list[str]:
+            if run.layered is not None and run.layered.stack.sends:
+                return await run.layered.send(call, given)
             return await run.worker.send(encode_for_step(given, run.id, call.name))
 
         call: StepCall[list[str]] = self.make(step_id, send, ((), {}), frame)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ._errors import PAST_MOMENT
 from ._expression import has_field
 
 
@@ -17,7 +16,10 @@ if TYPE_CHECKING:
     from ._function import Function
 
 _LOGGER: Final = logging.getLogger("durable")
-_MAX_TOLD: Final = 1000
+#: So many runs of a function are looked at for fields that they lack, and so many of its steps are named.
+_MAX_LOOKED_AT: Final = 100
+_MAX_STEPS: Final = 5
+_MAX_CHANNELS: Final = 100
 _MAX_NAMED: Final = 5
 
 
@@ -52,37 +54,47 @@ class Sleep(Protocol):
 class Noticed:
     """What one engine has warned of, so that nobody is told the same for each of a million runs."""
 
-    __slots__ = ("_told",)
+    __slots__ = ("_channels", "_looked_at", "_matches", "_moments", "_steps")
 
     def __init__(self) -> None:
-        self._told: set[tuple[str, str]] = set()
+        self._looked_at: Counter[str] = Counter()
+        self._matches: set[tuple[str, str, str]] = set()
+        self._steps: defaultdict[str, set[str]] = defaultdict(set)
+        self._moments: defaultdict[str, set[str]] = defaultdict(set)
+        self._channels: set[str] = set()
 
     def look_at_matches(self, run: Run) -> None:
         """Warn where no event that has the field can cancel this run: its own event has it not."""
         function = run.function
+        if self._looked_at[function.id] >= _MAX_LOOKED_AT:
+            return
+        self._looked_at[function.id] += 1
+        data = run.own_data()
         for event, match in function.cancel_matches:
-            what = (function.id, f"match {event} {match}")
-            if what in self._told or has_field(run.own_data(), match):
+            what = (function.id, event, match)
+            if what in self._matches or has_field(data, match):
                 continue
-            if self._is_new(what):
-                _LOGGER.warning(
-                    "function '%s', run %s: cancel_on=CancelOn('%s', match='%s'): the event that started the run has "
-                    "no %s, so no '%s' that has one cancels it; send it in both, or say in if_= which event cancels",
-                    function.id,
-                    run.id,
-                    event,
-                    match,
-                    match,
-                    event,
-                )
+            self._matches.add(what)
+            _LOGGER.warning(
+                "function '%s', run %s: cancel_on=CancelOn('%s', match='%s'): the event that started the run has "
+                "no %s, so no '%s' that has one cancels it; send it in both, or say in if_= which event cancels",
+                function.id,
+                run.id,
+                event,
+                match,
+                match,
+                event,
+            )
 
     def look_at_moment(self, call: Sleep, moment_ms: int) -> None:
         """Warn where a step would sleep until before its run's event came: where time passed meanwhile is no oddity."""
         run = call.run
-        if moment_ms >= run.event_tuples[0][4] or not self._is_new(
-            (run.function.id, f"moment {call.where()}")
-        ):
+        if moment_ms >= run.event_tuples[0][4]:
             return
+        told, where = self._moments[run.function.id], call.where()
+        if where in told or len(told) >= _MAX_STEPS:
+            return
+        told.add(where)
         moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=moment_ms)
         _LOGGER.warning(
             "function '%s', run %s: step '%s' (%s) sleeps until %s, which had passed before the run's event came: it does "
@@ -90,30 +102,34 @@ class Noticed:
             run.function.id,
             run.id,
             call.name,
-            call.where(),
+            where,
             moment.isoformat(),
             PAST_MOMENT,
         )
 
     def look_at_steps(self, run: Run, unmet: Sequence[str], new: Sequence[str]) -> None:
         """Warn of recorded steps that a handler has ended without coming to; `new`: what it came to instead."""
-        fresh = [name for name in unmet if self._is_new((run.function.id, name))]
-        if fresh:
-            instead = f"; it came to {_named(new)} anew" if new else ""
-            _LOGGER.warning(
-                "function '%s', run %s: recorded are steps that its handler ended without coming to: %s%s. A step is "
-                "found by its id: what was renamed was done again. Where the code is as it was, it decides by "
-                "something outside of steps",
-                run.function.id,
-                run.id,
-                _named(fresh),
-                instead,
-            )
+        told = self._steps[run.function.id]
+        fresh = [name for name in unmet if name not in told]
+        if not fresh or len(told) >= _MAX_STEPS:
+            return
+        told.update(fresh[:_MAX_STEPS])
+        instead = f"; it came to {_named(new)} anew" if new else ""
+        _LOGGER.warning(
+            "function '%s', run %s: recorded are steps that its handler ended without coming to: %s%s. A step is "
+            "found by its id: what was renamed was done again. Where the code is as it was, what it decides by is not: "
+            "data that a rerun replaced, or something outside of steps",
+            run.function.id,
+            run.id,
+            _named(fresh),
+            instead,
+        )
 
-    def _is_new(self, what: tuple[str, str]) -> bool:
-        if what in self._told or len(self._told) >= _MAX_TOLD:
+    def is_new_channel(self, channel: str) -> bool:
+        """Whether to warn of this one."""
+        if channel in self._channels or len(self._channels) >= _MAX_CHANNELS:
             return False
-        self._told.add(what)
+        self._channels.add(channel)
         return True
 
 

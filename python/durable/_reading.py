@@ -19,6 +19,7 @@ from ._bulk import (
 from ._codec import MISSING, read_plain, write_object, write_plain
 from ._duration import Duration, to_seconds
 from ._errors import ConfigError, InvokeTimeoutError, NonDeterminismError, NotFoundError
+from ._layered import run_through
 from ._limits import Limit, read_limits
 from ._setting import Place
 from ._views import (
@@ -86,6 +87,14 @@ class Reader:
         with public_errors():
             return await asyncio.get_running_loop().run_in_executor(None, read, core)
 
+    async def _let_out(self, row: RunTuple) -> RunTuple:
+        """A run as its function's middleware lets it out."""
+        known = self._engine.find_function(row[1])
+        if known is None or not known.stack.transform_input:
+            return row
+        find = self._engine.session.worker.origins_of
+        return await run_through(known.stack, row, find)
+
     def _read_result(self, function_id: str, json: bytes) -> Any:
         known = self._engine.find_function(function_id)
         try:
@@ -109,7 +118,7 @@ class Runs(Reader):
         if row is None:
             text = f"there is no run {run_id} in this store"
             raise NotFoundError(text)
-        return read_run(row, self._read_result, waits)
+        return read_run(await self._let_out(row), self._read_result, waits)
 
     async def cancel(self, run_id: str) -> bool:
         """Call a run off: what it holds and waits for goes with it, and what of it executes is cancelled.
@@ -266,7 +275,8 @@ class Runs(Reader):
                 cursor=cursor,
             )
         )
-        listed = (read_run(row, self._read_result, is_listed=True) for row in rows)
+        shown = [await self._let_out(row) for row in rows]
+        listed = (read_run(row, self._read_result, is_listed=True) for row in shown)
         return Page(listed, following)
 
     async def wait(self, run_id: str, *, timeout: Duration | None = None) -> Run:  # noqa: ASYNC109  # what is waited for goes on

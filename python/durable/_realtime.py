@@ -147,8 +147,13 @@ def _read_topics(topics: str | Iterable[str] | None) -> frozenset[str] | None:
 
 
 async def _messages(
-    session: Open, channel: str, position: Position, *, wanted: frozenset[str] | None
+    session: Open,
+    channel: str,
+    begin: Position | asyncio.Future[Position],
+    *,
+    wanted: frozenset[str] | None,
 ) -> AsyncGenerator[Message]:
+    position = await begin if isinstance(begin, asyncio.Future) else begin
     with session.worker.listening(channel) as listener:
         is_looked_up = is_run_id(channel)
         while True:
@@ -165,12 +170,17 @@ async def _messages(
                 await listener.wait()
 
 
-def _begin(session: Open, channel: str, after: str | None) -> Position:
-    if asyncio.get_running_loop() is not session.loop:
+def _begin(
+    session: Open, channel: str, after: str | None
+) -> Position | asyncio.Future[Position]:
+    running = None
+    with contextlib.suppress(RuntimeError):
+        running = asyncio.get_running_loop()
+    if running is not session.loop:
         text = "subscribe on the engine's own loop, and pass messages on from there"
         raise UsageError(text)
     if after == "now":
-        return _newest(session.core, channel)
+        return _newest(session, channel)
     return Position() if after is None else read_position(after)
 
 
@@ -182,7 +192,8 @@ async def _look(
     def look(core: Core) -> Batch:
         run = core.run(channel)
         page = core.messages(channel, position.number, _PAGE)
-        if is_looked_up and run is None and not page[2]:
+        is_none = is_looked_up and run is None and not page[2]
+        if is_none and session.worker.noticed.is_new_channel(channel):
             _LOGGER.warning(
                 "subscribe: channel '%s' has the form of a run's id, and %s. "
                 "Messages come once somebody publishes on it",
@@ -204,7 +215,13 @@ def _why_none(core: Core, channel: str) -> str:
     return f"that is an event's; runs that it started: {runs}"
 
 
-def _newest(core: Core, channel: str) -> Position:
+def _newest(session: Open, channel: str) -> Position | asyncio.Future[Position]:
+    """A run has to be read whole: away from the loop."""
+    core = session.core
     with public_errors():
-        _, _, following = core.messages(channel, _EVERYTHING, 1)
-        return newest_position(core.run(channel), following)
+        following = core.messages(channel, _EVERYTHING, 1)[2]
+    if not is_run_id(channel):
+        return newest_position(None, following)
+    return session.loop.run_in_executor(
+        None, lambda: newest_position(core.run(channel), following)
+    )

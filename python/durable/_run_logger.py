@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
+from ._step import CURRENT_STEP
+
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from ._step import StepOwner
 
 _LOGGER: Final = logging.getLogger("durable.run")
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
-    """Logs with the run's id, and not at all while remembered steps are gone through again.
+    """Logs with the ids of run, function and step and the attempt, and not at all while remembered steps are gone through again.
 
     Silent until the step that was recorded last has been answered and those that are pending were asked
     for again, or until the code asks for a step that is new. So a step that is gone from the code silences
@@ -27,5 +31,19 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
         self._run = run
 
     @override
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        call = CURRENT_STEP.get()
+        own = {
+            **(self.extra or {}),
+            "step_id": None if call is None else call.name,
+            "attempt": self._run.attempt if call is None else call.attempt,
+        }
+        kwargs["extra"] = {**own, **(kwargs.get("extra") or {})}
+        return msg, kwargs
+
+    @override
     def isEnabledFor(self, level: int) -> bool:  # logging's own name
-        return not self._run.unmet and super().isEnabledFor(level)
+        is_new = not self._run.unmet or CURRENT_STEP.get() is not None
+        return is_new and super().isEnabledFor(level)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ._ahead import Ahead
 from ._awaits import HandlerTasks
 from ._codec import read_plain
-from ._step import StepNames
+from ._layered import layered
+from ._step_names import StepNames
 
 
 if TYPE_CHECKING:
@@ -43,12 +44,13 @@ class RunState:
         "is_dropped",
         "is_marked",
         "late",
+        "layered",
         "lost",
         "memos",
+        "misplaced_count",
         "names",
         "next_memo",
         "number",
-        "own",
         "pending",
         "ready",
         "seen",
@@ -61,7 +63,7 @@ class RunState:
         "worker",
     )
 
-    def __init__(  # noqa: PLR0917  # each is one thing the caller has at hand
+    def __init__(  # noqa: PLR0915, PLR0917  # each is one thing the caller has at hand
         self,
         worker: Home[Any],
         run_id: str,
@@ -72,7 +74,6 @@ class RunState:
         self.id = run_id
         self.function = function
         self.event_tuples = events
-        self.own: Any = None
         self.is_dropped, self.is_marked = False, False
         self.driver: Any = None
         # What the engine said. The stretch's epoch is None while it has no slot; a memo is its place
@@ -96,22 +97,23 @@ class RunState:
         self.next_memo = 0
         self.unmet: set[str] | None = None
         self.fresh: list[str] = []
+        self.misplaced_count = 0
         self.tasks: HandlerTasks | None = None
         self.ready: list[StepCall[Any]] = []
         self.inline: StepCall[Any] | None = None
         self.has_left_step = False
         self.unconfirmed: dict[int, StepCall[Any]] = {}
         self.ending: Op | None = None
+        # What stands between it and its code; nothing where its function has no middleware.
+        self.layered = layered(self) if function.stack.members else None
         # How far it is ahead of the disk; nothing where it waits for each step.
         self.ahead: Ahead | None = None
         if function.checkpointing is not None and not worker.forgets:
             self.ahead = Ahead(function.checkpointing, worker.clock)
 
     def own_data(self) -> Any:
-        """The data of the event that started it, to be looked at and not to be changed: read once."""
-        if self.own is None:
-            self.own = read_plain(self.event_tuples[0][2])
-        return self.own
+        """The data of the event that started it, read anew: kept, they would cost memory for as long as the run waits."""
+        return read_plain(self.event_tuples[0][2])
 
     def mark(self) -> None:
         """Something changed: look at this run at the end of the pass."""

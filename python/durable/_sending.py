@@ -82,11 +82,17 @@ def encode_for_step(
         SerializationError: data is not JSON.
     """
     encoded = encode_events([events])
-    own = hashlib.blake2b(f"{run_id}:{step}".encode(), digest_size=16).hexdigest()
+    own = ids_of_step(run_id, step)
     return [
-        (name, data, sent_id or f"step/{own}/{place}", ts, version, user)
+        (name, data, sent_id or f"{own}/{place}", ts, version, user)
         for place, (name, data, sent_id, ts, version, user) in enumerate(encoded)
     ]
+
+
+def ids_of_step(run_id: str, step: str) -> str:
+    """What the ids of a step's events begin with; their place in the batch follows."""
+    own = hashlib.blake2b(f"{run_id}:{step}".encode(), digest_size=16).hexdigest()
+    return f"step/{own}"
 
 
 def _is_batch(given: object) -> TypeGuard[Iterable[Event[Any]]]:

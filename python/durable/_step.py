@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import sys
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar, cast
 
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
     from ._bridge import EventTuple, NewEvent, Op
     from ._function import Function
+    from ._layers import Stack
     from ._noticed import Noticed
+    from ._step_names import StepNames
 
 T = TypeVar("T")
 
@@ -70,6 +72,34 @@ caller: Final = sys._getframe  # noqa: SLF001  # the quick way, without a whole 
 _HAS_EAGER_TASKS: Final = sys.version_info >= (3, 12)
 
 
+class Around(Protocol):
+    """The middleware around a run's code, as its steps see it."""
+
+    stack: Stack
+
+    async def call(self, given: Any) -> Written:
+        """Call the handler with this context."""
+        ...
+
+    async def come_to(self, call: StepCall[Any]) -> None:
+        """The code awaits a step."""
+        ...
+
+    async def go_on(self, call: StepCall[Any]) -> None:
+        """The step is answered."""
+        ...
+
+    async def execute(
+        self, call: StepCall[Any], function: Callable[[], Awaitable[Any]]
+    ) -> bytes:
+        """Try the step."""
+        ...
+
+    async def send(self, call: StepCall[Any], given: Any) -> list[str]:
+        """Send events from inside the step."""
+        ...
+
+
 class StepOwner(Protocol):
     """The run that a step belongs to, as its code sees it."""
 
@@ -82,6 +112,11 @@ class StepOwner(Protocol):
     unawaited: dict[str, StepCall[Any]]
     unmet: set[str] | None
     driver: Any
+
+    @property
+    def layered(self) -> Around | None:
+        """What stands between it and its code."""
+        ...
 
     @property
     def worker(self) -> StepHome:
@@ -144,6 +179,15 @@ class StepHome(Protocol):
     def publish_wait(self, channel: str, topic: str, data: bytes) -> str:
         """Publish a message, on another thread."""
         ...
+
+
+class Written:
+    """A handler's result that is JSON already."""
+
+    __slots__ = ("json",)
+
+    def __init__(self, json: bytes) -> None:
+        self.json = json
 
 
 class StepCall(Coroutine[Any, Any, T]):
@@ -219,15 +263,20 @@ class StepCall(Coroutine[Any, Any, T]):
         self.is_blocking = is_blocking
 
     @override
-    def __await__(self) -> Generator[Any, Any, T]:  # noqa: PLR0912  # one table of cases
+    def __await__(self) -> Generator[Any, Any, T]:  # noqa: C901, PLR0912  # one table of cases
         run = self.run
         if self.state != NEW:
             text = f"step '{self.name}' is awaited twice: await it once and keep its result"
             raise UsageError(text)
+        layered = run.layered
+        if layered is not None:
+            yield from layered.come_to(self).__await__()
         run.begin(self)
         try:
             while True:
                 state = self.state
+                if layered is not None and state in {DONE, FAILED}:
+                    yield from layered.go_on(self).__await__()
                 if state == DONE:
                     return self._answer()
                 if state == FAILED:
@@ -257,9 +306,15 @@ class StepCall(Coroutine[Any, Any, T]):
         run = self.run
         token = CURRENT_STEP.set(self)
         try:
-            value = yield from self._call()
-            self.is_same = self.codec.is_same_after(value)
-            data = self.data = self.codec.write(value, "result")
+            if run.layered is None:
+                value = yield from self._call()
+                self.is_same = self.codec.is_same_after(value)
+                data = self.data = self.codec.write(value, "result")
+            else:
+                value = None
+                function = cast("Callable[[], Awaitable[T]]", self._call)
+                data = yield from run.layered.execute(self, function).__await__()
+                self.data = data
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise  # the process ends, or the run is dropped: the step is executed again
         except asyncio.CancelledError as error:
@@ -269,7 +324,7 @@ class StepCall(Coroutine[Any, Any, T]):
         except BaseException as error:  # noqa: BLE001  # every error of a step is kept
             run.report_step(self, self.failure(error))
         else:
-            self.value = value
+            self.value = cast("T", value)
             run.report_step(self, (STEP_RUN, self.name, data))
         finally:
             CURRENT_STEP.reset(token)
@@ -342,6 +397,11 @@ class StepCall(Coroutine[Any, Any, T]):
         return (STEP_PLANNED, self.name)
 
     @property
+    def is_done(self) -> bool:
+        """True where it is remembered with a result."""
+        return self.state == DONE
+
+    @property
     def is_wait(self) -> bool:
         """True where it only waits: for a moment, or for something to happen."""
         return self.function is None
@@ -406,35 +466,6 @@ def error_of_unawaited(
         "`await` before it, or give it to asyncio.gather or a TaskGroup"
     )
     return StepNotAwaitedError(text)
-
-
-class StepNames:
-    """The names of a run's steps: an id used again gets a counter, in order of use."""
-
-    __slots__ = ("_counts", "_taken")
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._taken: set[str] | None = None  # made when an id is used again
-
-    def next(self, step_id: str) -> str:
-        """The name of the next use of this id: `id`, `id:1`, `id:2`."""
-        count = self._counts.get(step_id, 0)
-        self._counts[step_id] = count + 1
-        if self._taken is None:
-            if count == 0:
-                return step_id
-            self._taken = {*self._counts}
-        name = f"{step_id}:{count}" if count else step_id
-        while name in self._taken:
-            count += 1
-            name = f"{step_id}:{count}"
-        self._taken.add(name)
-        return name
-
-    def __contains__(self, name: str) -> bool:
-        """Whether the code has made a step of this name."""
-        return name in (self._counts if self._taken is None else self._taken)
 
 
 def _is_cancelled() -> bool:

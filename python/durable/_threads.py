@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from ._bridge import STEP_RUN
 from ._context import SyncContext
 from ._errors import NonDeterminismError
+from ._layers import drive
 from ._outside import watched_handler
 from ._step import (
     CURRENT_STEP,
@@ -254,11 +255,14 @@ class ThreadDriver:
         if self.is_done:
             return
         self.has_begun = True
-        handler = run.function.handler
+        layered, handler = run.layered, run.function.handler
         if run.worker.forgets:
             handler = watched_handler(run.function)
         try:
-            value = self._context.run(handler, self._given)
+            if layered is None:
+                value = self._context.run(handler, self._given)
+            else:
+                value = self._context.run(drive, layered.call(self._given))
         except _Unwind:
             pass
         except BaseException as error:  # how a handler fails is its own business  # noqa: BLE001
@@ -267,10 +271,13 @@ class ThreadDriver:
         else:
             post(lambda: self._settle(run.complete, value))
 
-    def wait_for(self, call: StepCall[T]) -> T:
+    def wait_for(self, call: StepCall[T]) -> T:  # noqa: C901  # one table of cases
         """Block until the step is remembered."""
         if call.state != NEW:
             raise _Unwind
+        layered = self.run.layered
+        if layered is not None:
+            drive(layered.come_to(call))
         call.state = WAITING
         self._signal.clear()
         self.threads.post(lambda: self._begin(call))
@@ -279,6 +286,8 @@ class ThreadDriver:
         ):  # once closed, the loop may never look at the call again
             self._signal.wait()
             self._signal.clear()
+            if layered is not None and call.state in {DONE, FAILED}:
+                drive(layered.go_on(call))
             if call.state == DONE:
                 return self._answer(call)
             if call.state == FAILED:
@@ -295,17 +304,18 @@ class ThreadDriver:
         except (
             NonDeterminismError
         ) as error:  # it ends the run, whatever the code would make of it
-            misfit = error
-            self.threads.post(lambda: self._settle(self.run.fail, misfit))
-            raise _Unwind from None
+            raise self.give_up(error) from None
+
+    def give_up(self, error: Exception) -> BaseException:
+        """Have the run fail with this; what the code is told, which is not to go on."""
+        self.threads.post(lambda: self._settle(self.run.fail, error))
+        return _Unwind()
 
     def _execute_step(self, call: StepCall[Any]) -> None:
         token = CURRENT_STEP.set(call)
         op: tuple[Any, ...]
         try:
-            value = self._call_function(call)
-            call.is_same = call.codec.is_same_after(value)
-            call.data = call.codec.write(value, "result")
+            value = self._try_step(call)
         except BaseException as error:  # every error of a step is kept  # noqa: BLE001
             op = call.failure(error)
         else:
@@ -315,6 +325,20 @@ class ThreadDriver:
             CURRENT_STEP.reset(token)
         call.state = WAITING
         self.threads.post(lambda: self._report(call, op))
+
+    def _try_step(self, call: StepCall[Any]) -> Any:
+        layered = self.run.layered
+        if layered is None:
+            value = self._call_function(call)
+            call.is_same = call.codec.is_same_after(value)
+            call.data = call.codec.write(value, "result")
+            return value
+
+        async def function() -> Any:
+            return self._call_function(call)
+
+        call.data = drive(layered.execute(call, function))
+        return None
 
     def _call_function(self, call: StepCall[Any]) -> Any:
         function = cast("Callable[..., Any]", call.function)

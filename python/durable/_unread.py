@@ -80,6 +80,14 @@ class UnreadWaits(tuple[Any, ...]):  # noqa: SLOT001
         _refuse("waiting_on", self._run_id)
 
     @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UnreadWaits)
+
+    @override
+    def __hash__(self) -> int:
+        return hash(_SHOWN)
+
+    @override
     def __contains__(self, key: object, /) -> NoReturn:
         _refuse("waiting_on", self._run_id)
 

@@ -144,6 +144,17 @@ class InvokeCall(WaitCall[T]):
 
     invoked: Function[Any, T] | None
 
+    @property
+    def invocation(self) -> tuple[str, bytes]:
+        """The function's id, and the data that it is given."""
+        _, function_id, json, _ = self._asked
+        return function_id, json
+
+    @invocation.setter
+    def invocation(self, given: tuple[str, bytes]) -> None:
+        kind, _, _, timeout_ms = self._asked
+        self._asked = (kind, *given, timeout_ms)
+
     @override
     def result(self) -> T:
         """What that run returned."""

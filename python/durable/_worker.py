@@ -37,11 +37,11 @@ from ._bridge import (
     public_error,
 )
 from ._callers import Callers, settle
+from ._ends import Ends
 from ._errors import EngineClosed
 from ._execution import LiveRun
 from ._leaving import Leaving
 from ._loop_watch import LoopWatch
-from ._noticed import Noticed
 from ._sending import Unheard
 from ._threads import ThreadDriver, Threads
 
@@ -77,7 +77,9 @@ class Worker(Callers):
             forgets  # every live coroutine is dropped at each step: for tests
         )
         self.context = contextvars.copy_context()  # what every run's code begins with
-        self.noticed = Noticed()
+        self.ends = Ends(self._watch, loop)
+        self.clean_up = self.ends.clean_up
+        self.watch_end = self.ends.watch
         self.runs: dict[str, LiveRun] = {}
         self._functions = functions
         self._hot_runs = hot_runs

@@ -65,6 +65,7 @@ async def test_the_program_that_waits_for_a_signal_works() -> None:
         "LICENSE",
         "bench/README.md",
         "docs/failures.md",
+        "docs/middleware.md",
         "docs/reliability.md",
         "examples/order_fulfilment.py",
     ],

@@ -20,10 +20,12 @@ def test_it_is_silent_while_something_remembered_is_still_to_come(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     run: Any = SimpleNamespace(
-        id="01A", function=SimpleNamespace(id="fulfil"), unmet=unmet
+        id="01A", function=SimpleNamespace(id="fulfil"), unmet=unmet, attempt=2
     )
     caplog.set_level(logging.INFO)
     RunLogger(run).info("charged")
-    assert [(one.run_id, one.function_id) for one in caplog.records] == [  # type: ignore[attr-defined]
-        ("01A", "fulfil")
-    ] * is_heard
+    own = [
+        (one.run_id, one.function_id, one.step_id, one.attempt)
+        for one in caplog.records
+    ]  # type: ignore[attr-defined]
+    assert own == [("01A", "fulfil", None, 2)] * is_heard

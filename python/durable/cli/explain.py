@@ -93,6 +93,8 @@ REMEDIES = {
     "or dataclass with a return annotation. The path in the message leads to the value that is not.",
     "DUR-0301": "Store what is large elsewhere (a file, a bucket, a table) and pass a reference to it. "
     "Limits: 4 MB an event, 4 MB a step's output, 32 MB a run's state.",
+    "DUR-0302": "Where a key is missing, give `Encryption` that key too, behind the first. Where something was moved or "
+    "changed, somebody has written into the store: restore it, or repeat the run with `durable runs rerun RUN_ID`.",
     "DUR-0400": "Nothing, if it was meant: the run fails at once. Raise another exception where trying "
     "again may help.",
     "DUR-0401": "Nothing: the step is tried again after the time it gave, until its tries are used up.",

@@ -172,8 +172,8 @@ impl DiskFile for RealFile {
     }
 
     fn occupy(&self, length: u64) -> io::Result<bool> {
-        match fallocate(&self.file, FallocateFlags::empty(), 0, length) {
-            Ok(()) => Ok(true),
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, length) {
+            Ok(()) => self.file.set_len(length).map(|()| true),
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
             Err(error) => Err(error.into()),
         }

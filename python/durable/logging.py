@@ -1,0 +1,60 @@
+"""Logging inside runs: which run, step and attempt a line is of, for any logger.
+
+`ctx.logger` says it by itself. For all others put a `RunFilter` on a handler, or call `fields` yourself, as a
+processor of structlog does: `lambda logger, method, line: {**fields(), **line}`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from typing_extensions import override
+
+from ._step import CURRENT_RUN, CURRENT_STEP
+
+
+def fields() -> dict[str, Any]:
+    """`run_id`, `function_id`, `step_id` (`None` between steps) and `attempt` of the code that calls this.
+
+    Empty outside of runs.
+    """
+    run = CURRENT_RUN.get()
+    if run is None:
+        return {}
+    call = CURRENT_STEP.get()
+    return {
+        "run_id": run.id,
+        "function_id": run.function.id,
+        "step_id": None if call is None else call.name,
+        "attempt": run.attempt if call is None else call.attempt,
+    }
+
+
+def is_replaying() -> bool:
+    """True while code that is called again goes through what is remembered."""
+    run = CURRENT_RUN.get()
+    return run is not None and bool(run.unmet) and CURRENT_STEP.get() is None
+
+
+class RunFilter(logging.Filter):
+    """Gives each record `run_id`, `function_id`, `step_id` and `attempt`: `None` outside of runs.
+
+    Put it on a handler: a filter on a logger does not see what its children log.
+
+    Args:
+        drops_replayed: keep back what is logged while remembered steps are gone through again, as `ctx.logger` does.
+    """
+
+    def __init__(self, *, drops_replayed: bool = True) -> None:
+        super().__init__()
+        self._drops_replayed = drops_replayed
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Never false but for what is kept back."""
+        found = fields()
+        for name in ("run_id", "function_id", "step_id", "attempt"):
+            if not hasattr(record, name):
+                setattr(record, name, found.get(name))
+        return not (self._drops_replayed and is_replaying())

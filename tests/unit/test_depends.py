@@ -1,0 +1,53 @@
+"""What a handler asks for is found in its signature, as an annotation or as a text of one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pytest
+
+import durable
+from durable._depends import Depends, find_depends
+
+
+def get() -> str:
+    return "given"
+
+
+Given = Annotated[str, Depends(get)]
+
+
+def by_text(ctx: Any, given: Annotated[str, Depends(get)], other: int = 0) -> None: ...
+def by_name(ctx: Any, given: Given) -> None: ...
+def by_nobody(ctx: Any, given: str = "") -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "names"), [(by_text, ["given"]), (by_name, ["given"]), (by_nobody, [])]
+)
+def test_it_is_found(function: Any, names: list[str]) -> None:
+    found = find_depends(function)
+    assert list(found) == names
+    assert all(one.function is get for one in found.values())
+
+
+def test_it_is_found_in_a_function_inside_of_another() -> None:
+    def inner() -> str:
+        return "inner"
+
+    def handler(_: Any, given: Annotated[str, Depends(inner)]) -> str:  # noqa: ARG001  # it is asked for
+        return inner()
+
+    assert find_depends(handler)["given"].function is inner
+
+
+def test_what_cannot_be_read_says_so() -> None:
+    def handler(ctx: Any, given: Annotated[str, Depends(nowhere)]) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(durable.ConfigError, match="cannot be read"):
+        find_depends(handler)
+
+
+def test_what_has_no_signature_asks_for_nothing() -> None:
+    assert not find_depends(dict.fromkeys)
+    assert not find_depends(type)
