@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from ._errors import PAST_MOMENT
 from ._expression import has_field
 
 

@@ -45,22 +45,3 @@ async def test_steps_with_slots_of_their_own_are_told_apart(live: Any) -> None:
     gate.set()
     await live.settle()
     assert live.result(run_id) is None
-
-
-async def test_its_own_event_is_read_once_also_where_its_code_is_called_again(
-    live: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reads: list[bytes] = []
-
-    def count(json: bytes) -> Any:
-        reads.append(json)
-        return {"id": 1}
-
-    monkeypatch.setattr("durable._run_state.read_plain", count)
-
-    async def handler(ctx: durable.Context) -> None:
-        await ctx.step.sleep("rest", "1h")
-
-    run = live.worker.runs[await live.start(handler)]
-    assert run.own_data() is run.own_data() is run.renewed().own_data()
-    assert len(reads) == 1

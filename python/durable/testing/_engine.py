@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeGuard, TypeVar, cast
@@ -12,7 +13,7 @@ from typing_extensions import override
 from durable._bridge import public_errors
 from durable._codec import write_object
 from durable._engine import Engine
-from durable._errors import UsageError
+from durable._errors import StoreLocked, UsageError
 from durable._events import Event, is_event, make_event
 from durable._session import register
 from durable._step import CURRENT_RUN
@@ -44,6 +45,8 @@ _JUMP_MS: Final = 400 * 86_400_000
 _MAX_JUMPS: Final = 10
 _RETENTION: Final = "366d"
 _MAX_SHOWN_RUNS: Final = 5
+_OPEN_TRIES: Final = 200
+_OPEN_PAUSE_S: Final = 0.01
 #: What takes each event that comes for one more, before it is known as one that came before.
 _COUNTING: Final = frozenset({"batch", "debounce", "rate_limit"})
 
@@ -342,6 +345,14 @@ class TestEngine(Engine):
         if self._crashing is not None:
             await asyncio.shield(self._crashing)
 
+    async def _reopened(self, loop: asyncio.AbstractEventLoop) -> Core:
+        """A read that is under way keeps the closed store for a moment more."""
+        for _ in range(_OPEN_TRIES):
+            with contextlib.suppress(StoreLocked), public_errors():
+                return await loop.run_in_executor(None, self._open_core)
+            await asyncio.sleep(_OPEN_PAUSE_S)
+        return await loop.run_in_executor(None, self._open_core)
+
     async def _crash(self) -> None:
         session = self.session
         if self.store == "memory:":
@@ -352,7 +363,7 @@ class TestEngine(Engine):
         with public_errors():
             await session.loop.run_in_executor(None, session.core.close)
             self._clock = f"virtual:{now_ms}"
-            core = await session.loop.run_in_executor(None, self._open_core)
+            core = await self._reopened(session.loop)
             numbers = register(core, self.apps, self._backoff)
             self._session = context.copy().run(
                 self._connect, core, session.loop, numbers

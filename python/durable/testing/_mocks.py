@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from durable._codec import MISSING, Codec, read_plain, write_object
+from durable._codec import MISSING, Codec, read_plain, write_object, write_plain
 from durable._errors import InvokeError, UsageError
 from durable._events import Event, is_event, make_event
 from durable._failure import read_step_error
@@ -127,7 +127,8 @@ class _MockedEvent(EventCall):
             return None
         data = given.pop("data")
         if self.event_type is not None:
-            data = self.event_type.read_stored(data, f"the mock of step '{self.name}'")
+            whose = f"the mock of step '{self.name}'"
+            data = self.event_type.read_stored(write_plain(data, "data"), whose)
         return make_event(given.pop("name"), data, **given)
 
 
