@@ -350,7 +350,7 @@ class TestEngine(Engine):
         for _ in range(_OPEN_TRIES):
             with contextlib.suppress(StoreLocked), public_errors():
                 return await loop.run_in_executor(None, self._open_core)
-            await asyncio.sleep(_OPEN_PAUSE_S)
+            await asyncio.sleep(_OPEN_PAUSE_S)  # what reads is a thread  # noqa: TID251
         return await loop.run_in_executor(None, self._open_core)
 
     async def _crash(self) -> None:
