@@ -64,3 +64,12 @@ def test_errors_are_also_what_python_users_expect() -> None:
     assert issubclass(durable.StoreError, OSError)
     assert issubclass(durable.ConfigError, ValueError)
     assert issubclass(durable.SerializationError, TypeError)
+
+
+def test_an_error_of_somebodys_own_kind_stays_of_that_kind() -> None:
+    class Mine(durable.SerializationError):
+        """With a code of its own."""
+
+    told = Mine("bad", path="result.a").of_function("f")
+    assert type(told) is Mine
+    assert (str(told), told.path) == ("function 'f': bad", "result.a")

@@ -10,8 +10,8 @@ import pytest
 from durable._noticed import Noticed
 
 
-def run(data: Any = None) -> Any:
-    function = SimpleNamespace(id="f", cancel_matches=[("stop", "data.id")])
+def run(data: Any = None, of: str = "f") -> Any:
+    function = SimpleNamespace(id=of, cancel_matches=[("stop", "data.id")])
     return SimpleNamespace(id="R", function=function, own_data=lambda: data)
 
 
@@ -42,3 +42,26 @@ def test_a_field_that_is_there_is_no_oddity(caplog: pytest.LogCaptureFixture) ->
     noticed.look_at_matches(run({}))
     noticed.look_at_matches(run({}))
     assert len(caplog.records) == 1
+
+
+def test_one_function_does_not_silence_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    noticed = Noticed()
+    for number in range(1_200):
+        noticed.look_at_steps(run(), [f"old-{number}"], [])
+    assert len(caplog.records) == 5
+    caplog.clear()
+    noticed.look_at_steps(run(of="g"), ["old"], [])
+    noticed.look_at_matches(run({}, of="g"))
+    assert len(caplog.records) == 2
+
+
+def test_only_the_first_runs_of_a_function_are_read() -> None:
+    reads: list[int] = []
+    noticed = Noticed()
+    for number in range(200):
+        one = run()
+        one.own_data = lambda number=number: reads.append(number) or {"id": 1}
+        noticed.look_at_matches(one)
+    assert reads == list(range(100))

@@ -33,3 +33,10 @@ async def test_an_engine_that_is_not_open_says_so() -> None:
         await anext(engine.subscribe("news"))
     with pytest.raises(durable.EngineClosed):
         await engine.publish("news", "a")
+
+
+@pytest.mark.asyncio
+async def test_a_thread_without_a_loop_is_told_to_listen_on_the_engines() -> None:
+    async with durable.Engine(store="memory:", clock="virtual") as engine:
+        with pytest.raises(durable.UsageError, match="on the engine's own loop"):
+            await asyncio.to_thread(engine.subscribe, "news")
