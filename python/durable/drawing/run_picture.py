@@ -67,13 +67,20 @@ def _bar_of(step: Step, created_ms: int) -> Bar:
     )
 
 
+_AWAITED = {
+    "wait_for_signal": "a signal",
+    "wait_for_event": "an event",
+    "invoke": "another run",
+}
+
+
 def _note(step: Step) -> str:
     due = moment(step.due_at)
     notes = {
         "failed": clip(str(step.error), 80),
         "backing_off": f"failed; tried again at {due}",
         "sleeping": f"until {due}",
-        "waiting": f"for a signal, until {due}",
+        "waiting": f"for {_AWAITED.get(step.kind, 'something')}, until {due}",
         "completed": _taken_over(step) or _tokens(step),
     }
     return notes.get(step.status, step.status)
@@ -153,12 +160,17 @@ _REASONS = {
 def _reason(wait: WaitingOn) -> str:
     if wait.on in _REASONS:
         return _REASONS[wait.on]
-    whose = "" if wait.key is None else f" for {wait.key} = {_shown(wait.value)}"
-    if wait.on == "signal":
-        return f"for the signal {_shown(wait.value)!r}"
-    if wait.on == "throttle":
-        return f"for its throttle{whose}"
-    return f"for {wait.on}{whose}: {wait.taken} of {wait.limit} taken"
+    shown = _shown(wait.value)
+    whose = "" if wait.key is None else f" for {wait.key} = {shown}"
+    named = {
+        "signal": f"for the signal {shown!r}",
+        "wait_for_event": f"for the event {shown!r}",
+        "invoke": f"for run {shown}, which it invoked",
+        "throttle": f"for its throttle{whose}",
+    }
+    return named.get(
+        wait.on, f"for {wait.on}{whose}: {wait.taken} of {wait.limit} taken"
+    )
 
 
 def _shown(value: str | None) -> str:

@@ -116,7 +116,7 @@ class _Scale:
 
 
 def _letters(bar: Bar, count: int) -> str:
-    if bar.kind in {"sleep", "wait_for_signal"}:
+    if bar.kind in {"sleep", "wait_for_signal", "wait_for_event", "invoke"}:
         return _SLEEP_LETTER * count
     if bar.kind == "wait" or bar.status == "queued":
         return _WAIT_LETTER * count

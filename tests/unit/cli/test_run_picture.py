@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from durable import ErrorInfo, Run, Step
+from durable import ErrorInfo, Run, Step, WaitingOn
 from durable.cli.run_picture import picture_of
+from durable.drawing.run_picture import _reason
 
 
 def at(ms: int) -> datetime:
@@ -100,3 +101,13 @@ def test_a_run_that_has_not_begun_shows_that_it_waits() -> None:
         DONE, status="queued", started_at=None, ended_at=None, steps={}, result=None
     )
     assert "(waits for its start)" in drawn(run)
+
+
+def test_what_is_waited_for_is_named() -> None:
+    rows = [
+        ("signal", "approve", "for the signal 'approve'"),
+        ("wait_for_event", "shop/paid", "for the event 'shop/paid'"),
+        ("invoke", "01M8", "for run 01M8, which it invoked"),
+    ]
+    for on, value, expected in rows:
+        assert _reason(WaitingOn(on=on, value=value)) == expected
