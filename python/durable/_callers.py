@@ -43,6 +43,12 @@ class Callers(ABC):
     def _schedule(self) -> None:
         """Have what is asked handed over at the end of the pass."""
 
+    def is_own_loop(self) -> bool:
+        """True where the caller is on the loop that the engine lives on."""
+        with contextlib.suppress(RuntimeError):
+            return asyncio.get_running_loop() is self.loop
+        return False
+
     # --- what they ask
 
     def send(

@@ -8,6 +8,7 @@ import weakref
 from typing import (
     TYPE_CHECKING,
     Any,
+    ClassVar,
     Final,
     Literal,
     Self,
@@ -82,6 +83,8 @@ class Engine(Realtime, Invoking):
     Raises:
         ConfigError: a setting is wrong.
     """
+
+    _worker_type: ClassVar[type[Worker]] = Worker
 
     def __init__(  # settings, all by name  # noqa: PLR0913
         self,
@@ -195,7 +198,7 @@ class Engine(Realtime, Invoking):
         loop: asyncio.AbstractEventLoop,
         numbers: Mapping[int, Function[Any, Any]],
     ) -> Worker:
-        return Worker(
+        return self._worker_type(
             core,
             loop,
             numbers,
@@ -285,9 +288,14 @@ class Engine(Realtime, Invoking):
             SerializationError: data is not JSON.
             EngineClosed: the engine is not open.
         """
+        return await self._take(events)
+
+    async def _take(
+        self, events: Iterable[Any], source: tuple[str, int] | None = None
+    ) -> list[str]:
         if self.stack.sends:
-            return await self._send_through(events)
-        return await self._send_all(events)
+            return await self._send_through(events, source)
+        return await self._send_all(events, source)
 
     async def _send_through(
         self, events: Iterable[Any], source: tuple[str, int] | None = None
@@ -307,13 +315,17 @@ class Engine(Realtime, Invoking):
         if not encoded and source is None:
             return []
         session = self.session
-        if asyncio.get_running_loop() is session.loop:
+        if session.worker.is_own_loop():
             return await session.worker.send(encoded, source)
-        elsewhere = asyncio.run_coroutine_threadsafe(self._send(encoded), session.loop)
+        elsewhere = asyncio.run_coroutine_threadsafe(
+            self._send(encoded, source), session.loop
+        )
         return await asyncio.wrap_future(elsewhere)
 
-    async def _send(self, encoded: list[NewEvent]) -> list[str]:
-        return await self.session.worker.send(encoded)
+    async def _send(
+        self, encoded: list[NewEvent], source: tuple[str, int] | None
+    ) -> list[str]:
+        return await self.session.worker.send(encoded, source)
 
     def send_sync(self, *events: Event[Any] | Iterable[Event[Any]]) -> list[str]:
         """The same from another thread: blocks until the events are on disk.
@@ -322,10 +334,9 @@ class Engine(Realtime, Invoking):
             UsageError: it is called on the engine's own loop, which it would block for ever.
         """
         session = self.session
-        with contextlib.suppress(RuntimeError):
-            if asyncio.get_running_loop() is session.loop:
-                text = "send_sync would block the engine's own loop: use `await engine.send(...)` here"
-                raise UsageError(text)
+        if session.worker.is_own_loop():
+            text = "send_sync would block the engine's own loop: use `await engine.send(...)` here"
+            raise UsageError(text)
         if self.stack.sends:
             through = self._send_through(events)
             return asyncio.run_coroutine_threadsafe(through, session.loop).result()
@@ -344,9 +355,7 @@ class Engine(Realtime, Invoking):
             position: how far the source is read with this batch; rises with each.
             events: the batch.
         """
-        if self.stack.sends:
-            return await self._send_through(events, (source, position))
-        return await self.session.worker.send(encode_events(events), (source, position))
+        return await self._take(events, (source, position))
 
     async def source_position(self, source: str) -> int | None:
         """How far a source has got: the position of its last accepted batch."""
@@ -419,11 +428,6 @@ class Engine(Realtime, Invoking):
         """
         with public_errors():
             return self.session.core.stats()
-
-    @override
-    def find_function(self, function_id: str) -> Function[Any, Any] | None:
-        """A function of this engine's apps."""
-        return self._functions.get(function_id)
 
     @override
     def __repr__(self) -> str:

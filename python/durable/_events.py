@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeGuard, cast
 
@@ -325,6 +326,21 @@ def is_reserved(name: str) -> bool:
 def is_event(given: object) -> TypeGuard[Event[Any]]:
     """True for an event of any data."""
     return isinstance(given, Event)
+
+
+def flat(events: Iterable[object]) -> list[Any]:
+    """All that was given to be sent, one by one or in lists, in order: what is no event is left for `send` to refuse."""
+    found: list[Any] = []
+    for one in events:
+        if is_event(one) or not _is_batch(one):
+            found.append(one)
+        else:
+            found += flat(one)
+    return found
+
+
+def _is_batch(given: object) -> TypeGuard[Iterable[object]]:
+    return isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
 
 
 def _read_trigger(place: Place, given: object) -> tuple[str, EventType[Any] | None]:

@@ -15,7 +15,8 @@ from ._setting import Place, near
 
 
 if TYPE_CHECKING:
-    from ._app import App
+    from collections.abc import Mapping
+
     from ._duration import Duration
     from ._function import Function
     from ._layers import Stack
@@ -27,17 +28,17 @@ T = TypeVar("T")
 class Invoking(ABC):
     """What starts runs by their functions."""
 
-    apps: tuple[App, ...]
     stack: Stack
+    _functions: Mapping[str, Function[Any, Any]]
 
     @property
     @abstractmethod
     def session(self) -> Session:
         """What the open engine has."""
 
-    @abstractmethod
     def find_function(self, function_id: str) -> Function[Any, Any] | None:
         """A function of this engine's apps."""
+        return self._functions.get(function_id)
 
     @overload
     async def invoke(
@@ -80,10 +81,7 @@ class Invoking(ABC):
         try:
             run_id, event_id = await self._ask_for(name, json)
         except NotFoundError as error:
-            known_ids = [
-                function.id for app in self.apps for function in app.functions.values()
-            ]
-            text = f"{error}{near(name, known_ids)}"
+            text = f"{error}{near(name, self._functions)}"
             raise NotFoundError(text) from None
         try:
             status, ending, kept = await worker.ending_of(run_id, timeout_s)

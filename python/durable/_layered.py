@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._codec import read_plain, write_plain
-from ._events import is_event, make_event
+from ._events import INVOKED, is_event, make_event
 from ._layers import (
     Stack,
     ThreadTell,
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from ._events import Event
 
 T = TypeVar("T")
-
-INVOKED: Final = "durable/function.invoked"
 
 
 class Layered:

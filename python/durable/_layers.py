@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ._codec import read_plain, write_object, write_plain
 from ._errors import ConfigError
-from ._events import is_event, make_event
+from ._events import flat, is_event, make_event
 from ._middleware import Execution, Input, Middleware, Sending
 
 
@@ -204,15 +204,7 @@ async def tell_late(hooks: Iterable[Hook], about: Any) -> None:
 
 def flatten(events: Iterable[Any]) -> list[Any]:
     """Copies of all events, in order, whatever they are in: what is no event is refused later."""
-    flat: list[Any] = []
-    for one in events:
-        if is_event(one):
-            flat.append(copy_event(one))
-        elif isinstance(one, str | bytes | dict) or not hasattr(one, "__iter__"):
-            flat.append(one)
-        else:
-            flat.extend(flatten(one))
-    return flat
+    return [copy_event(one) if is_event(one) else one for one in flat(events)]
 
 
 def copy_event(event: Event[Any], **changes: Any) -> Event[Any]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_OWN: Final = str(Path(__file__).parent) + os.sep
+#: What the names of our own files begin with.
+OWN: Final = str(Path(__file__).parent) + os.sep
 _PACKAGE: Final = "durable."
 
 
@@ -54,7 +55,7 @@ def _line_of(error: BaseException) -> str | None:
     lines = [
         f"{frame.f_code.co_filename}:{line}"
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if not frame.f_code.co_filename.startswith((_OWN, "<"))
+        if not frame.f_code.co_filename.startswith((OWN, "<"))
     ]
     return lines[-1] if lines else None
 
@@ -84,7 +85,7 @@ def _of_arguments(error: TypeError) -> str | None:
     """Of a call that never began: the last frame is the caller's, and the text begins with the method's name."""
     method, _, misfit = str(error).partition("() ")
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if not misfit or not frames or frames[-1].f_code.co_filename.startswith(_OWN):
+    if not misfit or not frames or frames[-1].f_code.co_filename.startswith(OWN):
         return None
     found = _method(method, frames[-1].f_locals.values())
     if found is None:

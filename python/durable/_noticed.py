@@ -93,10 +93,9 @@ class Noticed:
         run = call.run
         if moment_ms >= run.event_tuples[0][4]:
             return
-        told, where = self._moments[run.function.id], call.where()
-        if where in told or len(told) >= _MAX_STEPS:
+        where = call.where()
+        if not _is_new(where, self._moments[run.function.id], _MAX_STEPS):
             return
-        told.add(where)
         moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=moment_ms)
         _LOGGER.warning(
             "function '%s', run %s: step '%s' (%s) sleeps until %s, which had passed before the run's event came: it does "
@@ -129,10 +128,14 @@ class Noticed:
 
     def is_new_channel(self, channel: str) -> bool:
         """Whether to warn of this one."""
-        if channel in self._channels or len(self._channels) >= _MAX_CHANNELS:
-            return False
-        self._channels.add(channel)
-        return True
+        return _is_new(channel, self._channels, _MAX_CHANNELS)
+
+
+def _is_new(what: str, told: set[str], most: int) -> bool:
+    if what in told or len(told) >= most:
+        return False
+    told.add(what)
+    return True
 
 
 def _named(names: Sequence[str]) -> str:

@@ -20,12 +20,12 @@ import time
 import uuid
 from collections.abc import Coroutine, Generator
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
 from ._errors import NonDeterminismError
+from ._misuse import OWN
 from ._step import CURRENT_STEP
 
 
@@ -72,7 +72,6 @@ _DRAWS: Final[dict[CodeType, tuple[str, str]]] = {
 #: What the module's functions draw from.
 _SHARED: Final[object] = getattr(random.random, "__self__", None)
 
-_OWN: Final = str(Path(__file__).parent) + os.sep
 _LIBRARIES: Final = tuple(
     path + os.sep
     for name, path in sysconfig.get_paths().items()
@@ -83,7 +82,7 @@ _LIBRARIES: Final = tuple(
 @lru_cache(maxsize=4096)
 def is_of_user(file: str, module: str, home: str) -> bool:
     """True for code that is neither ours nor a library's; `home`: a package that counts as the user's wherever it is."""
-    if file.startswith((_OWN, "<")):
+    if file.startswith((OWN, "<")):
         return False
     return module.partition(".")[0] == home or not file.startswith(_LIBRARIES)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, Protocol
@@ -85,7 +84,7 @@ class Realtime(ABC):
         """
         json = encode(channel, topic, data)
         session = self.session
-        if asyncio.get_running_loop() is session.loop:
+        if session.worker.is_own_loop():
             return await session.worker.publish(channel, topic, json)
         asked = session.worker.publish(channel, topic, json)
         elsewhere = asyncio.run_coroutine_threadsafe(asked, session.loop)
@@ -99,10 +98,9 @@ class Realtime(ABC):
         """
         json = encode(channel, topic, data)
         session = self.session
-        with contextlib.suppress(RuntimeError):
-            if asyncio.get_running_loop() is session.loop:
-                text = "publish_sync would hold up the engine's own loop: use `await engine.publish(...)` here"
-                raise UsageError(text)
+        if session.worker.is_own_loop():
+            text = "publish_sync would hold up the engine's own loop: use `await engine.publish(...)` here"
+            raise UsageError(text)
         return session.worker.publish_wait(channel, topic, json)
 
     def subscribe(
@@ -173,10 +171,7 @@ async def _messages(
 def _begin(
     session: Open, channel: str, after: str | None
 ) -> Position | asyncio.Future[Position]:
-    running = None
-    with contextlib.suppress(RuntimeError):
-        running = asyncio.get_running_loop()
-    if running is not session.loop:
+    if not session.worker.is_own_loop():
         text = "subscribe on the engine's own loop, and pass messages on from there"
         raise UsageError(text)
     if after == "now":

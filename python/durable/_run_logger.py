@@ -18,6 +18,22 @@ if TYPE_CHECKING:
 _LOGGER: Final = logging.getLogger("durable.run")
 
 
+def fields_of(run: StepOwner) -> dict[str, Any]:
+    """`run_id`, `function_id`, `step_id` (`None` between steps) and `attempt` of the code that calls this, of this run."""
+    call = CURRENT_STEP.get()
+    return {
+        "run_id": run.id,
+        "function_id": run.function.id,
+        "step_id": None if call is None else call.name,
+        "attempt": run.attempt if call is None else call.attempt,
+    }
+
+
+def is_going_through(run: StepOwner) -> bool:
+    """True while code of this run that is called again goes through what is remembered."""
+    return bool(run.unmet) and CURRENT_STEP.get() is None
+
+
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
     """Logs with the ids of run, function and step and the attempt, and not at all while remembered steps are gone through again.
 
@@ -34,16 +50,10 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[Any, MutableMapping[str, Any]]:
-        call = CURRENT_STEP.get()
-        own = {
-            **(self.extra or {}),
-            "step_id": None if call is None else call.name,
-            "attempt": self._run.attempt if call is None else call.attempt,
-        }
+        own = {**(self.extra or {}), **fields_of(self._run)}
         kwargs["extra"] = {**own, **(kwargs.get("extra") or {})}
         return msg, kwargs
 
     @override
     def isEnabledFor(self, level: int) -> bool:  # logging's own name
-        is_new = not self._run.unmet or CURRENT_STEP.get() is not None
-        return is_new and super().isEnabledFor(level)
+        return not is_going_through(self._run) and super().isEnabledFor(level)

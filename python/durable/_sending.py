@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Container, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final
 
 from ._codec import write_object, write_plain
 from ._errors import EventRefused
-from ._events import Event, is_event
+from ._events import flat, is_event
 
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping
+
     from ._bridge import NewEvent
+    from ._events import Event
     from ._function import Function
 
 _LOGGER: Final = logging.getLogger("durable")
@@ -58,16 +60,7 @@ def encode_events(
         EventRefused: something is no event.
         SerializationError: data is not JSON.
     """
-    encoded: list[NewEvent] = []
-    for one in events:
-        if is_event(one):
-            encoded.append(_encode(one))
-        elif _is_batch(one):
-            encoded.extend(encode_events(one))
-        else:
-            text = f"{one!r} is no event: send durable.Event(name, data) or what an EventType gives"
-            raise EventRefused(text)
-    return encoded
+    return [_encode(one) for one in flat(events)]
 
 
 def encode_for_step(
@@ -95,11 +88,10 @@ def ids_of_step(run_id: str, step: str) -> str:
     return f"step/{own}"
 
 
-def _is_batch(given: object) -> TypeGuard[Iterable[Event[Any]]]:
-    return isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
-
-
-def _encode(event: Event[Any]) -> NewEvent:
+def _encode(event: object) -> NewEvent:
+    if not is_event(event):
+        text = f"{event!r} is no event: send durable.Event(name, data) or what an EventType gives"
+        raise EventRefused(text)
     name = event.name
     data = write_object(event.data, "data")
     if data[:1] != b"{":

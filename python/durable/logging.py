@@ -11,7 +11,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from ._step import CURRENT_RUN, CURRENT_STEP
+from ._run_logger import fields_of, is_going_through
+from ._step import CURRENT_RUN
 
 
 def fields() -> dict[str, Any]:
@@ -20,21 +21,13 @@ def fields() -> dict[str, Any]:
     Empty outside of runs.
     """
     run = CURRENT_RUN.get()
-    if run is None:
-        return {}
-    call = CURRENT_STEP.get()
-    return {
-        "run_id": run.id,
-        "function_id": run.function.id,
-        "step_id": None if call is None else call.name,
-        "attempt": run.attempt if call is None else call.attempt,
-    }
+    return {} if run is None else fields_of(run)
 
 
 def is_replaying() -> bool:
     """True while code that is called again goes through what is remembered."""
     run = CURRENT_RUN.get()
-    return run is not None and bool(run.unmet) and CURRENT_STEP.get() is None
+    return run is not None and is_going_through(run)
 
 
 class RunFilter(logging.Filter):

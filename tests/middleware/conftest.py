@@ -22,6 +22,11 @@ def _step(about: Any) -> str:
     return "" if about is None else f" {about.name}"
 
 
+def use(world: Any, *middleware: durable.Middleware) -> None:
+    """Give the world an application with these."""
+    world.app = durable.App("world", middleware=list(middleware))
+
+
 class Diary(durable.Middleware):
     """Writes down each call of each hook."""
 

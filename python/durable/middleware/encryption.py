@@ -14,7 +14,8 @@ from typing_extensions import override
 
 from .._codec import read_plain, write_object
 from .._errors import ConfigError, DecryptionError
-from .._events import FAILED, FINISHED, make_event
+from .._events import CANCELLED, FAILED, FINISHED, INVOKED
+from .._layers import copy_event
 from .._middleware import Input, Middleware, Output, RunAbout, Sending, StepAbout
 
 
@@ -33,8 +34,7 @@ _OURS: Final = "durable/1"
 _THEIRS: Final = "inngest/libsodium"
 _OWN_FIELDS: Final = frozenset({_MARK, _STRATEGY, _KEY, _PLACE, _DATA})
 _KEY_BYTES: Final = 32
-_INVOKED: Final = "durable/function.invoked"
-_TOLD: Final = frozenset({FAILED, FINISHED, "durable/function.cancelled"})
+_TOLD: Final = frozenset({FAILED, FINISHED, CANCELLED})
 
 Place = list[str | None]
 
@@ -104,21 +104,19 @@ class Encryption(Middleware):
             place = ["invoke", sending.function_id, None]
         clear = {name: data.pop(name) for name in self._clear & data.keys()}
         sealed = {**clear, **self._seal(data, place)} if data else clear
-        fields = {"id": event.id, "ts": event.ts, "v": event.v, "user": event.user}
-        return make_event(event.name, sealed, **fields)
+        return copy_event(event, data=sealed)
 
     def _open_event(self, event: Event[Any], run: RunAbout) -> Event[Any]:
         data = event.data
         if event.name in _TOLD:
             data = self._open_told(data)
-        elif event.name == _INVOKED:
+        elif event.name == INVOKED:
             data = self._open_data(data, [["invoke", run.function_id, None]])
         else:
             data = self._open_data(data, _places_of_event(event.name, event.id))
         if data is event.data:
             return event
-        fields = {"id": event.id, "ts": event.ts, "v": event.v, "user": event.user}
-        return make_event(event.name, data, **fields)
+        return copy_event(event, data=data)
 
     def _open_told(self, data: dict[str, Any]) -> dict[str, Any]:
         """What the engine tells of a run's end: the run's own events, and its result, are in it."""
@@ -141,7 +139,7 @@ class Encryption(Middleware):
         if not _is_object(data):
             return envelope
         places = _places_of_event(name, envelope.get("id"))
-        if name == _INVOKED:
+        if name == INVOKED:
             places = [["invoke", function_id, None]]
         return {**envelope, "data": self._open_data(data, places)}
 

@@ -24,6 +24,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from typing_extensions import override
 
+from .._events import INVOKED
 from .._layers import copy_event
 from .._middleware import (
     Call,
@@ -52,7 +53,6 @@ _W3C: Final = TraceContextTextMapPropagator()
 _MAX_OPEN: Final = 10_000
 #: Whose children no sampler that looks at parents takes.
 _MUTED: Final = NonRecordingSpan(SpanContext(1, 1, is_remote=False))
-_INVOKED: Final = "durable/function.invoked"
 
 
 @dataclass(slots=True)
@@ -318,7 +318,7 @@ def _end(span: Span, error: BaseException | None) -> None:
 
 
 def _with_context(event: Event[Any], around: Context) -> Event[Any]:
-    if event.name == _INVOKED:
+    if event.name == INVOKED:
         return event
     carrier: dict[str, str] = {}
     _W3C.inject(carrier, around)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar, cast
 
 from typing_extensions import override
 
@@ -14,7 +13,8 @@ from durable._bridge import public_errors
 from durable._codec import write_object
 from durable._engine import Engine
 from durable._errors import StoreLocked, UsageError
-from durable._events import Event, is_event, make_event
+from durable._events import Event, flat, is_event
+from durable._layers import copy_event
 from durable._session import register
 from durable._step import CURRENT_RUN
 from durable._views import moment
@@ -28,7 +28,7 @@ from ._steered import SteeredWorker
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
     from types import TracebackType
 
     from durable._app import App
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from durable._execution import LiveRun
     from durable._function import Function
     from durable._views import Run
+    from durable._worker import Worker
 
 T = TypeVar("T")
 
@@ -73,6 +74,7 @@ class TestEngine(Engine):
     """
 
     __test__ = False  # no test class, whatever its name
+    _worker_type: ClassVar[type[Worker]] = SteeredWorker
 
     def __init__(  # settings, all by name
         self,
@@ -191,13 +193,11 @@ class TestEngine(Engine):
             SerializationError: data is not JSON.
             EngineClosed: the engine is not open.
         """
-        is_elsewhere = asyncio.get_running_loop() is not self.session.loop
-        if (
-            is_elsewhere or CURRENT_RUN.get() is not None
-        ):  # it is not the test that sends
+        is_here = self.session.worker.is_own_loop()
+        if not is_here or CURRENT_RUN.get() is not None:  # it is not the test
             return await super().send(*events)
         await self._ready()
-        ids = await self._deliver(_flat(events))
+        ids = await self._deliver(flat(events))
         await self.advance(0)
         return ids
 
@@ -234,14 +234,7 @@ class TestEngine(Engine):
         if event.id is not None:
             return event
         self._event_count += 1
-        return make_event(
-            event.name,
-            event.data,
-            id=f"test/{self._event_count}",
-            ts=event.ts,
-            v=event.v,
-            user=event.user,
-        )
+        return copy_event(event, id=f"test/{self._event_count}")
 
     async def execute(
         self,
@@ -275,8 +268,7 @@ class TestEngine(Engine):
         else:
             self._mocks[function.id, ""] = mocks
             json = write_object({} if event is None else event, "data")
-            asked = self.session.worker.ask(function.id, json, is_signal=False)
-            run_id, _ = await asked
+            run_id, _ = await self._ask_for(function.id, json)
         run = await self._end_of(run_id)
         mocks.check_used(function.id)
         return executed(function, run)
@@ -419,14 +411,7 @@ class TestEngine(Engine):
         loop: asyncio.AbstractEventLoop,
         numbers: Mapping[int, Function[Any, Any]],
     ) -> SteeredWorker:
-        worker = SteeredWorker(
-            core,
-            loop,
-            numbers,
-            hot_runs=self._hot_runs,
-            forgets=self._forgets,
-            thread_count=self._threads,
-        )
+        worker = cast("SteeredWorker", super()._make_worker(core, loop, numbers))
         worker.disturbances = self._ours
         worker.mocks_of = self._mocks_of
         return worker
@@ -455,21 +440,6 @@ def _listens(function: Function[Any, Any], name: str) -> bool:
         name.startswith(one[:-1]) if one.endswith("*") else name == one
         for one in function.triggers
     )
-
-
-def _flat(events: Iterable[object]) -> list[Event[Any]]:
-    """The events that `send` was given one by one or in lists; what is none is left for it to refuse."""
-    flat: list[Event[Any]] = []
-    for one in events:
-        if is_event(one) or not _is_batch(one):
-            flat.append(cast("Event[Any]", one))
-        else:
-            flat += _flat(one)
-    return flat
-
-
-def _is_batch(given: object) -> TypeGuard[Iterable[object]]:
-    return isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
 
 
 def _to_ms(at: datetime | int) -> int:

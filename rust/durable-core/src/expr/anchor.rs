@@ -180,17 +180,8 @@ impl<'a> Finder<'a> {
         side: fn(Bound) -> Demand<'a>,
     ) -> Option<Vec<Anchor<'a>>> {
         let (path, place) = self.path(field)?;
-        let bound = match self.constant(bound)? {
-            Value::Number(number) => Bound::Number(number),
-            Value::Text(text) => Bound::Text((*text).into()),
-            Value::Missing
-            | Value::Null
-            | Value::Bool(_)
-            | Value::Moment(_)
-            | Value::Json(_)
-            | Value::List(_)
-            | Value::Map(_) => return None,
-        };
+        let [number, text] = Found(self.constant(bound)?).bounds();
+        let bound = number.xor(text)?; // `null` is both
         Some(vec![Anchor { path, place, demand: side(bound) }])
     }
 

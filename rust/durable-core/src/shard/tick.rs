@@ -126,15 +126,18 @@ impl Shard {
         let Some(place) = run.pending.iter().position(|step| step.number == timer.number) else {
             return;
         };
-        match run.pending.get(place).map(|step| step.state) {
-            Some(PendingState::BackingOff(due)) if due == timer.due => {
+        let Some(step) = run.pending.get(place) else { return };
+        let looks_back =
+            matches!(&step.awaits, Some(Awaits::Event(awaited)) if awaited.looks_from.is_some());
+        match step.state {
+            PendingState::BackingOff(due) if due == timer.due => {
                 Self::stop_timer(timer, turn);
                 self.enqueue_step(id, timer.number);
             }
-            Some(PendingState::Waiting(due)) if due == timer.due && self.looks_back(id, timer) => {
+            PendingState::Waiting(due) if due == timer.due && looks_back => {
                 self.put_off(id, timer, turn);
             }
-            Some(PendingState::Sleeping(due) | PendingState::Waiting(due)) if due == timer.due => {
+            PendingState::Sleeping(due) | PendingState::Waiting(due) if due == timer.due => {
                 let Some(run) = self.open(id) else { return };
                 let step = run.pending.remove(place);
                 let outcome = match step.awaits {
@@ -145,14 +148,11 @@ impl Shard {
                 };
                 self.end_wait(id, step, outcome, turn);
             }
-            Some(
-                PendingState::Queued
-                | PendingState::Executing(_)
-                | PendingState::BackingOff(_)
-                | PendingState::Sleeping(_)
-                | PendingState::Waiting(_),
-            )
-            | None => {}
+            PendingState::Queued
+            | PendingState::Executing(_)
+            | PendingState::BackingOff(_)
+            | PendingState::Sleeping(_)
+            | PendingState::Waiting(_) => {}
         }
     }
 }

@@ -258,13 +258,6 @@ impl Shard {
         }
     }
 
-    /// Whether the step of a timer still looks at events that came before.
-    pub(super) fn looks_back(&self, id: RunId, timer: crate::flow::timer_wheel::Timer) -> bool {
-        let record = self.runs.get(id).map(Slot::unpack);
-        let awaited = record.as_ref().and_then(|record| awaited_of(record, timer.number));
-        awaited.is_some_and(|awaited| awaited.looks_from.is_some())
-    }
-
     /// A run ends.
     pub(super) fn ignore_cancels(&mut self, id: RunId) {
         let Some(Slot::Open(open)) = self.runs.get(id) else { return };
