@@ -1,7 +1,7 @@
 //! What waits for events cost in the core: to register one, and an event that ends one, beside so many others.
 //!
 //! `cargo bench -p durable-core --bench waits` prints a table; with numbers behind `--` for so many waits. A registration is compared with that of a sleep, an
-//! event that matches with one that nobody waits for: each the median of several rounds, in turn.
+//! event that matches with one that nobody waits for: each the median of several rounds, in turn. Memory is the wheel's allocator's.
 
 #![expect(
     clippy::print_stdout,
@@ -20,6 +20,9 @@ use durable_core::{
     Timestamp, Turn, Until, Work, Write,
 };
 use rustix::time::{ClockId, clock_gettime};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const COUNTS: [usize; 4] = [1_000, 40_000, 200_000, 1_000_000];
 const MEASURED: usize = 20_000;

@@ -13,8 +13,6 @@ use crate::shared::Shared;
 
 /// The shard waits for a checkpoint when this many times the limit has gathered: memory is bounded.
 const MOST_BEHIND: usize = 4;
-/// On closing so many bytes still are moved: the next start then has less to replay.
-const AT_CLOSE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Whether a layer is on its way into the image.
 #[derive(Debug, Default)]
@@ -121,12 +119,10 @@ impl Checkpoints {
         }
     }
 
-    /// The last one, where it is cheap.
+    /// The last one: the next start has nothing to replay, nor to hold in memory.
     pub(crate) fn begin_at_close(&self, shared: &Shared) {
-        if self.view.staged_bytes() <= AT_CLOSE_BYTES {
-            shared.busy.wait();
-            self.begin(shared);
-        }
+        shared.busy.wait();
+        self.begin(shared);
     }
 
     fn begin(&self, shared: &Shared) {
