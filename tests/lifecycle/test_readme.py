@@ -64,8 +64,8 @@ async def test_the_program_that_waits_for_a_signal_works() -> None:
         "ARCHITECTURE.md",
         "LICENSE",
         "bench/README.md",
-        "docs/failures.md",
-        "docs/middleware.md",
+        "docs/guides/failures.md",
+        "docs/guides/middleware.md",
         "docs/reliability.md",
         "examples/order_fulfilment.py",
     ],
@@ -76,7 +76,7 @@ def test_what_the_readme_points_to_is_there(name: str) -> None:
 
 
 def test_what_the_page_on_failures_declares_is_accepted() -> None:
-    page = (README.parent / "docs/failures.md").read_text()
+    page = (README.parent / "docs/guides/failures.md").read_text()
     names: dict[str, Any] = {}
     for program in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(compile(program, "failures.md", "exec"), names)  # noqa: S102  # our own text

@@ -1,4 +1,4 @@
-"""Each block of docs/middleware.md is executed, and does what the page says."""
+"""Each block of docs/guides/middleware.md is executed, and does what the page says."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 import durable
 
 
-PAGE = Path(__file__).parents[2] / "docs/middleware.md"
+PAGE = Path(__file__).parents[2] / "docs/guides/middleware.md"
 
 
 @pytest.fixture(scope="module")
