@@ -26,7 +26,6 @@ class Reading:
     def __init__(self, page: Path, folder: Path) -> None:
         self.page = page
         self.folder = folder
-        self.names: dict[str, Any] = {"__name__": "page"}
         self.tests: list[str] = []
         self.output: str | None = None  # of the block before
         self._blocks = blocks(page)
@@ -36,7 +35,8 @@ class Reading:
             if block.language == "console"
             for command, _ in commands(block.text)
         ]
-        self._modules: list[str] = []
+        self._modules: dict[str, ModuleType] = {}
+        self.names = self._module("page")
         self._exits = ExitStack()
         self._shell: Shell | None = None
         self._runner = self._exits.enter_context(asyncio.Runner())
@@ -53,7 +53,7 @@ class Reading:
 
     def _forget(self) -> None:
         for name in self._modules:
-            sys.modules.pop(name, None)
+            del sys.modules[name]
 
     def execute_all(self) -> None:
         for block in self._blocks:
@@ -87,9 +87,12 @@ class Reading:
             self.tests.append(block.file)
         elif not any(block.file in command for command in self._typed):
             name = block.file.removesuffix(".py").replace("/", ".")
-            module = sys.modules[name] = ModuleType(name)
-            self._modules.append(name)
-            self._call(block, module.__dict__, str(self.folder / block.file))
+            self._call(block, self._module(name), str(self.folder / block.file))
+
+    def _module(self, name: str) -> dict[str, Any]:
+        """The names of a new module, which later blocks may import."""
+        made = self._modules[name] = sys.modules[name] = ModuleType(name)
+        return made.__dict__
 
     def _call(self, block: Block, names: dict[str, Any], path: str) -> None:
         text = block.text if block.file else "\n" * block.line + block.text
