@@ -1,16 +1,15 @@
 """The guide's programs do what the guide says, beside what `tests/docs` sees of them: that each of its tests passes."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-from ..docs.pages import blocks
+from ..docs.pages import DOCS, ROOT, blocks
 from .test_plugin import Project
 
 
-GUIDE = Path(__file__).parents[2] / "docs/guides/testing.md"
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = DOCS / "guides/testing.md"
+README = ROOT / "README.md"
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
