@@ -12,7 +12,7 @@ import tomllib
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -41,7 +41,7 @@ class Reading:
         self._shell: Shell | None = None
         self._runner = self._exits.enter_context(asyncio.Runner())
 
-    def __enter__(self) -> Reading:
+    def __enter__(self) -> Self:
         patch = self._exits.enter_context(pytest.MonkeyPatch.context())
         patch.chdir(self.folder)
         patch.syspath_prepend(self.folder)
@@ -79,7 +79,9 @@ class Reading:
     def do_python(self, block: Block) -> None:
         self.output = None
         if block.title in OTHERS:
-            compile(block.text, block.place, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            compile(
+                block.text, block.place, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+            )
         elif block.file is None:
             assert block.title is None, f"what is {block.title!r}?"
             self._call(block, self.names, f"{block.page}")
@@ -109,7 +111,9 @@ class Reading:
 
     def do_text(self, block: Block) -> None:
         """What the block before it printed."""
-        assert block.follows, "a block of text shows what the block right before it printed"
+        assert block.follows, (
+            "a block of text shows what the block right before it printed"
+        )
         assert self.output is not None, "nothing was executed whose output it could be"
         assert same(block.text, self.output), self.output
         self.output = None

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from .pages import ROOT, same
 
@@ -75,7 +76,7 @@ class Shell:
             script.chmod(0o755)
         Path(self._bin.name, "python3").symlink_to(sys.executable)
 
-    def __enter__(self) -> Shell:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

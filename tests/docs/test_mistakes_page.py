@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import asyncio
 import logging
-import random
 import re
 import textwrap
 import threading
@@ -18,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from random import randint  # noqa: TID251  # asking for it is one of the mistakes
 from typing import Any
 
 import pytest
@@ -40,8 +40,30 @@ HANDLER = "async def fulfil(ctx: durable.Context):\n"
 
 
 class Order(BaseModel):
+    """What the programs sell."""
+
     order_id: str
     customer_id: str
+
+
+async def charge() -> int:
+    return 1
+
+
+GIVEN = {
+    "__name__": "shop",
+    "Any": Any,
+    "UTC": UTC,
+    "asyncio": asyncio,
+    "charge": charge,
+    "datetime": datetime,
+    "durable": durable,
+    "order_placed": durable.EventType("shop/order.placed", Order),
+    "randint": randint,
+    "threading": threading,
+    "time": time,
+    "uuid": uuid,
+}
 
 
 @dataclass(frozen=True)
@@ -81,11 +103,9 @@ class Shop:
         self.file = folder / "shop.py"
         self.answered = threading.Event()
         self.names: dict[str, Any] = {
-            **{"app": durable.App("shop"), "durable": durable, "answered": self.answered},
-            **{"asyncio": asyncio, "threading": threading, "time": time, "uuid": uuid},
-            **{"datetime": datetime, "UTC": UTC, "randint": random.randint, "Any": Any},
-            **{"__name__": "shop", "charge": charge},
-            "order_placed": durable.EventType("shop/order.placed", Order),
+            **GIVEN,
+            "app": durable.App("shop"),
+            "answered": self.answered,
         }
 
     def execute(self, text: str) -> Any:
@@ -105,10 +125,13 @@ class Shop:
             text += f"{HANDLER}    ...\n"
         await PREPARED.get(one.heading, nothing)(self)
         with pytest.raises(durable.DurableError) as caught:
-            awaited = self.execute(text)
-            if awaited is not None:
-                await awaited
+            await self._awaited(text)
         return caught.value.code, str(caught.value)
+
+    async def _awaited(self, text: str) -> None:
+        awaited = self.execute(text)
+        if awaited is not None:
+            await awaited
 
     async def run(self, one: Shown) -> tuple[str, str]:
         """Of a handler whose body this is."""
@@ -119,7 +142,9 @@ class Shop:
         replays = one.chapter == "Code that differs each time"
         self.world.replay = "always" if replays else "needed"
         self.world.function(self.names["fulfil"], on="test/start", retries=0)
-        await self.world.open(blocked_after="10ms" if "blocked" in one.chapter else None)
+        await self.world.open(
+            blocked_after="10ms" if "blocked" in one.chapter else None
+        )
         run = await self.world.get(await self.world.start())
         if run.error is None:
             (warning,) = self.world.warnings()
@@ -134,10 +159,6 @@ class Shop:
         if "ctx" not in one.program.text and one.chapter == "Steps":
             return f"{one.program.text}\nawait ctx.step.run('charge', total)\n"
         return one.program.text
-
-
-async def charge() -> int:
-    return 1
 
 
 async def nothing(shop: Shop) -> None:
@@ -163,7 +184,7 @@ async def a_function(shop: Shop) -> None:
 
 
 async def a_file(shop: Shop) -> None:
-    Path("state").write_text("mine")
+    shop.file.with_name("state").write_text("mine")
 
 
 PREPARED: dict[str, Callable[[Shop], Any]] = {

@@ -63,6 +63,8 @@ async def test_the_program_that_waits_for_a_signal_works() -> None:
         "ARCHITECTURE.md",
         "LICENSE",
         "bench/README.md",
+        "docs/index.md",
+        "docs/tutorial.md",
         "docs/guides/failures.md",
         "docs/guides/middleware.md",
         "docs/reliability.md",
