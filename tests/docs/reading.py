@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import io
 import json
+import os
 import sys
 import tomllib
 from contextlib import ExitStack, redirect_stdout
@@ -35,7 +36,7 @@ class Reading:
             if block.language == "console"
             for command, _ in commands(block.text)
         ]
-        self._modules: dict[str, ModuleType] = {}
+        self._modules: set[str] = set()
         self.names = self._module("page")
         self._exits = ExitStack()
         self._shell: Shell | None = None
@@ -52,8 +53,12 @@ class Reading:
         self._exits.close()
 
     def _forget(self) -> None:
-        for name in self._modules:
-            del sys.modules[name]
+        """The modules made here, and those imported from the page's files."""
+        folder = f"{self.folder}{os.sep}"
+        for name, module in list(sys.modules.items()):
+            place = getattr(module, "__file__", None) or ""
+            if name in self._modules or place.startswith(folder):
+                del sys.modules[name]
 
     def execute_all(self) -> None:
         for block in self._blocks:
@@ -93,7 +98,8 @@ class Reading:
 
     def _module(self, name: str) -> dict[str, Any]:
         """The names of a new module, which later blocks may import."""
-        made = self._modules[name] = sys.modules[name] = ModuleType(name)
+        self._modules.add(name)
+        made = sys.modules[name] = ModuleType(name)
         return made.__dict__
 
     def _call(self, block: Block, names: dict[str, Any], path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,21 @@ def test_blocks_build_on_each_other(tmp_path: Path) -> None:
         'python title="test_shop.py"\nfrom shop import price\ndef test_it(): assert price == 3',
         "console\n$ export WHO=me\n$ echo $WHO && cat shop.py\nme\nprice = 3",
     )
+
+
+def test_nothing_of_a_page_stays(tmp_path: Path) -> None:
+    """Neither what it has made nor what it has imported: other pages have a `shop`, too."""
+    read(
+        tmp_path,
+        'python title="aisle.py"\nprice = 3',
+        "python\nimport aisle",
+        'python title="till.py"\nsum = 4',
+        "python\nimport till\nprint(till.sum)",
+        "console\n$ cat till.py\nsum = 4",
+    )
+    assert not {"aisle", "till", "page"} & set(sys.modules)
+    assert str(tmp_path) not in sys.path
+    assert Path.cwd() != tmp_path
 
 
 def test_a_program_is_killed_where_the_page_says(tmp_path: Path) -> None:
