@@ -66,9 +66,7 @@ class Reading:
                 self.execute(block)
         if self.tests:
             with Told(block):
-                output, status = self.shell.run(
-                    f"pytest -q -p no:cacheprovider {' '.join(self.tests)}"
-                )
+                output, status = self.shell.run(f"pytest -q {' '.join(self.tests)}")
                 assert status == 0, output
 
     def execute(self, block: Block) -> None:

@@ -24,6 +24,8 @@ IN_ITS_PLACE = {
     "cargo run --release -p durable-sim": "ls rust/durable-sim/Cargo.toml #",
     "python tests/durability/campaign.py": "python tests/durability/campaign.py --help #",
 }
+#: Plugins of pytest that happen to be installed beside, take long to import, and have nothing to do with it.
+BESIDE = ("hypothesispytest", "benchmark", "faker", "cacheprovider")
 
 
 def commands(text: str) -> list[tuple[str, str]]:
@@ -52,6 +54,7 @@ class Shell:
             "PYTHONPATH": str(ROOT / "python"),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
+            "PYTEST_ADDOPTS": " ".join(f"-pno:{name}" for name in BESIDE),
             "COLUMNS": "100",
             "TERM": "dumb",
         }
