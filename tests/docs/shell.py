@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ from .pages import ROOT, same
 
 
 _END = "\x01the end\x01"
+MOST_S = 120  # for one command
 _PIP = Path(__file__).with_name("pip_install.py")
 #: Commands of the repository itself that take minutes: begins with, and what is run in its place.
 IN_ITS_PLACE = {
@@ -70,6 +72,7 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         ours = shlex.join([sys.executable, str(_PIP)])
         self.run(f'pip() {{ {ours} "$@"; }}')
@@ -88,12 +91,24 @@ class Shell:
         error: BaseException | None,
         stack: TracebackType | None,
     ) -> None:
-        self._process.kill()
+        self._end()
         self._process.communicate()
         self._bin.cleanup()
 
+    def _end(self) -> None:
+        """With all that it has started."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+
     def check(self, command: str, shown: str) -> None:
         """Run it, and compare its output with what the page shows; `Killed` at its end: kill it there."""
+        too_long = threading.Timer(MOST_S, self._end)
+        too_long.start()
+        try:
+            self._check(command, shown)
+        finally:
+            too_long.cancel()
+
+    def _check(self, command: str, shown: str) -> None:
         for beginning, instead in IN_ITS_PLACE.items():
             if command.startswith(beginning):
                 assert not shown, f"{command}: is not run, so nothing can be shown"
@@ -134,5 +149,5 @@ class Shell:
     def _line(self) -> str:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        assert line, "the shell has ended"
+        assert line, "the shell has ended, or was ended since a command took too long"
         return line

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from . import shell
 from .pages import blocks, same
 from .reading import Reading
 from .shell import commands
@@ -92,6 +93,15 @@ def test_a_program_is_killed_where_the_page_says(tmp_path: Path) -> None:
         'python title="go.py"\nimport time\nprint("a")\ntime.sleep(60)\nprint("b")',
         "console\n$ python go.py\na\nKilled\n$ echo still here\nstill here",
     )
+
+
+def test_a_command_that_hangs_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "MOST_S", 0.2)
+    for block in ("$ sleep 100", "$ sleep 100\nnever said\nKilled"):
+        with pytest.raises(AssertionError, match="took too long"):
+            read(tmp_path, f"console\n{block}")
 
 
 def test_blocks_are_found_wherever_they_are_indented(tmp_path: Path) -> None:
