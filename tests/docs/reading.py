@@ -126,6 +126,12 @@ class Reading:
         for command, shown in commands(block.text):
             self.shell.check(command, shown)
 
+    def do_sh(self, block: Block) -> None:
+        """A script: nothing is shown of its output, and none of its lines fails."""
+        for line in block.text.replace("\\\n", " ").splitlines():
+            if line.strip() and not line.lstrip().startswith("#"):
+                self.shell.check(line, "")
+
     def do_toml(self, block: Block) -> None:
         tomllib.loads(block.text)
 

@@ -36,6 +36,7 @@ def read(folder: Path, *parts: str) -> None:
         pytest.param(['python title="Java"\n1'], id="a title that is no file"),
         pytest.param(["console\n$ echo a\nb"], id="another output of a command"),
         pytest.param(["console\n$ false"], id="a command that fails"),
+        pytest.param(["sh\ntrue\nfalse\ntrue"], id="a script that fails"),
         pytest.param(["console\n$ pip install durable"], id="no such package"),
         pytest.param(
             ["console\n$ pip install durable-engine[tea]"], id="no such extra"
@@ -68,7 +69,8 @@ def test_blocks_build_on_each_other(tmp_path: Path) -> None:
         "python\nimport asyncio\nawait asyncio.sleep(0)\nprint(price)",
         "text\n3",
         'python title="test_shop.py"\nfrom shop import price\ndef test_it(): assert price == 3',
-        "console\n$ export WHO=me\n$ echo $WHO && cat shop.py\nme\nprice = 3",
+        "sh\n# who\nexport \\\n  WHO=me\n\ntrue",
+        "console\n$ echo $WHO && cat shop.py\nme\nprice = 3",
     )
 
 
