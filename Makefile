@@ -18,7 +18,7 @@ export PYO3_PYTHON := $(abspath $(PY))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test test-rust test-python develop lint format wheel bench bench-quick bench-pieces bench-rust \
-        bench-peers bench-report campaign doc clean
+        bench-peers bench-report campaign doc docs clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,7 +33,7 @@ $(READY): pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	  e = p["optional-dependencies"]; \
-	  print(*p["dependencies"], *e["test"], *e["lint"], "maturin>=1.9,<2", sep="\n")' > $(VENV)/requirements.txt
+	  print(*p["dependencies"], *e["test"], *e["lint"], *e["docs"], "maturin>=1.9,<2", sep="\n")' > $(VENV)/requirements.txt
 	$(PY) -m pip install --quiet --requirement $(VENV)/requirements.txt
 	@touch $@
 
@@ -77,6 +77,9 @@ format: $(READY) ## Put everything into shape
 doc: ## The Rust documentation
 	$(CARGO) doc --workspace --no-deps --locked
 
+docs: $(READY) ## The documentation site, into site/; a broken link is an error
+	$(BIN)/zensical build --strict
+
 wheel: $(READY) ## The wheel, as it is shipped
 	$(BIN)/maturin build --release --strip --locked --out dist
 	@ls -l dist
@@ -119,4 +122,4 @@ campaign: develop ## make campaign NAME=kill-loop COUNT=2000
 	$(CAMPAIGN) $(NAME) --count $(COUNT)
 
 clean: ## Remove what was built
-	rm -rf $(VENV) target dist
+	rm -rf $(VENV) target dist site

@@ -77,7 +77,11 @@ class _Given(Generic[DataT]):
 
 
 class Context(_Given[DataT]):
-    """What an `async def` handler is given. Generic in the event's data: `Context[Order]`."""
+    """What an `async def` handler is given. Generic in the event's data: `Context[Order]`.
+
+    Attributes:
+        step: its steps, each of which is awaited.
+    """
 
     __slots__ = ("step",)
 
@@ -101,7 +105,11 @@ class Context(_Given[DataT]):
 
 
 class SyncContext(_Given[DataT]):
-    """What a plain `def` handler is given: it runs on a thread, and its steps block."""
+    """What a plain `def` handler is given: it runs on a thread, and its steps block.
+
+    Attributes:
+        step: its steps; each returns when it has been recorded.
+    """
 
     __slots__ = ("step",)
 

@@ -70,15 +70,16 @@ class Engine(Realtime, Invoking):
             lost on power failure.
         clock: `"system"`, `"scaled:60"` (60 times as fast) or `"virtual"` (for tests).
         grace: how long leaving the engine waits for steps that execute.
-        retention: how long ended runs are kept.
+        retention: how long ended runs are kept, a day at least; 7 days by default.
         backoff: how long failed tries wait, of functions whose `retries` do not say so themselves.
-        threads: how many threads plain handlers and blocking steps share.
+        threads: how many threads plain handlers and blocking steps share; by default 4 more than there are
+            processors, and 32 at most.
         seed: for the engine's chance (jitter, ids): the same seed gives the same.
         replay: `"always"` drops a handler's live code at each step, so that code which depends on something
             outside of steps shows itself in tests: a call of `time.time`, `random`, `uuid4` and the like by the
             handler itself fails its run.
-        blocked_after: a warning names the line of a step or a handler that has kept the event loop for so long;
-            `None`: there is none.
+        blocked_after: a warning names the line of a step or a handler that has kept the event loop for so long,
+            10 ms to 1 h; `None`: there is none.
 
     Raises:
         ConfigError: a setting is wrong.

@@ -89,8 +89,8 @@ class AISteps:
             body: the request as the provider's API has it, as in `{"messages": [...]}`; the model's name is put in.
             timeout: for how long the provider may say nothing.
 
-        Raises, when awaited:
-            StepError: it was refused, or failed for all the step's tries; `.message` has the provider's words.
+        Raises:
+            StepError: when awaited: it was refused, or failed for all the step's tries; `.message` has the provider's words.
         """
         arguments = _arguments(id, model, body, timeout)
         call: StepCall[dict[str, Any]] = self._steps.make(
@@ -134,8 +134,8 @@ class AISteps:
         answers do: the SDK's own object, its `model_dump()`, or a dict of what is wanted beside the answer's `usage`,
         as in `{"text": answer.content[0].text, "usage": answer.usage, "model": answer.model}`.
 
-        Raises, when awaited:
-            StepError: it has used up its tries.
+        Raises:
+            StepError: when awaited: it has used up its tries.
         """
         return self._steps.make(id, fn, (args, kwargs), caller(1))
 

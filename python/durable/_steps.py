@@ -66,8 +66,8 @@ class Steps(StepMaker):
     ) -> StepCall[Any]:
         """Call `fn(*args, **kwargs)` and remember what it returns: it is not called again for this run.
 
-        Raises, when awaited:
-            StepError: it has used up its tries.
+        Raises:
+            StepError: when awaited: it has used up its tries.
         """
         return self.make(id, fn, (args, kwargs), caller(1))
 
@@ -79,8 +79,8 @@ class Steps(StepMaker):
         They start runs once, however often the step is repeated before it is remembered: an event without
         an id is given one that belongs to this step of this run.
 
-        Raises, when awaited:
-            StepError: one of them is not accepted; `.name` says which error `engine.send` would raise.
+        Raises:
+            StepError: when awaited: one of them is not accepted; `.name` says which error `engine.send` would raise.
         """
         return self.make_send(id, events, caller(1))
 
@@ -95,8 +95,8 @@ class Steps(StepMaker):
             options: as `httpx.AsyncClient.request` has them: `method` (GET where absent), `params`, `headers`,
                 `json`, `content`, `auth`, `timeout`, `follow_redirects`.
 
-        Raises, when awaited:
-            StepError: no answer came, for all the step's tries.
+        Raises:
+            StepError: when awaited: no answer came, for all the step's tries.
         """
         return self.make_fetch(id, ((request,), options), caller(1))
 
@@ -116,13 +116,23 @@ class Steps(StepMaker):
         id: str,
         duration: Duration,
     ) -> StepCall[None]:
-        """Go on after so long, at no cost, whatever happens to the process meanwhile."""
+        """Go on after so long, at no cost, whatever happens to the process meanwhile.
+
+        Args:
+            id: the step's id.
+            duration: how long, at most 366 days.
+        """
         return self.make_wait(id, sleep_for(id, duration), caller(1))
 
     def sleep_until(
         self, id: str, when: datetime | int
     ) -> StepCall[None]:  # as above  # the word users know
-        """Go on at this moment (a datetime with a time zone, or ms since the epoch)."""
+        """Go on at this moment; one that has passed is over at once, with a warning.
+
+        Args:
+            id: the step's id.
+            when: a datetime with a time zone, or ms since the epoch, at most 366 days from now.
+        """
         return self.make_wait(id, sleep_until(id, when), caller(1))
 
     def wait_for_signal(
@@ -197,9 +207,7 @@ class Steps(StepMaker):
 
         Raises:
             ConfigError: nobody is told of such an event, as of `durable/function.invoked`.
-
-        Raises, when awaited:
-            SerializationError: the event does not fit its type.
+            SerializationError: when awaited: the event does not fit its type.
         """
         wait = event_for(id, event, timeout, match=match, if_=if_, since=since)
         return self.make_wait(id, wait, caller(1))
@@ -233,10 +241,10 @@ class Steps(StepMaker):
             data: what it is given as `ctx.event.data`: an object, or a pydantic model.
             timeout: for how long, at most 366 days.
 
-        Raises, when awaited:
-            InvokeError: the run failed or was cancelled, was not let start, or took the data of another call:
+        Raises:
+            InvokeError: when awaited: the run failed or was cancelled, was not let start, or took the data of another call:
                 `.reason` is one of `failed`, `cancelled`, `skipped`, `debounced`, `refused`.
-            InvokeTimeoutError: it has not ended in time; it goes on.
+            InvokeTimeoutError: when awaited: it has not ended in time; it goes on.
         """
         return self.make_wait(
             id, invocation(id, function, data, timeout=timeout), caller(1)

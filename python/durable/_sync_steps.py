@@ -87,14 +87,14 @@ class SyncSteps(StepMaker):
         return SyncAISteps(self)
 
     def sleep(self, id: str, duration: Duration) -> None:  # the word users know
-        """Go on after so long, at no cost, whatever happens to the process meanwhile."""
+        """Go on after so long (at most 366 days), at no cost, whatever happens to the process meanwhile."""
         call = self.make_wait(id, sleep_for(id, duration), caller(1))
         self._run.driver.wait_for(call)
 
     def sleep_until(
         self, id: str, when: datetime | int
     ) -> None:  # as above  # the word users know
-        """Go on at this moment (a datetime with a time zone, or ms since the epoch)."""
+        """Go on at this moment (a datetime with a time zone, or ms since the epoch), at most 366 days from now."""
         call = self.make_wait(id, sleep_until(id, when), caller(1))
         self._run.driver.wait_for(call)
 

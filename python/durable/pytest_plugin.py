@@ -1,6 +1,6 @@
 """The pytest plugin: the fixture `durable_engine`, the marker `durable`, the option `--durable-seeds`.
 
-See docs/testing.md. It imports nothing of the engine before a test asks for one. PYTEST_DONT_REWRITE: it asserts nothing.
+See docs/guides/testing.md. It imports nothing of the engine before a test asks for one. PYTEST_DONT_REWRITE: it asserts nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is promised of hooks: docs/middleware.md, when each is called, in which order, and what becomes of what it raises."""
+"""What is promised of hooks: docs/guides/middleware.md, when each is called, in which order, and what becomes of what it raises."""
 
 from __future__ import annotations
 

@@ -1,25 +1,24 @@
-"""Each block of docs/middleware.md is executed, and does what the page says."""
+"""What docs/guides/middleware.md declares does what the page says, beside that `tests/docs` executes its blocks."""
 
-import re
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import durable
 
+from ..docs.pages import DOCS
+from ..docs.reading import Reading
 
-PAGE = Path(__file__).parents[2] / "docs/middleware.md"
+
+PAGE = DOCS / "guides/middleware.md"
 
 
 @pytest.fixture(scope="module")
-def page() -> dict[str, Any]:
-    names: dict[str, Any] = {"__name__": "page"}
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) == 6
-    for block in blocks:
-        exec(compile(block, str(PAGE), "exec"), names)  # noqa: S102  # our own text
-    return names
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    with Reading(PAGE, tmp_path_factory.mktemp("page")) as reading:
+        reading.execute_all()
+        yield reading.names
 
 
 async def one_run(app: durable.App, event: durable.Event[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""What is promised of events that are sent through middleware: docs/middleware.md."""
+"""What is promised of events that are sent through middleware: docs/guides/middleware.md."""
 
 from __future__ import annotations
 
