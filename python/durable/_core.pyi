@@ -131,8 +131,8 @@ Poisoned: TypeAlias = tuple[Literal[8], str, str]
 Room: TypeAlias = tuple[Literal[9]]  # after a submit that did not take all: try again
 Idle: TypeAlias = tuple[Literal[10], int]  # ticket of `join` or `advance`
 Unknown: TypeAlias = tuple[Literal[11], str]  # a watched run that does not exist
-#: A run that is live here has ended: forget it. Comes for each run that executed here. run
-Finished: TypeAlias = tuple[Literal[12], str]
+#: A run that is live here has ended: forget it. Comes for each run that executed here. run, its error where it failed
+Finished: TypeAlias = tuple[Literal[12], str, bytes | None]
 Signalled: TypeAlias = tuple[Literal[13], int, str]  # ticket, the run that was given it
 #: There may be something new on a channel that is subscribed to. channel
 Stirred: TypeAlias = tuple[Literal[20], str]

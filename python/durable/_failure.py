@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from typing import Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import orjson
 
@@ -26,6 +26,10 @@ from ._errors import (
 )
 
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
 _LOGGER: Final = logging.getLogger("durable.failures")
 MAX_STACK_CHARS: Final = 8_000
 MAX_MESSAGE_CHARS: Final = 16_000
@@ -40,6 +44,17 @@ _HOPELESS: Final = (
     StepError,
     UsageError,
 )
+_SAID: Final = frozenset(
+    kind.__name__
+    for kind in (
+        InvokeError,
+        InvokeTimeoutError,
+        NonRetriableError,
+        ProviderError,
+        RetryAfterError,
+        StepError,
+    )
+)
 
 
 class Run(Protocol):
@@ -49,6 +64,16 @@ class Run(Protocol):
     def id(self) -> str: ...
     @property
     def function(self) -> Function: ...
+
+
+class Call(Protocol):
+    """A step that the code awaits."""
+
+    name: str
+
+    def where(self) -> str:
+        """The line that made it."""
+        ...
 
 
 class Tries(Protocol):
@@ -100,16 +125,42 @@ def tell(
         is_last = retry == NEVER or attempt + 1 >= tries
         what_next = "it is not tried again" if is_last else "it is tried again"
         _LOGGER.warning(
-            "function '%s', run %s: %s failed: %s: %s (try %d of %d: %s)",
+            "function '%s', run %s: %s failed: %s: %s (%stry %d of %d: %s)",
             run.function.id,
             run.id,
             who,
             error["name"],
             error["message"],
+            _explained_by(error),
             attempt + 1,
             tries,
             what_next,
         )
+
+
+def _explained_by(error: dict[str, Any]) -> str:
+    """The code of a mistake; what the user's own code raises to say something has nothing to explain."""
+    is_said = error["name"] in _SAID or "code" not in error
+    return "" if is_said else f"durable explain {error['code']}; "
+
+
+def tell_of_end(run: Run, json: bytes, calls: Iterable[Call]) -> None:
+    """Log that the engine itself ended a run as failed, for what one of these steps asks for."""
+    error = read_error(json)
+
+    lines = [
+        f" ({call.where()})"
+        for call in calls
+        if error["message"].startswith(f"step '{call.name}':")
+    ]
+    _LOGGER.warning(
+        "function '%s', run %s: the engine ended it: %s: %s%s (it is not tried again)",
+        run.function.id,
+        run.id,
+        error["name"],
+        error["message"],
+        "".join(lines[:1]),
+    )
 
 
 def read_error(json: bytes) -> dict[str, Any]:

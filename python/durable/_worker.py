@@ -40,6 +40,7 @@ from ._callers import Callers, settle
 from ._ends import Ends
 from ._errors import EngineClosed
 from ._execution import LiveRun
+from ._failure import tell_of_end
 from ._leaving import Leaving
 from ._loop_watch import LoopWatch
 from ._sending import Unheard
@@ -378,6 +379,8 @@ class Worker(Callers):
     def _take_finish(self, item: Any) -> None:
         run = self.runs.get(item[1])
         if run is not None:
+            if item[2] is not None:
+                tell_of_end(run, item[2], run.calls.values())
             run.drop(is_called_off=True)
             self.forget(run, is_live=False)
             self._leaving.add(run)

@@ -158,7 +158,7 @@ async def test_match_and_if_hold_together(world: Any) -> None:
 
 @pytest.mark.parametrize("text", ["async.data.x ==", "invalid", "asinc.data.x == 1"])
 async def test_w5_a_bad_expression_fails_its_run_at_once_and_no_other(
-    world: Any, text: str
+    world: Any, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     waiting(world)
     await world.open()
@@ -167,6 +167,14 @@ async def test_w5_a_bad_expression_fails_its_run_at_once_and_no_other(
     run = await world.get(bad)
     assert (run.status, run.error.name) == ("failed", "InvalidExpression")
     assert "^" in run.error.message
+    [told] = [one for one in caplog.records if one.name == "durable.failures"]
+    said = told.getMessage()
+    assert said.startswith(
+        f"function 'waiter', run {bad}: the engine ended it: Invalid"
+    )
+    assert run.error.message in said
+    # code that was put aside says no line
+    assert (f"({__file__}:" in said) == (world.replay == "needed")
     await world.send(go(n=1))
     assert await result(world, good) == {"n": 1}
 

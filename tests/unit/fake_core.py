@@ -347,7 +347,7 @@ class FakeCore:
         run.stretch, run.outcome = "ended", (status, data)
         run.pending.clear()
         run.is_live = False
-        self._say(12, run.id)
+        self._say(12, run.id, data if status == "failed" else None)
         self._announce(run)
 
     def _announce(self, run: Run) -> None:

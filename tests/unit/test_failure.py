@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ import pytest
 
 import durable
 from durable._bridge import NEVER
-from durable._failure import read_error, read_step_error, retry_of, write_error
+from durable._failure import read_error, read_step_error, retry_of, tell, write_error
 
 
 def raised(error: BaseException) -> dict[str, Any]:
@@ -29,6 +30,23 @@ def test_name_message_and_stack_are_kept() -> None:
 
 def test_our_own_errors_keep_their_code() -> None:
     assert raised(durable.NonRetriableError("no"))["code"] == "DUR-0400"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (durable.UsageError("no"), "durable explain DUR-"),
+        (durable.NonRetriableError("no"), ""),
+        (ValueError("no"), ""),
+    ],
+)
+def test_the_log_names_the_code_of_a_mistake(
+    error: Exception, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    function = SimpleNamespace(id="f", retries=SimpleNamespace(count=0))
+    run: Any = SimpleNamespace(id="1", function=function)
+    tell(run, "the handler", (write_error(error), None), attempt=0)
+    assert (code or "(try 1 of 1: it is not tried again)") in caplog.text
 
 
 def test_long_ones_are_cut() -> None:

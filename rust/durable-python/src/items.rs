@@ -45,7 +45,10 @@ pub(crate) fn item(py: Python<'_>, item: Item) -> PyResult<Bound<'_, PyTuple>> {
         Item::Idle(ticket) => (IDLE, ticket).into_pyobject(py),
         Item::Unknown(run) => (UNKNOWN, run.to_string()).into_pyobject(py),
         Item::Stirred(channel) => (STIRRED, channel).into_pyobject(py),
-        Item::Finished(run) => (FINISHED, run.to_string()).into_pyobject(py),
+        Item::Finished(run, error) => {
+            let error = error.map(|error| PyBytes::new(py, &error));
+            (FINISHED, run.to_string(), error).into_pyobject(py)
+        }
     }
 }
 

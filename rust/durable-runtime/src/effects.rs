@@ -1,7 +1,7 @@
 //! What a turn's effects become: items for the executor's side, answers, and reads answered at once.
 
 use bytes::Bytes;
-use durable_core::{Command, Effect, History, Record, RunEnd, RunId, write};
+use durable_core::{Command, Effect, Ending, History, Outcome, Record, RunEnd, RunId, write};
 use durable_store::KeyRange;
 use rustc_hash::FxHashSet;
 
@@ -78,7 +78,11 @@ impl ShardLoop {
             Effect::AbandonWork { run, epoch } => self.leave(Item::Abandon { run, epoch }),
             Effect::AnnounceEnd { run, function: _, event, ending, outcome } => {
                 if self.executor.forget(run) {
-                    self.leave(Item::Finished(run));
+                    let error = match &outcome {
+                        Outcome::Error(error) if ending == Ending::Failed => Some(error.clone()),
+                        Outcome::Error(_) | Outcome::Data(_) => None,
+                    };
+                    self.leave(Item::Finished(run, error));
                 }
                 if self.watched.remove(&run) {
                     self.leave(Item::Ended { run, event, ending, outcome });

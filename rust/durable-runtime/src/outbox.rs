@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use bytes::Bytes;
 use durable_core::{Answer, Ending, Epoch, EventId, EventRecord, FunctionId, Memo, Outcome, RunId};
 use parking_lot::{Condvar, Mutex};
 
@@ -65,8 +66,8 @@ pub enum Item {
     },
     /// A watched run does not exist.
     Unknown(RunId),
-    /// A run that is live with the executor has ended.
-    Finished(RunId),
+    /// A run that is live with the executor has ended, as failed with this error.
+    Finished(RunId, Option<Bytes>),
     /// There may be something new on a channel that is listened to.
     Stirred(String),
     /// The engine has stopped; nothing comes after this.
@@ -129,7 +130,7 @@ impl Item {
             | Self::Memos { .. }
             | Self::Confirm { .. }
             | Self::Abandon { .. }
-            | Self::Finished(_) => true,
+            | Self::Finished(..) => true,
             Self::Answer { .. }
             | Self::Ended { .. }
             | Self::Unknown(_)

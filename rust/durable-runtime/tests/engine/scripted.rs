@@ -97,7 +97,7 @@ impl<'a> Scripted<'a> {
                 live.memos.extend(std::mem::take(&mut live.inline));
                 Some(self.go_on(*run))
             }
-            Item::Finished(run) => {
+            Item::Finished(run, _) => {
                 self.live.remove(run);
                 None
             }
