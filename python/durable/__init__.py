@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from ._limits import Limit as Limit, WaitingOn as WaitingOn
     from ._messages import Message as Message
     from ._middleware import Middleware as Middleware
+    from ._settings import Settings as Settings
     from ._signals import Signal as Signal
     from ._usage import Usage as Usage
     from ._views import (
@@ -121,6 +122,7 @@ _PLACES: Final = {
     "RunCancelled": "_errors",
     "Schedule": "_views",
     "SerializationError": "_errors",
+    "Settings": "_settings",
     "Signal": "_signals",
     "SignalNotFound": "_errors",
     "Singleton": "_flow",

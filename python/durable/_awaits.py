@@ -8,6 +8,7 @@ that executes.
 from __future__ import annotations
 
 import asyncio
+import gc
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -37,6 +38,17 @@ _UNSEEN: Final = frozenset(
     }
 )
 _MODULES: Final = ("asyncio.", "anyio.")
+#: The kinds of code, by the first letters of what Python shows of it, and where that says what it awaits.
+_NEXT: Final = {"cr": "cr_await", "gi": "gi_yieldfrom", "ag": "ag_await"}
+_KINDS: Final = tuple(_NEXT)
+_WRAPPERS: Final = frozenset(
+    {
+        "anext_awaitable",
+        "async_generator_asend",
+        "async_generator_athrow",
+        "coroutine_wrapper",
+    }
+)
 
 
 #: How many passes code must stand still that cannot be seen through, before it counts as waiting.
@@ -65,6 +77,11 @@ class HandlerTasks:
         self._at_steps[task] = self._at_steps.get(task, 0) + 1
         self._stillness = 0
         return task
+
+    def know(self, task: asyncio.Task[Any]) -> None:
+        """A task of the handler's, which need not come to a step."""
+        self._known.add(task)
+        self._stillness = 0
 
     def leave(self, task: object) -> None:
         """It goes on."""
@@ -175,11 +192,22 @@ def _innermost_frame(task: Any) -> FrameType | None:
     coroutine = task.get_coro() if hasattr(task, "get_coro") else None
     frame: FrameType | None = None
     while coroutine is not None:
-        frame = getattr(coroutine, "cr_frame", None) or getattr(
-            coroutine, "gi_frame", frame
-        )
-        inner = getattr(coroutine, "cr_await", None)
-        if inner is None:
-            inner = getattr(coroutine, "gi_yieldfrom", None)
-        coroutine = inner
+        for kind in _KINDS:
+            if hasattr(coroutine, f"{kind}_frame"):
+                frame = getattr(coroutine, f"{kind}_frame")
+                coroutine = getattr(coroutine, _NEXT[kind])
+                break
+        else:
+            coroutine = _behind(coroutine)
     return frame
+
+
+def _behind(awaited: object) -> object | None:
+    """The code behind what Python puts around a coroutine or a step of an async generator, and shows no other way."""
+    if type(awaited).__name__ not in _WRAPPERS:
+        return None
+    for one in gc.get_referents(awaited):
+        is_code = any(hasattr(one, f"{kind}_frame") for kind in _KINDS)
+        if is_code or type(one).__name__ in _WRAPPERS:
+            return cast("object", one)
+    return None

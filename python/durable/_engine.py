@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import weakref
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    ClassVar,
-    Final,
-    Literal,
-    Self,
-    TypeVar,
-)
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from typing_extensions import override
+from typing_extensions import Unpack, override
 
 from ._app import App
 from ._bridge import Core, public_errors
 from ._codec import write_plain
 from ._duration import Duration
+from ._engine_settings import EngineSettings, Placed, read_settings, told
 from ._errors import (
     ConfigError,
     EngineClosed,
     UsageError,
 )
 from ._events import Event
-from ._flow import Backoff
 from ._fork import forget, watch
 from ._function import Function
 from ._invoking import Invoking
@@ -39,22 +33,19 @@ from ._schedules import Schedules
 from ._sending import encode_events, tell_of_strays
 from ._session import Session, read_apps, register
 from ._setting import Place
+from ._settings_file import is_set_outside
 from ._signals import wrong_signal
-from ._store_setting import read_store, read_sync
 from ._worker import Worker
 
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Iterable
     from types import TracebackType
 
     from ._bridge import NewEvent
+    from ._settings import Settings
 
 T = TypeVar("T")
-
-_MAX_CAPACITY: Final = 100_000
-_MAX_HOT_RUNS: Final = 10_000_000
 
 
 class Engine(Realtime, Invoking):
@@ -62,24 +53,26 @@ class Engine(Realtime, Invoking):
 
     Args:
         apps: whose functions it executes.
-        store: a path, `sled:PATH`, `redb:PATH` or `memory:`; by default the variable `DURABLE_STORE`, else
-            `./.durable`.
-        max_in_flight: how many stretches of code and steps execute at one instant.
-        hot_runs: how many waiting runs keep their live code; the others are called again.
-        sync: `"always"`: nothing is acknowledged before it is on disk. `"50ms"`: at most that much is
+        settings: what is used of what is not given here: a `durable.Settings`; by default `Settings()`, which reads the
+            variables `DURABLE_<NAME>` and the nearest `durable.toml` or `[tool.durable]`. `settings={}`: nothing outside
+            is read.
+        store: a path, `sled:PATH`, `redb:PATH` or `memory:`; by default `./.durable`.
+        max_in_flight: how many stretches of code and steps execute at one instant; 1000 by default.
+        hot_runs: how many waiting runs keep their live code; the others are called again. 10,000 by default.
+        sync: `"always"`, the default: nothing is acknowledged before it is on disk. `"50ms"`: at most that much is
             lost on power failure.
-        clock: `"system"`, `"scaled:60"` (60 times as fast) or `"virtual"` (for tests).
-        grace: how long leaving the engine waits for steps that execute.
+        clock: `"system"`, the default, `"scaled:60"` (60 times as fast) or `"virtual"` (for tests).
+        grace: how long leaving the engine waits for steps that execute; `"10s"` by default.
         retention: how long ended runs are kept, a day at least; 7 days by default.
         backoff: how long failed tries wait, of functions whose `retries` do not say so themselves.
         threads: how many threads plain handlers and blocking steps share; by default 4 more than there are
             processors, and 32 at most.
         seed: for the engine's chance (jitter, ids): the same seed gives the same.
-        replay: `"always"` drops a handler's live code at each step, so that code which depends on something
-            outside of steps shows itself in tests: a call of `time.time`, `random`, `uuid4` and the like by the
-            handler itself fails its run.
+        replay: `"needed"`, or `"always"`, which drops a handler's live code at each step, so that code which depends on
+            something outside of steps shows itself in tests: a call of `time.time`, `random`, `uuid4` and the like by
+            the handler itself fails its run.
         blocked_after: a warning names the line of a step or a handler that has kept the event loop for so long,
-            10 ms to 1 h; `None`: there is none.
+            10 ms to 1 h, `"500ms"` by default; `None`: there is none.
 
     Raises:
         ConfigError: a setting is wrong.
@@ -87,48 +80,29 @@ class Engine(Realtime, Invoking):
 
     _worker_type: ClassVar[type[Worker]] = Worker
 
-    def __init__(  # settings, all by name  # noqa: PLR0913
+    def __init__(
         self,
         *apps: App,
-        store: str | os.PathLike[str] | None = None,
-        max_in_flight: int = 1000,
-        hot_runs: int = 10_000,
-        sync: Duration = "always",
-        clock: str | None = None,
-        grace: Duration = "10s",
-        retention: Duration | None = None,
-        backoff: Backoff | None = None,
-        threads: int | None = None,
-        seed: int | None = None,
-        replay: Literal["needed", "always"] = "needed",
-        blocked_after: Duration | None = "500ms",
+        settings: Settings | EngineSettings | None = None,
+        **given: Unpack[EngineSettings],
     ) -> None:
-        place = Place("Engine", "store")
+        read = read_settings(given, _beside(given, settings))
         self.apps = apps
-        self.store = read_store(place, store)
+        self.store = read.store
         self._functions = read_apps(apps)
-        self._capacity = place.at("max_in_flight").whole_number(
-            max_in_flight, 1, _MAX_CAPACITY
+        self._capacity = read.max_in_flight
+        self._hot_runs = read.hot_runs
+        self._sync = read.sync
+        self._clock = read.clock
+        self.grace_s = read.grace_ms / 1000
+        self._retention_ms = read.retention_ms
+        self._backoff = read.backoff
+        self._threads = read.threads
+        self._seed = read.seed
+        self._forgets = read.forgets
+        self._blocked_after_s = (
+            None if read.blocked_after_ms is None else read.blocked_after_ms / 1000
         )
-        self._hot_runs = place.at("hot_runs").whole_number(hot_runs, 1, _MAX_HOT_RUNS)
-        self._sync = read_sync(place.at("sync"), sync)
-        self._clock = clock or "system"
-        self._grace_s = place.at("grace").duration_ms(grace) / 1000
-        self._retention_ms = (
-            None if retention is None else place.at("retention").duration_ms(retention)
-        )
-        self._backoff = Backoff()
-        if backoff is not None:
-            accepted = 'a Backoff, as in Backoff(["1s", "10s", "1m"])'
-            self._backoff = place.at("backoff").instance(backoff, Backoff, accepted)
-        self._threads = threads
-        self._seed = seed
-        self._forgets = replay == "always"
-        self._blocked_after_s: float | None = None
-        if blocked_after is not None:
-            at = place.at("blocked_after")
-            limit_ms = at.duration_between_ms(blocked_after, "10ms", "1h")
-            self._blocked_after_s = limit_ms / 1000
         self._session: Session | None = None
         self.stack = stack_of(())
         self._lifespans = contextlib.AsyncExitStack()
@@ -232,8 +206,8 @@ class Engine(Realtime, Invoking):
         try:
             with public_errors():
                 session.core.drain_executor()
-                await session.worker.settle(self._grace_s)
-                await session.worker.ends.settle(self._grace_s)
+                await session.worker.settle(self.grace_s)
+                await session.worker.ends.settle(self.grace_s)
         finally:
             session.worker.close()
             closed = session.loop.run_in_executor(None, session.core.close)
@@ -434,6 +408,22 @@ class Engine(Realtime, Invoking):
     def __repr__(self) -> str:
         state = "closed" if self._session is None else "open"
         return f"<durable engine on {self.store}, {state}>"
+
+
+def _beside(
+    given: EngineSettings, settings: Settings | EngineSettings | None
+) -> Mapping[str, Placed]:
+    """What an engine is to use where its arguments do not say it."""
+    if isinstance(settings, Mapping):
+        place = Place("settings", "")
+        return {name: Placed(one, place.at(name)) for name, one in settings.items()}
+    if settings is None:
+        if not is_set_outside(os.environ):
+            return {}
+        from ._settings import outside  # noqa: PLC0415  # slow to import
+
+        return outside(told(given))
+    return settings.placed()
 
 
 def _close_quietly(core: Core) -> None:

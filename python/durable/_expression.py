@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from pydantic import BaseModel
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from ._setting import Place
 
 
-_DATA: Final = "event.data."
 _ACCEPTED: Final = (
     'a CEL expression, as in "event.data.amount > 100" or "event.data.customer_id"; of two fields '
     'together "[event.data.a, event.data.b]"'
@@ -53,16 +53,22 @@ def check(
     return given
 
 
-def check_fields(place: Place, text: str, model: object) -> None:
-    """That an expression reads only fields of `event.data` that a pydantic model has.
+def check_fields(
+    place: Place,
+    text: str,
+    model: object,
+    *,
+    of: Literal["event", "async"] = "event",
+) -> None:
+    """That an expression reads only fields of `event.data`, or of `async.data`, that a pydantic model has.
 
     Raises:
         ConfigError: it reads another.
     """
-    names = _names(model)
-    if names is not None:
-        for read in expression_paths(text):
-            _check_path(place, text, read, names=names)
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        misfit = _misfit(text, model, of)
+        if misfit is not None:
+            raise _error(place, text, misfit)
 
 
 def has_field(data: object, path: str) -> bool:
@@ -77,10 +83,8 @@ def has_field(data: object, path: str) -> bool:
     return True
 
 
-def _names(model: object) -> list[str] | None:
+def _names(model: type[BaseModel]) -> list[str] | None:
     """The fields a model's data may have; None where it may have any."""
-    if not isinstance(model, type) or not issubclass(model, BaseModel):
-        return None
     if model.model_config.get("extra") == "allow":
         return None
     names = [*model.model_fields, *model.model_computed_fields]
@@ -93,22 +97,25 @@ def _names(model: object) -> list[str] | None:
     return list(dict.fromkeys(names))
 
 
-def _check_path(
-    place: Place, text: str, read: tuple[str, int, int], *, names: list[str]
-) -> None:
-    path, at, length = read
-    if not path.startswith(_DATA):
-        return
-    name = path.removeprefix(_DATA).split(".", 1)[0].split("[", 1)[0]
-    if name in names:
-        return
-    close = get_close_matches(name, names, n=1)
-    hint = (
-        f"did you mean {_DATA}{close[0]}?"
-        if close
-        else f"its data has {', '.join(names) or 'no fields'}"
-    )
-    raise _error(place, text, (f"the event has no {_DATA}{name}: {hint}", at, length))
+@lru_cache(maxsize=1024)
+def _misfit(text: str, model: type[BaseModel], of: str) -> tuple[str, int, int] | None:
+    """The first field that it reads and the model has not, and where: a wait asks each time that it is made."""
+    names = _names(model)
+    if names is None:
+        return None
+    data = f"{of}.data."
+    for path, at, length in expression_paths(text):
+        name = path.removeprefix(data).split(".", 1)[0].split("[", 1)[0]
+        if name in names or not path.startswith(data):
+            continue
+        close = get_close_matches(name, names, n=1)
+        hint = (
+            f"did you mean {data}{close[0]}?"
+            if close
+            else f"its data has {', '.join(names) or 'no fields'}"
+        )
+        return f"the event has no {data}{name}: {hint}", at, length
+    return None
 
 
 def _error(place: Place, text: str, mistake: tuple[str, int, int]) -> ConfigError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict, TypeGuard, c
 from ._duration import Duration
 from ._errors import ConfigError
 from ._events import EventType, check_heard
-from ._expression import check as check_expression
+from ._expression import check as check_expression, check_fields
 from ._flow import (
     Batch,
     CancelOn,
@@ -241,6 +241,7 @@ def _read_cancel(place: Place, given: object) -> FlowFields:
     at = place.within("event")
     kind = it.event if isinstance(it.event, EventType) else None
     name: object = it.event if kind is None else kind.name
+    model = None if kind is None else kind.model
     parts: list[str] = []
     if it.match is not None:
         at_match, form = place.within("match"), 'a path in both, as in "data.order_id"'
@@ -250,8 +251,11 @@ def _read_cancel(place: Place, given: object) -> FlowFields:
             raise at_match.error(match, reason, form)
         parts.append(f"event.{match} == async.{match}")
         _check_async(at_match, parts[0])
+        check_fields(at_match, f"async.{match}", model, of="async")
     if it.if_ is not None:
-        parts.append(_check_async(place.within("if_"), it.if_))
+        at_if = place.within("if_")
+        parts.append(_check_async(at_if, it.if_))
+        check_fields(at_if, it.if_, model, of="async")
     both = len(parts) > 1
     return {
         "event": check_heard(at, name),

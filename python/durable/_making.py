@@ -57,12 +57,27 @@ class StepMaker:
     ) -> StepCall[Any]:
         """One use of a step that calls `function`; `frame` is where it is written."""
         name = self._name(step_id, frame)
-        if not _is_callable(function):
+        if function is None or not _is_callable(function):
             text = (
                 f"step '{step_id}': {function!r} is no function; give the function and its arguments "
                 f"apart, {_AS_IN}"
             )
             raise UsageError(text)
+        return self._call(name, function, arguments, frame)
+
+    def make_named(
+        self, name: str, function: Callable[..., Any], frame: FrameType
+    ) -> StepCall[Any]:
+        """A step whose name was taken before, out of `names`: where the order of use is not that of the replays."""
+        return self._call(name, function, ((), {}), frame)
+
+    def _call(  # noqa: PLR0917  # as above
+        self,
+        name: str,
+        function: Callable[..., Any],
+        arguments: tuple[tuple[Any, ...], dict[str, Any]],
+        frame: FrameType,
+    ) -> StepCall[Any]:
         found: Any = getattr(function, "__durable_step__", function)
         run = self._run
         call: StepCall[Any] = StepCall(run, name, frame, found)

@@ -15,6 +15,8 @@ from ._step_names import StepNames
 
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ._bridge import EventTuple, Op
     from ._function import Function
     from ._home import Home
@@ -120,6 +122,12 @@ class RunState:
         if not self.is_marked:
             self.is_marked = True
             self.worker.mark(self)
+
+    def know_task(self, task: asyncio.Task[Any]) -> None:
+        """One of its tasks, where those that it waits for cannot be seen."""
+        if self.tasks is None:
+            self.tasks = HandlerTasks(self.driver)
+        self.tasks.know(task)
 
     def _has_missed(self) -> bool:
         """True where the code will not come to the steps that it is to execute."""

@@ -38,13 +38,14 @@ def near(name: str, known: Iterable[str]) -> str:
 
 
 class Place:
-    """Where a setting stands, as in `function 'fulfil'`, `retries`."""
+    """Where a setting stands, as in `function 'fulfil'`, `retries`; `is_text`: where all is text."""
 
-    __slots__ = ("argument", "owner")
+    __slots__ = ("argument", "is_text", "owner")
 
-    def __init__(self, owner: str, argument: str) -> None:
+    def __init__(self, owner: str, argument: str, *, is_text: bool = False) -> None:
         self.owner = owner
         self.argument = argument
+        self.is_text = is_text
 
     def at(self, argument: str) -> Place:
         """The same owner's other argument."""
@@ -124,6 +125,8 @@ class Place:
         accepted = f"a whole number from {least} to {most}"
         if isinstance(value, bool) or not isinstance(value, int):
             reason = f"is of type {type(value).__name__}"
+            if self.is_text:
+                reason = "is no whole number"
             raise self.error(value, reason, accepted)
         if not least <= value <= most:
             reason = "is too small" if value < least else "is too large"

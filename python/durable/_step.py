@@ -135,6 +135,10 @@ class StepOwner(Protocol):
         """Nobody awaits it any more."""
         ...
 
+    def know_task(self, task: asyncio.Task[Any]) -> None:
+        """One of its tasks, where those that it waits for cannot be seen."""
+        ...
+
     def report_step(self, call: StepCall[Any], op: Op) -> None:
         """Its function has returned or raised."""
         ...

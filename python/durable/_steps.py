@@ -206,7 +206,8 @@ class Steps(StepMaker):
             since: `"run"`: also events that came after the run was started.
 
         Raises:
-            ConfigError: nobody is told of such an event, as of `durable/function.invoked`.
+            ConfigError: nobody is told of such an event, as of `durable/function.invoked`; or `if_` or `match` reads a
+                field that a pydantic model of either event has not.
             SerializationError: when awaited: the event does not fit its type.
         """
         wait = event_for(id, event, timeout, match=match, if_=if_, since=since)

@@ -11,20 +11,18 @@ if TYPE_CHECKING:
     from ._duration import Duration
     from ._setting import Place
 
-_DEFAULT_STORE: Final = "./.durable"
+DEFAULT_STORE: Final = "./.durable"
 _MAX_SYNC_MS: Final = 60_000
 _SYNC_FORMS: Final = '"always", or how much may be lost on power failure, as in "50ms"'
 
 
-def read_store(place: Place, store: str | os.PathLike[str] | None) -> str:
-    """Where the store is: as given, else by the variable `DURABLE_STORE`, else `./.durable`.
+def read_store(place: Place, store: str | os.PathLike[str]) -> str:
+    """Where the store is, as text.
 
     Raises:
         ConfigError: it names none.
     """
-    given: object = (
-        os.environ.get("DURABLE_STORE", _DEFAULT_STORE) if store is None else store
-    )
+    given: object = store
     text = os.fspath(cast("str", given)) if _is_path(given) else ""
     if not text:
         accepted = "a path, 'sled:PATH', 'redb:PATH' or 'memory:'"
@@ -34,6 +32,14 @@ def read_store(place: Place, store: str | os.PathLike[str] | None) -> str:
             text, "is a file", "a folder, or a path where there is none yet"
         )
     return text
+
+
+def store_within(folder: Path, store: str) -> str:
+    """A store whose path is relative to this folder, as one that is the same from everywhere."""
+    if store == "memory:":
+        return store
+    kind = next((one for one in ("sled:", "redb:") if store.startswith(one)), "")
+    return f"{kind}{folder / store.removeprefix(kind)}"
 
 
 def _is_path(given: object) -> bool:

@@ -46,7 +46,7 @@ def read_usage(result: object) -> Usage | None:
         read = None if read is None else read + sum(one or 0 for one in cached)
     if read is None or written is None:
         return None
-    model: object = result.get("model")
+    model: object = result.get("model", result.get("model_name"))  # Pydantic AI's
     name = model if isinstance(model, str) else None
     return Usage(read, written, read + written, name)
 

@@ -22,7 +22,7 @@ from ._codec import read_plain, write_object, write_plain
 from ._duration import ACCEPTED, Duration, DurationError, to_ms
 from ._errors import InvokeError, SerializationError, UsageError
 from ._events import Event, EventType, check_heard, make_event
-from ._expression import has_field
+from ._expression import check_fields, has_field
 from ._failure import read_invoke_error
 from ._function import Function, function_id_of
 from ._setting import Place
@@ -224,7 +224,7 @@ def event_for(  # as many as the step has
     """A wait for an event.
 
     Raises:
-        ConfigError: nobody is ever told of such an event.
+        ConfigError: nobody is ever told of such an event; or a condition reads what the model of a typed one has not.
         UsageError: an argument is wrong.
     """
     place = Place(f"step '{step_id}'", "event")
@@ -235,10 +235,15 @@ def event_for(  # as many as the step has
         text = f"step '{step_id}': since={since!r}; accepted: 'run', or nothing"
         raise UsageError(text)
     expression = _expression(step_id, match, if_)
+    if event_type is not None and expression is not None:
+        _check_coming(place, match, if_, model=event_type.model)
     timeout_ms = _ms(step_id, "timeout", timeout)
     asked = (WAIT_FOR_EVENT, event_name, expression, timeout_ms, since == "run")
 
     def make(run: StepOwner, name: str, frame: FrameType) -> EventCall:
+        own = run.function.type_of(run.event_tuples[0][1])
+        if own is not None and if_ is not None:
+            check_fields(place.at("if_"), if_, own.model)
         if match is not None:
             _check_match(run, step_id, match)
         run_id, behind = _BEHIND.get() or ("", "")
@@ -289,6 +294,20 @@ def _expression(step_id: str, match: str | None, if_: str | None) -> str | None:
         raise UsageError(text)
     is_equal = f"event.{match} == async.{match}"
     return is_equal if if_ is None else f"{is_equal} && ({if_})"
+
+
+def _check_coming(
+    place: Place, match: str | None, if_: str | None, *, model: object
+) -> None:
+    """That what is asked of the event that comes reads its model's fields.
+
+    Raises:
+        ConfigError: it reads another, which no event would have.
+    """
+    if match is not None:
+        check_fields(place.at("match"), f"async.{match}", model, of="async")
+    if if_ is not None:
+        check_fields(place.at("if_"), if_, model, of="async")
 
 
 def _check_match(run: StepOwner, step_id: str, match: str) -> None:

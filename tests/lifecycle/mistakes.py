@@ -358,6 +358,36 @@ async def a_key_of_an_unknown_field(world: Any) -> Any:
 
 @mistake(
     "DUR-0100",
+    "step 'paid': if_: the event has no async.data.custmer_id: did you mean async.data.customer_id?",
+    "    async.data.custmer_id == 'c1'",
+    "    ^^^^^^^^^^^^^^^^^^^^^",
+    CEL,
+    f"  {HERE}",
+)
+async def a_wait_for_an_unknown_field(world: Any) -> Any:
+    async def fulfil(ctx: durable.Context) -> Any:
+        condition = "async.data.custmer_id == 'c1'"
+        return await ctx.step.wait_for_event(
+            "paid", placed, if_=condition, timeout="3d"
+        )
+
+    return await failing(world, fulfil)
+
+
+@mistake(
+    "DUR-0100",
+    "function 'fulfil': cancel_on.match: the event has no async.data.ordr_id: did you mean async.data.order_id?",
+    "    async.data.ordr_id",
+    "    ^^^^^^^^^^^^^^^^^^",
+    CEL,
+)
+async def a_cancelling_event_of_an_unknown_field(world: Any) -> Any:
+    cancel = durable.CancelOn(placed, match="data.ordr_id")
+    return await declared(on="shop/cart.opened", cancel_on=cancel)
+
+
+@mistake(
+    "DUR-0100",
     "function 'fulfil' takes (ctx, order_id); it is called with one argument, the context: (ctx). What else it needs comes in its "
     "event: ctx.event.data",
 )

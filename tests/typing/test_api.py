@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, assert_type
 
 from pydantic import BaseModel
@@ -169,6 +170,15 @@ async def engines() -> None:
         async for message in engine.subscribe("news", ["topic"], after="1-0"):
             assert_type(message, durable.Message)
             assert_type(message.id, str)
+
+
+def settings() -> None:
+    given = durable.Settings(hot_runs=5, grace="3s")
+    assert_type(given.origin("grace"), str)
+    durable.Engine(app, settings=given, store=Path("x"), blocked_after=None)
+    durable.Engine(app, settings={"hot_runs": 5})
+    durable.Engine(hot_run=5)  # type: ignore[call-arg]
+    durable.Engine(grace=[])  # type: ignore[arg-type]
 
 
 async def a_test_executes(event: durable.Event[Order]) -> None:

@@ -15,9 +15,11 @@ from functools import partial
 from typing import Any, Literal, TypeVar, assert_type
 
 from pydantic import BaseModel
+from pydantic_ai import Agent
 from typing_extensions import TypedDict
 
 import durable
+from durable.integrations.pydantic_ai import DurableAgent
 
 
 T = TypeVar("T")
@@ -244,6 +246,13 @@ async def engines() -> None:
         assert_type(await engine.join("1h"), None)
         await engine.invoke(price)  # type: ignore[call-overload]
         await engine.send({"name": "a"})  # type: ignore[dict-item]
+
+
+async def agents() -> None:
+    support = DurableAgent(Agent("test", name="support", output_type=Order))
+    assert_type((await support.run("?")).output, Order)
+    assert_type((await support.run("?", output_type=int)).output, int)
+    DurableAgent(Agent("test"), names="a")  # type: ignore[call-arg]
 
 
 async def runs(engine: durable.Engine) -> None:

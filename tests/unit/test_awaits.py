@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Generator
 from typing import Any
 
 import pytest
@@ -48,6 +49,38 @@ async def by_nesting(ctx: durable.Context) -> None:
     await asyncio.gather(by_gather(ctx), by_group(ctx), by_task(ctx))
 
 
+async def pages(ctx: durable.Context) -> AsyncIterator[int]:
+    await by_group(ctx)
+    yield 1
+
+
+async def by_async_generator(ctx: durable.Context) -> None:
+    async for _ in pages(ctx):
+        pass
+
+
+async def by_anext(ctx: durable.Context) -> None:
+    await anext(pages(ctx), None)
+
+
+async def by_generator_in_a_task(ctx: durable.Context) -> None:
+    await asyncio.ensure_future(by_async_generator(ctx))
+
+
+class Awaited:
+    """What is awaited by way of another object."""
+
+    def __init__(self, ctx: durable.Context) -> None:
+        self.ctx = ctx
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return by_group(self.ctx).__await__()
+
+
+async def by_object(ctx: durable.Context) -> None:
+    await Awaited(ctx)
+
+
 async def by_semaphore(ctx: durable.Context) -> None:
     semaphore = asyncio.Semaphore(1)
 
@@ -80,6 +113,10 @@ async def by_queue(ctx: durable.Context) -> None:
         by_task,
         by_as_completed,
         by_nesting,
+        by_async_generator,
+        by_anext,
+        by_generator_in_a_task,
+        by_object,
         by_semaphore,
         by_queue,
     ],

@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 import durable
 from durable._duration import ACCEPTED
@@ -378,6 +379,15 @@ def test_all_other_settings_may_be_combined() -> None:
             assert flow(**both).keys() == both.keys()
 
 
+class Stopped(BaseModel):
+    """Why something is to end."""
+
+    why: str
+
+
+STOPPED = durable.EventType("test/stop", Stopped)
+
+
 @pytest.mark.parametrize(
     ("cancel_on", "says"),
     [
@@ -393,6 +403,8 @@ def test_all_other_settings_may_be_combined() -> None:
         (durable.CancelOn("test/stop", timeout="soon"), "timeout"),
         (durable.CancelOn("test/stop", timeout=0), "timeout=0 is too short"),
         (durable.CancelOn("test/stop", timeout="367d"), "timeout='367d'"),
+        (durable.CancelOn(STOPPED, if_="async.data.wy == 'x'"), "mean async.data.why"),
+        (durable.CancelOn(STOPPED, match="data.wy"), "mean async.data.why"),
         ([durable.CancelOn("a")] * 6, "has 6 events"),
         ([], "has 0 events"),
     ],

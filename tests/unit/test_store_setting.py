@@ -8,21 +8,28 @@ import pytest
 
 import durable
 from durable._setting import Place
-from durable._store_setting import read_store, read_sync
+from durable._store_setting import read_store, read_sync, store_within
 
 
 PLACE = Place("Engine", "store")
 
 
-def test_a_store_is_as_given_else_the_variable_else_a_folder_here(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("DURABLE_STORE", raising=False)
-    assert read_store(PLACE, None) == "./.durable"
-    monkeypatch.setenv("DURABLE_STORE", "redb:there")
-    assert read_store(PLACE, None) == "redb:there"
+def test_a_store_is_as_given() -> None:
     assert read_store(PLACE, "sled:here") == "sled:here"
     assert read_store(PLACE, Path("here")) == "here"
+
+
+@pytest.mark.parametrize(
+    ("given", "is_at"),
+    [
+        ("state", "/home/shop/state"),
+        ("redb:state", "redb:/home/shop/state"),
+        ("sled:/var/state", "sled:/var/state"),
+        ("memory:", "memory:"),
+    ],
+)
+def test_a_store_of_a_file_begins_at_its_folder(given: str, is_at: str) -> None:
+    assert store_within(Path("/home/shop"), given) == is_at
 
 
 @pytest.mark.parametrize("given", ["", 7])

@@ -44,6 +44,7 @@ def test_tokens_are_counted_as_each_api_writes_them(
 ) -> None:
     assert read_usage({"usage": usage, "model": "m"}) == Usage(*used, "m")
     assert read_usage({"usage": usage}) == Usage(*used, None)
+    assert read_usage({"usage": usage, "model_name": "m"}) == Usage(*used, "m")
     assert read_usage({"usage": usage, "model": 7}) == Usage(*used, None)
 
 

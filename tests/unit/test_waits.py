@@ -26,12 +26,22 @@ class Paid(BaseModel):
     """A payment."""
 
     cents: int
+    id: dict[str, int] = {}  # a pydantic field
+
+
+class Going(BaseModel):
+    """What starts a run."""
+
+    total: int
 
 
 paid = durable.EventType("paid", Paid)
 RUN: Any = SimpleNamespace(
     id="R",
     own_data=lambda: {"id": {"x": 1}},
+    function=SimpleNamespace(
+        type_of=lambda name: durable.EventType(name, Going) if name == "go" else None
+    ),
     worker=SimpleNamespace(noticed=Noticed()),
     event_tuples=[("E", "go", b"{}", 0, 0, None, None, None)],
 )
@@ -97,7 +107,7 @@ def test_an_event_that_does_not_fit_says_where() -> None:
 @pytest.mark.parametrize("match", ["data.y", "data.id.y", "data.id.x.z"])
 def test_a_match_on_a_field_that_is_not_there_says_so(match: str) -> None:
     with pytest.raises(durable.UsageError, match=f"has no {match}"):
-        made(listening(match=match))
+        made(event_for("w", "paid", "1h", match=match, if_=None, since=None))
 
 
 def test_a_result_of_a_function_known_by_its_id_is_plain() -> None:
@@ -127,3 +137,38 @@ def test_what_is_no_event_is_told_to_whoever_gave_it(memo: bytes) -> None:
         durable.SerializationError, match="waits for an event, and was given"
     ):
         made(listening(), memo).result()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"if_": "async.data.cent > 1"}, "if_: .* no async.data.cent: did you mean"),
+        ({"if_": "true || has(async.data.cent)"}, "if_: .* no async.data.cent"),
+        ({"match": "data.cent"}, "match: .* no async.data.cent"),
+        ({"if_": "event.data.totl == 1"}, "if_: .* no event.data.totl: did you mean"),
+        (
+            {"if_": "event.data.cents == async.data.cents"},
+            "if_: .* no event.data.cents",
+        ),
+    ],
+)
+def test_a_condition_of_a_field_that_a_model_has_not_is_refused(
+    options: dict[str, str], says: str
+) -> None:
+    with pytest.raises(durable.ConfigError, match=f"^step 'w': {says}"):
+        listening(**options)(RUN, "w", caller(0))
+
+
+def test_fields_of_untyped_events_may_be_any() -> None:
+    condition = "async.data.cent > event.data.total && event.name == 'go'"
+    wait = event_for("w", "paid", "1h", match="data.id", if_=condition, since=None)
+    assert wait(RUN, "w", caller(0)).plan()[0] == WAIT_FOR_EVENT
+    other = SimpleNamespace(**RUN.__dict__)
+    other.event_tuples = [("E", "another", b"{}", 0, 0, None, None, None)]
+    event_for("w", "paid", "1h", match=None, if_="event.data.x == 1", since=None)(
+        other, "w", caller(0)
+    )
+
+
+def test_what_is_no_cel_is_the_engine_s_to_say() -> None:
+    assert listening(if_="async.data.( ==")(RUN, "w", caller(0)).plan()

@@ -147,7 +147,8 @@ async def _demo(feed: CommitFeed, store: str, *, as_json: bool) -> Progress:
     functions = [(name, _meaning(one.__doc__)) for name, one in app.functions.items()]
     words = greeting(feed.title, store=store, functions=functions, pid=os.getpid())
     console.print(words)
-    async with Engine(app, store=store, clock=f"scaled:{_SPEED}", grace="1s") as engine:
+    clock = f"scaled:{_SPEED}"  # the same everywhere: nobody's own settings
+    async with Engine(app, settings={}, store=store, clock=clock, grace="1s") as engine:
         progress = await _session(engine, feed, console)
         if not progress.is_stopped and not as_json:
             example = await _example(engine)

@@ -8,19 +8,33 @@ import typer
 
 from durable._duration import DurationError, to_ms
 
-from .failure import CommandError
+from .failure import CommandError, told_plainly
 
 
-DEFAULT_STORE: Final = "./.durable"
 MEMORY: Final = "memory:"
 _SCHEMES: Final = ("sled:", "redb:")
 
+
+def _configured(given: str) -> str:
+    """The store that is given, else the one that an engine would take here."""
+    if given:
+        return given
+    from durable._engine_settings import DEFAULTS  # noqa: PLC0415  # slow to import
+    from durable._settings import outside  # noqa: PLC0415  # slow to import
+
+    with told_plainly():  # the other settings may be wrong: nothing here uses them
+        return str(outside(DEFAULTS.keys() - {"store"})["store"].value)
+
+
+#: Stands for the store that the settings name; it is asked for when a command is called.
+DEFAULT_STORE: Final = ""
 Store = Annotated[
     str,
     typer.Option(
         "--store",
-        envvar="DURABLE_STORE",
         metavar="PATH",
+        callback=_configured,
+        show_default="DURABLE_STORE, [tool.durable], else ./.durable",
         help="The store: a path, sled:PATH or redb:PATH.",
     ),
 ]

@@ -28,7 +28,7 @@ def read(store: str, ask: Callable[[Engine], Awaitable[T]]) -> T:
     path = existing(store)
 
     async def opened() -> T:
-        async with Engine(store=path, clock="virtual") as engine:
+        async with Engine(store=path, clock="virtual", settings={}) as engine:
             return await ask(engine)
 
     with told_plainly():

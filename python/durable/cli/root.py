@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .bench.group import bench
+from .configured import config
 from .demo_command import demo
 from .events import events
 from .explain_command import explain
@@ -38,6 +39,7 @@ app.add_typer(events, name="events")
 app.add_typer(functions, name="functions")
 app.add_typer(schedules, name="schedules")
 app.add_typer(store, name="store")
+app.add_typer(config, name="config")
 app.add_typer(bench, name="bench")
 app.command()(explain)
 

@@ -20,9 +20,6 @@ from .stopping import say_what_is_waited_for, stopped, told_when_stopped
 if TYPE_CHECKING:
     from durable import App
 
-GRACE_S: Final = 10.0
-"""How long steps that execute may go on after Ctrl-C."""
-
 _BATCH_LINES: Final = 500
 
 
@@ -71,12 +68,12 @@ def run(
     ] = None,
     store: Store = DEFAULT_STORE,
     clock: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="CLOCK",
             help="system; scaled:60 lets sleeps and retries pass 60 times as fast.",
         ),
-    ] = "system",
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run an application until nothing is left to do: over a file of events, or with what its store has.
@@ -102,13 +99,13 @@ async def _run(
     file: EventFile | None,
     *,
     store: str,
-    clock: str,
+    clock: str | None,
     as_json: bool,
 ) -> Progress:
     from durable import Engine  # noqa: PLC0415  # slow to import
 
     console = messages() if as_json else results()
-    async with Engine(app, store=store, clock=clock, grace=GRACE_S) as engine:
+    async with Engine(app, store=store, clock=clock) as engine:
         for notice in engine.notices:
             console.print(notice, style="yellow", markup=False)
         size = 0 if file is None else file.size
@@ -124,7 +121,7 @@ async def _run(
                     f"{live} not yet ended."
                 )
             progress = await session.run()
-        say_what_is_waited_for(progress, GRACE_S)
+        say_what_is_waited_for(progress, engine.grace_s)
         return progress
 
 

@@ -67,7 +67,7 @@ class TestEngine(Engine):
         disturb: True: the seed also chooses crashes between steps, the order of steps in parallel, and events that
             come late or twice; or the disturbances themselves, as a test that failed has printed them.
         store: a path, for a crash that closes the store and opens it again.
-        settings: those of `durable.Engine`.
+        settings: those of `durable.Engine`. Variables and files are not read: a test is the same on every machine.
 
     Raises:
         ConfigError: a setting is wrong.
@@ -86,11 +86,11 @@ class TestEngine(Engine):
         store: str | os.PathLike[str] = "memory:",
         **settings: Any,
     ) -> None:
+        outside = settings.pop("settings", {})
         settings = {"grace": 0, "retention": _RETENTION, **settings}
         clock = "virtual" if now is None else f"virtual:{_to_ms(now)}"
-        super().__init__(
-            *apps, store=store, clock=clock, seed=seed, replay=replay, **settings
-        )
+        settings |= {"store": store, "clock": clock, "seed": seed, "replay": replay}
+        super().__init__(*apps, settings=outside, **settings)
         self._is_all = not isinstance(disturb, Disturbances)
         if not isinstance(disturb, Disturbances):
             chosen = None if isinstance(disturb, bool) else disturb

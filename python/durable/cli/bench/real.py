@@ -52,6 +52,7 @@ async def _play(trial: Trial, store: str) -> Outcome:
 
     async with Engine(
         app_of(trial, handle),
+        settings={},
         store=store,
         max_in_flight=trial.capacity,
         seed=trial.seed,
