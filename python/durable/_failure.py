@@ -147,7 +147,6 @@ def _explained_by(error: dict[str, Any]) -> str:
 def tell_of_end(run: Run, json: bytes, calls: Iterable[Call]) -> None:
     """Log that the engine itself ended a run as failed, for what one of these steps asks for."""
     error = read_error(json)
-
     lines = [
         f" ({call.where()})"
         for call in calls
