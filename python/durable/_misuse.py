@@ -75,6 +75,8 @@ def _of_attribute(error: AttributeError) -> str | None:
     kind = type(error.obj)
     if not kind.__module__.startswith(_PACKAGE) or not error.name:
         return None
+    if hasattr(_type_of(getattr(error.obj, "step", None)), error.name):
+        return f"{kind.__name__} has no '{error.name}': it is ctx.step.{error.name}"
     public = [name for name in dir(kind) if not name.startswith("_")]
     near = difflib.get_close_matches(error.name, public, 1)
     hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(public)}"

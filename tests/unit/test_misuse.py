@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -72,6 +72,12 @@ def test_a_name_that_is_near_to_nothing_is_answered_with_all() -> None:
     step = durable.EventType("paid")
     told = str(explained(caught(lambda: step.zzz), "f"))  # type: ignore[attr-defined]
     assert told.startswith("EventType has no 'zzz': it has event, model, name, read")
+
+
+def test_what_is_asked_of_the_context_and_is_a_step_is_shown_where_it_is() -> None:
+    ctx = durable.Context(cast("Any", None))
+    told = str(explained(caught(lambda: ctx.run), "f"))  # type: ignore[attr-defined]
+    assert told.startswith("Context has no 'run': it is ctx.step.run")
 
 
 def takes_one(one: int) -> int:
