@@ -43,7 +43,7 @@ pub enum Write {
         /// The run.
         run: RunId,
         /// How it ended.
-        end: RunEnd,
+        end: Box<RunEnd>,
         /// How many memos it has.
         memo_count: u32,
     },

@@ -24,7 +24,7 @@ pub(crate) fn changes(view: &View, writes: Vec<Write>) -> Result<Vec<Change>> {
             }
             Write::Delete { key } => changes.push(Change { key, value: None, is_new: false }),
             Write::Archive { run, end, memo_count } => {
-                archive(view, &fresh, (run, end, memo_count), &mut changes)?;
+                archive(view, &fresh, (run, *end, memo_count), &mut changes)?;
             }
         }
     }

@@ -356,12 +356,12 @@ impl Driver {
                 Write::Delete { key } => changes.push(delete(key)),
                 Write::Archive { run, end, memo_count } => {
                     let memos = self.archived_memos(run, memo_count, &changes)?;
-                    let value = Some(history(end.clone(), memos));
+                    let value = Some(history((*end).clone(), memos));
                     changes.push(Change { key: history_key(run), value, is_new: true });
                     let kept = u32::from(self.mistake == Some(Mistake::LeavesMemos));
                     changes.extend((kept..memo_count).map(|n| delete(memo_key(run, n))));
                     changes.push(delete(run_key(run)));
-                    ends.push((run, end));
+                    ends.push((run, *end));
                 }
             }
         }

@@ -58,7 +58,7 @@ impl Shard {
         *total = total.saturating_add(1);
         self.turn.functions.insert(function);
         let event = end.event;
-        turn.writes.push(Write::Archive { run: id, end, memo_count });
+        turn.writes.push(Write::Archive { run: id, end: Box::new(end), memo_count });
         let told = outcome.clone();
         turn.effects.push(Effect::AnnounceEnd { run: id, function, event, ending, outcome });
         self.tell_invokers(id, (invokers, function), (ending, &told), turn); // who may end by it, too

@@ -204,7 +204,7 @@ impl World {
                         .expect("a memo is missing");
                     write::decode("a memo", &bytes).unwrap()
                 });
-                let history = write::history(end, memos.collect());
+                let history = write::history(*end, memos.collect());
                 self.store.remove(&write::run_key(run));
                 self.store.insert(write::history_key(run), history);
             }
