@@ -102,7 +102,7 @@ class Successor:
     def find(self, stopped: threading.Event) -> Welcome | None:
         """A connection to the owner; `None` once it is stopped. Blocks."""
         began_at = time.monotonic()
-        while not stopped.is_set():
+        while not stopped.is_set() and not self._loop.is_closed():
             try:
                 welcome = greet(self._store)
             except Unreachable as error:

@@ -13,7 +13,6 @@ import logging
 import os
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -156,22 +155,33 @@ class Link:
     # --- the thread
 
     def _run(self) -> None:
-        pool = ThreadPoolExecutor(1, "durable-link")
         try:
-            self._loop.run_until_complete(self._main(pool))
+            self._loop.run_until_complete(self._main())
+        except Exception:
+            _LOGGER.exception("the connection to the store's owner has ended")
         finally:
             self._shut()
-            pool.shutdown(wait=False)
             self._loop.close()
 
-    async def _main(self, pool: ThreadPoolExecutor) -> None:
+    async def _main(self) -> None:
         welcome: Welcome | None = self._welcome
         while welcome is not None:
             self._welcome = welcome
             await self._talk()
             self._lose()
-            find = self._find_owner
-            welcome = await self._loop.run_in_executor(pool, find, self._stopped)
+            welcome = await self._find()
+
+    async def _find(self) -> Welcome | None:
+        """On a thread of its own, which does not hold up the end of the process as a pool's does."""
+        found: asyncio.Future[Welcome | None] = self._loop.create_future()
+
+        def find() -> None:
+            welcome = self._find_owner(self._stopped)
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(found.set_result, welcome)
+
+        threading.Thread(target=find, name="durable-finds", daemon=True).start()
+        return await found
 
     async def _talk(self) -> None:
         """Until the connection ends."""
@@ -223,10 +233,17 @@ class Link:
                 self._forget(question)
                 question.told(ERROR, ("unanswered", _lost(question.name)))
             elif question.is_sent and question.name == SEND:
-                events, source, _ = question.args
-                question.args = (events, source, question.since_ms)
-                question.write()
+                self._mark_as_sent(question)
             question.is_sent = False
+
+    def _mark_as_sent(self, question: Question) -> None:
+        events, source, _ = question.args
+        question.args = (events, source, question.since_ms)
+        try:
+            question.write()
+        except CoreError as error:  # a few bytes more are too many
+            self._forget(question)
+            question.told(ERROR, (error.kind, error.text))
 
     def _take(self, question: Question) -> None:
         if self._is_closed:

@@ -104,7 +104,6 @@ class Sharing(ABC):
         try:
             with public_errors():
                 if former is None:
-                    core.close()
                     return
                 session = await self._own(core, former.loop)
                 if self._session is not former:  # it was closed meanwhile
@@ -115,9 +114,9 @@ class Sharing(ABC):
             is_taken.set_result(True)
         except Exception:
             _LOGGER.exception("the store %s could not be taken over", self.store)
-            core.close()
         finally:
             if not is_taken.done():
+                core.close()
                 is_taken.set_result(False)
 
     async def _leave_former(self) -> None:

@@ -36,9 +36,13 @@ def test_of_those_that_open_a_new_store_at_once_one_owns_it(place: Place) -> Non
         assert ended == str(number)
     for member in [*others, owner]:
         member.close()
-    assert sorted(place.notes.read_text().split()[1::2]) == sorted(
-        str(n) for n in range(6) for _ in ("charge", "send")
-    )
+    called = [
+        line
+        for line in place.notes.read_text().splitlines()
+        if not line.startswith("recorded")
+    ]
+    steps = [f"{step} {n}" for n in range(6) for step in ("charge", "send")]
+    assert sorted(called) == sorted(steps), "each once, by the owner"
     assert not list(place.store.glob("owner*"))
 
 
@@ -116,7 +120,9 @@ def test_signals_and_messages_cross_processes(place: Place) -> None:
 def test_another_takes_over_and_the_rest_follow(place: Place, way: int) -> None:
     owner, others = roles(place.members(4))
     others[0].ask('await engine.send(durable.Event("wait", {"signal": "s"}))')
-    others[0].say("(await engine.runs.wait((await engine.runs.list())[0].id)).result")
+    run = others[0].ask("(await engine.runs.list())[0].id")
+    others[0].ask("await engine.join()")
+    others[0].say(f"(await engine.runs.wait('{run}')).result")
     owner.process.send_signal(way)
     owner.process.wait(DEADLINE_S)
     until(lambda: place.holder() != owner.process.pid)
@@ -158,6 +164,37 @@ def test_a_child_of_a_killed_owner_keeps_nobody_from_the_store(place: Place) -> 
         until(other.is_owner)
     finally:
         os.kill(child, signal.SIGKILL)
+
+
+NEVER_LEFT = """
+import asyncio, durable, sys
+loop = asyncio.new_event_loop()
+engine = durable.Engine(durable.App("a"), store=sys.argv[1])
+loop.run_until_complete(engine.__aenter__())
+print(engine.is_owner(), flush=True)
+input()
+sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_an_engine_never_left_does_not_hinder_the_exit(
+    place: Place, *, is_killed: bool
+) -> None:
+    (owner,) = place.members(1)
+    with subprocess.Popen(
+        [sys.executable, "-c", NEVER_LEFT, str(place.store)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "False\n"
+        if is_killed:
+            owner.process.kill()
+            owner.process.wait()
+        other.communicate("\n", timeout=DEADLINE_S)
+    assert other.returncode == 7
 
 
 def test_the_command_line_looks_at_a_store_that_is_open(place: Place) -> None:

@@ -14,6 +14,7 @@ from durable._errors import (
     DurableError,
     EngineFailed,
     NotFoundError,
+    OwnerLost,
     StoreError,
     StoreLocked,
 )
@@ -112,7 +113,7 @@ def _exit_code(error: DurableError) -> ExitCode:
     match error:
         case StoreLocked():
             return ExitCode.STORE_LOCKED
-        case StoreError():
+        case StoreError() if not isinstance(error, OwnerLost):
             return ExitCode.STORE_BROKEN
         case ConfigError():
             return ExitCode.BAD_INPUT
