@@ -7,6 +7,7 @@ folder under the temp directory. The file `owner` in the store's folder names it
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import socket
 import struct
@@ -20,7 +21,9 @@ from ._fork import folder_of, keep_from_children
 MEMORY: Final = "memory:"
 _ADDRESS: Final = "owner"
 _SOCKET: Final = "owner.sock"
-_ELSEWHERE: Final = "durable-owner-"
+#: Folder and socket under the temp directory, whose own path is long on some systems.
+_ELSEWHERE: Final = "durable-"
+_SOCKET_ELSEWHERE: Final = "s"
 _MOST_PATH: Final = 100
 _MOST_WAITING: Final = 128
 #: The user of the process at the other end: pid, uid, gid.
@@ -44,9 +47,9 @@ def listen(store: str) -> socket.socket:
     try:
         own = _bind(folder / _SOCKET)
     except OSError:
-        elsewhere = Path(tempfile.mkdtemp(prefix=_ELSEWHERE))  # 0700
-        own = _bind(elsewhere / _SOCKET)
-        named = str(elsewhere / _SOCKET)
+        elsewhere = Path(tempfile.mkdtemp(prefix=_prefix(folder)))  # 0700
+        own = _bind(elsewhere / _SOCKET_ELSEWHERE)
+        named = str(elsewhere / _SOCKET_ELSEWHERE)
     written = folder / f"{_ADDRESS}.new"
     written.write_text(named)
     written.replace(folder / _ADDRESS)
@@ -97,17 +100,26 @@ def forget(store: str) -> None:
         (folder / _ADDRESS).unlink()
     with contextlib.suppress(OSError):
         (folder / _SOCKET).unlink()
-    if path is not None and path.parent.name.startswith(_ELSEWHERE):
+    if path is not None and path.parent != folder:
         with contextlib.suppress(OSError):
             path.unlink()
             path.parent.rmdir()
 
 
 def _named(folder: Path) -> Path | None:
+    """What a folder names of its own: one that was copied has the name of what belongs to the first."""
     try:
-        return folder / (folder / _ADDRESS).read_text()
+        path = folder / (folder / _ADDRESS).read_text()
     except (OSError, ValueError):
         return None
+    is_ours = path == folder / _SOCKET or path.parent.name.startswith(_prefix(folder))
+    return path if is_ours else None
+
+
+def _prefix(folder: Path) -> str:
+    """What a private folder for this one's socket is called."""
+    own = hashlib.blake2b(os.fsencode(folder), digest_size=4).hexdigest()
+    return f"{_ELSEWHERE}{own}-"
 
 
 def is_of_our_user(peer: socket.socket) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +17,16 @@ from durable._address import can_be_shared, connect, forget, is_of_our_user, lis
 
 
 @pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "t"))
-    (tmp_path / "t").mkdir()
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    del tmp_path  # it is made in the usual place
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
 
 
 @pytest.mark.parametrize("depth", [0, 12])
 def test_the_owner_is_found_wherever_its_socket_lies(
-    tmp_path: Path, depth: int
+    tmp_path: Path, temporary: Path, depth: int
 ) -> None:
     """A path of more than about a hundred bytes is none for a socket."""
     folder = tmp_path.joinpath(*["a-long-name"] * depth, "store")
@@ -32,7 +36,7 @@ def test_the_owner_is_found_wherever_its_socket_lies(
     own = listen(store)
     path = Path(own.getsockname())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    is_elsewhere = path.parent.name.startswith("durable-owner-")
+    is_elsewhere = path.parent.name.startswith("durable-")
     assert is_elsewhere == (depth > 0)
     if is_elsewhere:
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -46,7 +50,7 @@ def test_the_owner_is_found_wherever_its_socket_lies(
     assert connect(store, 1) is None
     assert not path.exists()
     assert list(folder.iterdir()) == []
-    assert list((tmp_path / "t").iterdir()) == []
+    assert list(temporary.iterdir()) == []
 
 
 def test_what_a_killed_owner_left_is_replaced(tmp_path: Path) -> None:
@@ -58,8 +62,21 @@ def test_what_a_killed_owner_left_is_replaced(tmp_path: Path) -> None:
         pass
 
 
+def test_a_copy_of_a_folder_is_another_store(tmp_path: Path) -> None:
+    """The first one's socket is not taken for its own, and not taken away."""
+    first, copy = (tmp_path.joinpath(*["a-long-name"] * 12, n) for n in ("s", "t"))
+    first.mkdir(parents=True)
+    with listen(str(first)) as own:
+        shutil.copytree(first, copy)
+        assert connect(str(copy), 1) is None
+        with listen(str(copy)):
+            pass
+        with connect(str(first), 1) or pytest.fail("nobody is there"):
+            own.accept()[0].close()
+
+
 def test_a_folder_that_takes_no_socket_names_one_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = _address._bind
 
@@ -72,7 +89,7 @@ def test_a_folder_that_takes_no_socket_names_one_elsewhere(
     monkeypatch.setattr(_address, "_bind", bind)
     store = str(tmp_path / "store")
     with listen(store) as own, connect(store, 1) or pytest.fail("nobody is there"):
-        assert Path(own.getsockname()).parent.parent == tmp_path / "t"
+        assert Path(own.getsockname()).parent.parent == temporary
 
 
 def test_a_store_in_memory_is_not_shared() -> None:
