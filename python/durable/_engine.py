@@ -54,6 +54,9 @@ T = TypeVar("T")
 class Engine(Sharing, Realtime, Invoking):
     """Runs the functions of applications on a store: `async with Engine(app, store="./state") as engine`.
 
+    Several processes may open one store. The first owns it and executes; the others reach it through that one, whose
+    settings count, and one of them takes it over when that one goes: `is_owner()` tells.
+
     Args:
         apps: whose functions it executes.
         settings: what is used of what is not given here: a `durable.Settings`; by default `Settings()`, which reads the
@@ -79,6 +82,7 @@ class Engine(Sharing, Realtime, Invoking):
 
     Raises:
         ConfigError: a setting is wrong.
+        StoreLocked: on entering: another process has the store and lets this one not in, or this one has it already.
     """
 
     _worker_type: ClassVar[type[Worker]] = Worker

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,40 @@ async def test_functions_that_the_owner_has_not_are_named(
     assert "does not have all functions of this one" in caplog.text
     assert "'refund'" in caplog.text
     assert "'double'" not in caplog.text
+
+
+async def test_who_has_a_loop_that_does_not_turn_leaves_the_store_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_client, "_SIGN_S", 0.01)
+    loop = asyncio.new_event_loop()
+    tries: list[str] = []
+    stopped = threading.Event()
+
+    class Engine:
+        def take_over(self) -> None:
+            tries.append("taken over")
+
+    def open_core() -> Any:
+        tries.append("opened")
+        stopped.set()
+        kind = "locked"
+        raise CoreError(kind, "by another")
+
+    engine = Engine()
+    successor = _client.Successor(str(tmp_path), loop, ["f"])
+    successor.may_take_over(open_core, engine.take_over)
+    finding = asyncio.ensure_future(asyncio.to_thread(successor.find, stopped))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(finding), 0.2)
+    assert tries == []
+    turning = threading.Thread(target=loop.run_forever)
+    turning.start()
+    await finding
+    assert tries == ["opened"]
+    loop.call_soon_threadsafe(loop.stop)
+    turning.join()
+    loop.close()
 
 
 async def test_a_closed_client_ends_nothing_and_says_so(
