@@ -26,6 +26,7 @@ from ._errors import (
     ForkedEngineError,
     InvokeError,
     NotFoundError,
+    OwnerLost,
     PayloadTooLarge,
     SignalNotFound,
     StoreError,
@@ -100,6 +101,7 @@ _PUBLIC: Final[dict[str, type[DurableError]]] = {
     "poisoned": EngineFailed,
     "skipped": InvokeError,
     "too_large": PayloadTooLarge,
+    "unanswered": OwnerLost,
     "unknown_function": NotFoundError,
 }
 
@@ -107,6 +109,12 @@ _PUBLIC: Final[dict[str, type[DurableError]]] = {
 def public_error(kind: str, text: str) -> DurableError:
     """The exception a user sees for an error of the native module."""
     return _PUBLIC.get(kind, StoreError)(text)
+
+
+def kind_of(error: DurableError) -> str:
+    """A kind that `public_error` makes such an exception of."""
+    kinds = (kind for kind, public in _PUBLIC.items() if public is type(error))
+    return next(kinds, "io")
 
 
 @contextmanager

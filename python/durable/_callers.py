@@ -43,6 +43,14 @@ class Callers(ABC):
     def _schedule(self) -> None:
         """Have what is asked handed over at the end of the pass."""
 
+    @abstractmethod
+    async def leave(self, grace_s: float) -> None:
+        """Hand over what is asked, and let what executes finish, for so long at most."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Tell all who wait that nothing more comes."""
+
     def is_own_loop(self) -> bool:
         """True where the caller is on the loop that the engine lives on."""
         with contextlib.suppress(RuntimeError):
@@ -194,7 +202,7 @@ class Callers(ABC):
 
     def _take_refusal(self, item: Any) -> None:
         _, ticket, kind, text = item
-        _refuse(self._tickets.pop(ticket, None), public_error(kind, text))
+        refuse(self._tickets.pop(ticket, None), public_error(kind, text))
 
     def _take_end(self, item: Any) -> None:
         _, run_id, status, data, event_id = item
@@ -203,7 +211,7 @@ class Callers(ABC):
 
     def _take_unknown(self, item: Any) -> None:
         for future in self._watched.pop(item[1], ()):
-            _refuse(future, NotFoundError(f"there is no run {item[1]} in this store"))
+            refuse(future, NotFoundError(f"there is no run {item[1]} in this store"))
 
     def _take_stir(self, item: Any) -> None:
         for listener in self._listeners.get(item[1], ()):
@@ -218,7 +226,7 @@ class Callers(ABC):
         self._tickets.clear()
         self._watched.clear()
         for future in waiting:
-            _refuse(future, error)
+            refuse(future, error)
 
 
 class Listener:
@@ -257,6 +265,7 @@ def settle(future: asyncio.Future[Any] | None, value: object) -> None:
         future.set_result(value)
 
 
-def _refuse(future: asyncio.Future[Any] | None, error: BaseException) -> None:
+def refuse(future: asyncio.Future[Any] | None, error: BaseException) -> None:
+    """Tell whoever waits that it cannot be, if somebody does."""
     if future is not None and not future.done():
         future.set_exception(error)

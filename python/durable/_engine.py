@@ -7,6 +7,7 @@ import contextlib
 import os
 import weakref
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from typing_extensions import Unpack, override
@@ -31,25 +32,30 @@ from ._reading import Events, Functions, Runs
 from ._realtime import Realtime
 from ._schedules import Schedules
 from ._sending import encode_events, tell_of_strays
-from ._session import Session, read_apps, register
+from ._session import Session, read_apps
 from ._setting import Place
 from ._settings_file import is_set_outside
+from ._sharing import Sharing
 from ._signals import wrong_signal
 from ._worker import Worker
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
     from types import TracebackType
 
     from ._bridge import NewEvent
+    from ._owner import Owner
     from ._settings import Settings
 
 T = TypeVar("T")
 
 
-class Engine(Realtime, Invoking):
+class Engine(Sharing, Realtime, Invoking):
     """Runs the functions of applications on a store: `async with Engine(app, store="./state") as engine`.
+
+    Several processes may open one store. The first owns it and executes; the others reach it through that one, whose
+    settings count, and one of them takes it over when that one goes: `is_owner()` tells.
 
     Args:
         apps: whose functions it executes.
@@ -76,6 +82,7 @@ class Engine(Realtime, Invoking):
 
     Raises:
         ConfigError: a setting is wrong.
+        StoreLocked: on entering: another process has the store and lets this one not in, or this one has it already.
     """
 
     _worker_type: ClassVar[type[Worker]] = Worker
@@ -122,28 +129,37 @@ class Engine(Realtime, Invoking):
         self._functions = read_apps(self.apps)
         self.stack = stack_of(app.stack for app in self.apps)
         loop = asyncio.get_running_loop()
+        self._opened_by = asyncio.current_task()
         watch(self, self.store)
         with public_errors():
-            core = await loop.run_in_executor(None, self._open_core)
+            found = await loop.run_in_executor(None, self._find_store)
             try:
                 await enter_lifespans(self._lifespans, self.apps)
-                numbers = await loop.run_in_executor(
-                    None, register, core, self.apps, self._backoff
-                )
-                self._session = self._connect(core, loop, numbers)
+                self._begin(await self._enter(found, loop))
             except BaseException:
-                core.close()
+                found.close()
                 await self._lifespans.aclose()
                 raise
-        self._closing = weakref.finalize(self, _close_quietly, core)
         for app in self.apps:
             app.use_engine(self)
-        if self.apps:  # else it was opened to be read
-            tell_of_strays(self.stats(), self._functions)
         return self
 
-    def _open_core(self) -> Core:
-        return Core.open(
+    @override
+    def _begin(self, session: Session) -> None:
+        """From now on it is open with this."""
+        self._session = session
+        if self._closing is not None:
+            self._closing.detach()
+        self._closing = weakref.finalize(
+            self, _close_quietly, session.owner, session.core
+        )
+        if self.apps and session.is_owner:  # else it was opened to be read
+            tell_of_strays(self.stats(), self._functions)
+
+    @override
+    def _opening(self) -> Callable[[], Core]:
+        return partial(
+            Core.open,
             self.store,
             sync=self._sync,
             clock=self._clock,
@@ -152,6 +168,7 @@ class Engine(Realtime, Invoking):
             seed=self._seed,
         )
 
+    @override
     def _connect(
         self,
         core: Core,
@@ -159,7 +176,7 @@ class Engine(Realtime, Invoking):
         numbers: Mapping[int, Function[Any, Any]],
     ) -> Session:
         worker = self._make_worker(core, loop, numbers)
-        worker.open(blocked_after_s=self._blocked_after_s)
+        worker.open(blocked_after_s=self._blocked_after_s, opened_by=self._opened_by)
         try:
             core.connect([function.id for function in numbers.values()])
         except BaseException:
@@ -205,14 +222,10 @@ class Engine(Realtime, Invoking):
             app.use_engine(None)
         try:
             with public_errors():
-                session.core.drain_executor()
-                await session.worker.settle(self.grace_s)
-                await session.worker.ends.settle(self.grace_s)
+                await self._leave_former()
+                await session.leave(self.grace_s)
         finally:
-            session.worker.close()
-            closed = session.loop.run_in_executor(None, session.core.close)
-            with public_errors():
-                await asyncio.shield(closed)
+            self._opened_by = None
             forget(self)
             if self._closing is not None:
                 self._closing.detach()
@@ -229,8 +242,7 @@ class Engine(Realtime, Invoking):
         session = self._session
         if session is not None and session.loop.is_closed():
             self._session = None
-            session.worker.close()
-            session.core.close()
+            session.close()
         return self._session is not None
 
     @property
@@ -426,7 +438,9 @@ def _beside(
     return settings.placed()
 
 
-def _close_quietly(core: Core) -> None:
+def _close_quietly(owner: Owner | None, core: Core) -> None:
     """For an engine that was never left: at exit, or when it is forgotten."""
     with contextlib.suppress(Exception):
+        if owner is not None:
+            owner.close()
         core.close()

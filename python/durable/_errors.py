@@ -23,7 +23,8 @@ DurableError
 ├── ForkedEngineError           an engine opened before a fork was used after it
 ├── EngineFailed                the engine met a broken invariant and has stopped
 └── StoreError                  the store cannot be opened, read or written
-    └── StoreLocked             another process has it open
+    ├── StoreLocked             another process has it open
+    └── OwnerLost               the process that has it open ended before it answered, or is not reached
 """
 
 # ruff: noqa: N818  # the names are those of the API page
@@ -287,9 +288,20 @@ class StoreError(DurableError, OSError):
 
 
 class StoreLocked(StoreError):
-    """Another process has the store open. The message says which."""
+    """Another process has the store open, and lets no other in. The message says which, and why."""
 
     code = "DUR-0701"
+
+
+class OwnerLost(StoreError):
+    """The process that has the store open ended before it answered, or has not answered in time.
+
+    Raised where the question cannot be asked again by itself: what it was to do may have been done or not. The
+    message says how to find out. Events that are sent, and all that only reads or waits, go to the process that has
+    the store next, and raise it only where there is none for half a minute.
+    """
+
+    code = "DUR-0702"
 
 
 def all_errors() -> Iterator[type[DurableError]]:

@@ -1,4 +1,4 @@
-"""A forked child has no part in its parent's stores: it lets go of their files, and so of their locks.
+"""A forked child has no part in its parent's stores: it lets go of their files, so of their locks, and of their sockets.
 
 A lock belongs to the open file, which a child shares: one that outlives a killed parent would keep the store.
 Files of others that lie in a store's folder stay as they are.
@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary, WeakSet
+
+
+if TYPE_CHECKING:
+    import socket
 
 
 _FOLDERS: Final[WeakKeyDictionary[object, str]] = WeakKeyDictionary()
 #: What the store and its image keep locked, and all that the image has beside it.
 _OURS: Final = ("lock", "image.")
 _DESCRIPTORS: Final = Path("/proc/self/fd")
+#: Between processes of one store: who holds the other end notices the end of this process, not of its children.
+_SOCKETS: Final[WeakSet[socket.socket]] = WeakSet()
 
 
 def watch(engine: object, store: str) -> None:
     """An engine of this process opens this store."""
-    _FOLDERS[engine] = _folder_of(store)
+    _FOLDERS[engine] = folder_of(store)
 
 
 def forget(engine: object) -> None:
@@ -28,8 +34,14 @@ def forget(engine: object) -> None:
     _FOLDERS.pop(engine, None)
 
 
+def keep_from_children(own: socket.socket) -> None:
+    """This socket is of this process alone."""
+    _SOCKETS.add(own)
+
+
 def _leave_stores() -> None:
     """In the child. Descriptors keep their numbers, as what owns them may still close them."""
+    _leave_sockets()
     files = tuple(f + os.sep + name for f in _FOLDERS.values() for name in _OURS)
     if not files or not _DESCRIPTORS.is_dir():
         return
@@ -44,7 +56,19 @@ def _leave_stores() -> None:
     os.close(nowhere)
 
 
-def _folder_of(store: str) -> str:
+def _leave_sockets() -> None:
+    numbers = [own.fileno() for own in list(_SOCKETS)]
+    if not any(number >= 0 for number in numbers):
+        return
+    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for number in numbers:
+        if number >= 0:
+            os.dup2(nowhere, number, inheritable=False)
+    os.close(nowhere)
+
+
+def folder_of(store: str) -> str:
+    """The folder of a store that is on disk."""
     return os.path.realpath(store.removeprefix("sled:").removeprefix("redb:"))
 
 

@@ -15,8 +15,6 @@ from ._setting import Place, near
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ._duration import Duration
     from ._function import Function
     from ._layers import Stack
@@ -29,7 +27,7 @@ class Invoking(ABC):
     """What starts runs by their functions."""
 
     stack: Stack
-    _functions: Mapping[str, Function[Any, Any]]
+    _functions: dict[str, Function[Any, Any]]
 
     @property
     @abstractmethod

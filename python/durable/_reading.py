@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._bridge import RunTuple
+    from ._callers import Callers
     from ._function import Function
-    from ._worker import Worker
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class OpenParts(Protocol):
     """What an open engine has."""
 
     core: Core
-    worker: Worker
+    worker: Callers
 
 
 class Opened(Protocol):

@@ -1,33 +1,122 @@
-"""What an open engine has, and how the functions of applications are told to it."""
+"""What an open engine has, alone or through another process, and how the functions of applications are told to it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import asyncio
+import logging
+import os
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from typing_extensions import override
 
 from ._app import App
+from ._client import Asking, RemoteCore, Successor
 from ._errors import ConfigError
 from ._function import Function, flow_json
+from ._link import Link
+from ._owner import Owner
+from ._sending import Unheard
 
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Mapping
 
     from ._bridge import Core, Function as FunctionTuple
+    from ._callers import Callers
     from ._flow import Backoff
-    from ._worker import Worker
+    from ._opening import Welcome
+
+_LOGGER: Final = logging.getLogger("durable")
 
 
 class Session:
-    """What an open engine has: its store, its loop, its worker."""
+    """What an open engine has: its store, its loop, its worker; and who lets other processes in."""
 
-    __slots__ = ("core", "loop", "worker")
+    __slots__ = ("core", "loop", "owner", "worker")
 
     def __init__(
-        self, core: Core, loop: asyncio.AbstractEventLoop, worker: Worker
+        self, core: Core, loop: asyncio.AbstractEventLoop, worker: Callers
     ) -> None:
         self.core = core
         self.loop = loop
         self.worker = worker
+        self.owner: Owner | None = None
+
+    @property
+    def is_owner(self) -> bool:
+        """True where this process has the store."""
+        return True
+
+    def share(self, store: str, functions: Mapping[str, object]) -> None:
+        """Let other processes in."""
+        owner = Owner(self.core, self.worker, store=store, functions=functions)
+        try:
+            owner.open()
+        except OSError as error:
+            text = "the store %s: there is no place for a socket, so other processes cannot reach it: %s"
+            _LOGGER.warning(text, store, error)
+            return
+        self.owner = owner
+        _LOGGER.info("the store %s: this process (%d) owns it", store, os.getpid())
+
+    async def leave(self, grace_s: float) -> None:
+        """Take no more work, let what executes finish for so long, send other processes away, and close the store."""
+        try:
+            self.core.drain_executor()
+            await self.worker.leave(grace_s)
+            if self.owner is not None:
+                await self.loop.run_in_executor(None, self.owner.close)
+        finally:
+            self.worker.close()
+            closed = self.loop.run_in_executor(None, self.close_store)
+            await asyncio.shield(closed)
+
+    def close(self) -> None:
+        """At once."""
+        self.worker.close()
+        self.close_store()
+
+    def close_store(self) -> None:
+        """Let nobody in any more, and close it. Blocks."""
+        if self.owner is not None:
+            self.owner.close()
+        self.core.close()
+
+
+class Joined(Session):
+    """The same where another process has the store."""
+
+    __slots__ = ()
+
+    @property
+    @override
+    def is_owner(self) -> bool:
+        return False
+
+    @override
+    async def leave(self, grace_s: float) -> None:
+        """Leave the owner, which goes on."""
+        try:
+            await self.worker.leave(grace_s)
+        finally:
+            self.worker.close()
+            closed = self.loop.run_in_executor(None, self.close_store)
+            await asyncio.shield(closed)
+
+
+def join_owner(  # noqa: PLR0917  # each is one thing that the engine has at hand
+    welcome: Welcome,
+    successor: Successor,
+    loop: asyncio.AbstractEventLoop,
+    functions: Mapping[str, Function[Any, Any]],
+) -> Joined:
+    """What an engine has whose store another process has."""
+    successor.look(welcome)
+    link = Link(welcome, successor.find)
+    remote = RemoteCore(link)
+    worker = Asking(remote, loop, Unheard(functions.values()))
+    link.open()
+    return Joined(cast("Core", remote), loop, worker)
 
 
 def register(

@@ -122,7 +122,12 @@ class Worker(Callers):
 
     # --- turns
 
-    def open(self, *, blocked_after_s: float | None = None) -> None:
+    def open(
+        self,
+        *,
+        blocked_after_s: float | None = None,
+        opened_by: asyncio.Task[Any] | None = None,
+    ) -> None:
         """Begin to be woken, and to watch for code that keeps the loop for so long."""
         self.watch = LoopWatch(
             self.loop,
@@ -130,10 +135,11 @@ class Worker(Callers):
             self.is_executing,
             turned_at=lambda: self._until - _TURN_S,
         )
-        self._owner = asyncio.current_task()
+        self._owner = opened_by or asyncio.current_task()
         self.loop.add_reader(self._core.fileno(), self._turn)
         self._schedule()
 
+    @override
     def close(self) -> None:
         """Forget everything; what is unfinished goes on at the next start."""
         if self._is_closed:
@@ -314,6 +320,11 @@ class Worker(Callers):
     ) -> ThreadDriver:
         """Call a plain handler on a thread."""
         return ThreadDriver(run, self._threads, given, context)
+
+    @override
+    async def leave(self, grace_s: float) -> None:
+        await self.settle(grace_s)
+        await self.ends.settle(grace_s)
 
     async def settle(self, grace_s: float) -> None:
         """Start nothing more, and let what executes finish, for so long at most."""

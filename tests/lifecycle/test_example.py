@@ -85,7 +85,8 @@ async def runs_of(folder: Path) -> list[durable.Run]:
     """All runs of a copy of the store, with their steps."""
     copy = folder.with_name(f"{folder.name}-copy")
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(folder / "store", copy)
+    no_sockets = shutil.ignore_patterns("owner.sock")
+    shutil.copytree(folder / "store", copy, ignore=no_sockets)
     async with durable.Engine(store=copy, clock="virtual") as engine:
         listed = await engine.runs.list(limit=1000)
         return [await engine.runs.get(run.id) for run in listed]

@@ -121,8 +121,10 @@ REMEDIES = {
     "failed. Where the store is the reason, run `durable store check PATH` first.",
     "DUR-0700": "The message names the file. Free some space, or repair rights or mount; then "
     "`durable store check PATH`. A damaged store is made new from a backup: `durable store restore`.",
-    "DUR-0701": "One process has a store at a time. Stop the one that the message names, or give "
-    "this one a store of its own with --store PATH.",
+    "DUR-0701": "One process owns a store, and others reach it through that one, of the same version. The message says "
+    "why this one could not: stop the process that it names, or give this one a store of its own with --store PATH.",
+    "DUR-0702": "Look whether it was done (`durable runs list`, `durable schedules list`), then ask again. Where nobody owns "
+    "the store any more, the next process that opens it does.",
 }
 """What to do, by code."""
 

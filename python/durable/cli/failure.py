@@ -14,6 +14,7 @@ from durable._errors import (
     DurableError,
     EngineFailed,
     NotFoundError,
+    OwnerLost,
     StoreError,
     StoreLocked,
 )
@@ -40,7 +41,7 @@ EXIT_CODES = {
     ExitCode.DONE: "done",
     ExitCode.FAILED: "it ended, and something in it failed: a run, an engine, a lookup",
     ExitCode.BAD_INPUT: "bad input: an option, a module, a file, an event",
-    ExitCode.STORE_LOCKED: "another process has the store open",
+    ExitCode.STORE_LOCKED: "another process has the store open, and lets no other in",
     ExitCode.STORE_BROKEN: "the store cannot be opened, read or written, or is damaged",
     ExitCode.STOPPED: "stopped with Ctrl-C or SIGTERM; the same command goes on",
 }
@@ -112,7 +113,7 @@ def _exit_code(error: DurableError) -> ExitCode:
     match error:
         case StoreLocked():
             return ExitCode.STORE_LOCKED
-        case StoreError():
+        case StoreError() if not isinstance(error, OwnerLost):
             return ExitCode.STORE_BROKEN
         case ConfigError():
             return ExitCode.BAD_INPUT

@@ -350,7 +350,7 @@ class TestEngine(Engine):
         if self.store == "memory:":
             self._steered.crash()
             return
-        now_ms, context = self.now_ms(), session.worker.context
+        now_ms, context = self.now_ms(), self._steered.context
         tell_callers = self._steered.die()
         with public_errors():
             await session.loop.run_in_executor(None, session.core.close)

@@ -71,5 +71,5 @@ def keep(folder: Path, name: str) -> Path:
     """Put a store aside that broke a promise."""
     target = FINDINGS / name
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(folder, target)
+    shutil.copytree(folder, target, ignore=shutil.ignore_patterns("owner.sock"))
     return target

@@ -1,4 +1,4 @@
-"""Opens a store and says how that went: `opener.py STORE`."""
+"""Opens a store for itself alone and says how that went: `opener.py STORE`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import durable
 
 
 async def main(store: str) -> None:
-    """Hold it until standard input ends, so that others meet the lock."""
+    """Hold it until standard input ends, so that others meet the lock: who has a virtual clock shares with nobody."""
+    app = durable.App("opener")
     began = time.perf_counter()
     try:
-        async with durable.Engine(store=store):
+        async with durable.Engine(app, store=store, clock="virtual"):
             print(f"open {os.getpid()}", flush=True)
             await asyncio.to_thread(sys.stdin.read)
     except durable.StoreLocked as error:

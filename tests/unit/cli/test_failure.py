@@ -7,6 +7,7 @@ from durable import (
     DurableError,
     EngineFailed,
     NotFoundError,
+    OwnerLost,
     StoreError,
     StoreLocked,
 )
@@ -18,6 +19,7 @@ from durable.cli.failure import CommandError, ExitCode, report, told_plainly
     ("error", "code"),
     [
         (StoreLocked("held by process 7"), ExitCode.STORE_LOCKED),
+        (OwnerLost("it ended before it answered"), ExitCode.FAILED),
         (StoreError("no space left"), ExitCode.STORE_BROKEN),
         (ConfigError("store='' names no store"), ExitCode.BAD_INPUT),
         (EngineFailed("a write failed"), ExitCode.FAILED),

@@ -1,0 +1,133 @@
+"""The part of an engine that shares its store with other processes: one of them owns it, the others reach it through that one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+from ._address import can_be_shared
+from ._bridge import Core, public_errors
+from ._client import Successor
+from ._opening import LIMIT_S, SHORT_LIMIT_S, Welcome, open_or_connect
+from ._session import Session, join_owner, register
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ._app import App
+    from ._flow import Backoff
+    from ._function import Function
+
+_LOGGER: Final = logging.getLogger("durable")
+
+
+class Sharing(ABC):
+    """Finds the store, and takes it over from a process that is gone."""
+
+    apps: tuple[App, ...]
+    store: str
+    _functions: dict[str, Function[Any, Any]]
+    _clock: str
+    _backoff: Backoff
+    _session: Session | None
+    #: Who opened the engine, and will close it.
+    _opened_by: asyncio.Task[Any] | None = None
+    #: What it had before this process owned the store.
+    _former: Session | None = None
+    _taking: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    def _opening(self) -> Callable[[], Core]:
+        """What opens the store; it knows nothing of the engine."""
+
+    @abstractmethod
+    def _connect(
+        self,
+        core: Core,
+        loop: asyncio.AbstractEventLoop,
+        numbers: Mapping[int, Function[Any, Any]],
+    ) -> Session:
+        """Begin to execute what is in a store."""
+
+    @abstractmethod
+    def _begin(self, session: Session) -> None:
+        """From now on the engine is open with this."""
+
+    def is_owner(self) -> bool:
+        """True where this process has the store and executes functions; False where another has it, or nobody yet."""
+        return self._session is not None and self._session.is_owner
+
+    def _open_core(self) -> Core:
+        return self._opening()()
+
+    def _find_store(self) -> Core | Welcome:
+        """The store, or a connection to the process that has it: not of an application whose clock is virtual."""
+        if not can_be_shared(self.store) or (self.apps and self._is_virtual):
+            return self._open_core()
+        limit_s = LIMIT_S if self.apps else SHORT_LIMIT_S
+        return open_or_connect(self.store, self._open_core, limit_s)
+
+    async def _enter(
+        self, found: Core | Welcome, loop: asyncio.AbstractEventLoop
+    ) -> Session:
+        if not isinstance(found, Welcome):
+            return await self._own(found, loop)
+        successor = Successor(self.store, loop, self._functions)
+        if not self._is_virtual:
+            successor.may_take_over(self._opening(), self._take_over)
+        return join_owner(found, successor, loop, self._functions)
+
+    async def _own(self, core: Core, loop: asyncio.AbstractEventLoop) -> Session:
+        """Execute what is in the store, and let other processes in."""
+        thread = ThreadPoolExecutor(1)  # the loop's may all be waiting for this
+        try:
+            numbers = await loop.run_in_executor(
+                thread, register, core, self.apps, self._backoff
+            )
+        finally:
+            thread.shutdown(wait=False)
+        session = self._connect(core, loop, numbers)
+        if can_be_shared(self.store) and not self._is_virtual:
+            session.share(self.store, self._functions)
+        return session
+
+    def _take_over(self, core: Core, is_taken: Future[bool]) -> None:
+        """The process that had the store is gone, and this one has opened it."""
+        self._taking = asyncio.ensure_future(self._succeed(core, is_taken))
+
+    async def _succeed(self, core: Core, is_taken: Future[bool]) -> None:
+        former = self._session
+        try:
+            with public_errors():
+                if former is None:
+                    return
+                session = await self._own(core, former.loop)
+                if self._session is not former:  # it was closed meanwhile
+                    await session.leave(0)
+                    return
+            self._former = former
+            self._begin(session)
+            is_taken.set_result(True)
+        except Exception:
+            _LOGGER.exception("the store %s could not be taken over", self.store)
+        finally:
+            if not is_taken.done():
+                core.close()
+                is_taken.set_result(False)
+
+    async def _leave_former(self) -> None:
+        """What asked of another process before this one owned the store asks no more."""
+        taking, self._taking = self._taking, None
+        if taking is not None:
+            await asyncio.wait({taking})
+        former, self._former = self._former, None
+        if former is not None:
+            await former.leave(0)
+
+    @property
+    def _is_virtual(self) -> bool:
+        return self._clock.startswith("virtual")
