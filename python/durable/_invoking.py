@@ -82,7 +82,7 @@ class Invoking(ABC):
             text = f"{error}{near(name, self._functions)}"
             raise NotFoundError(text) from None
         try:
-            status, ending, kept = await worker.ending_of(run_id, timeout_s)
+            status, ending, kept = await self._ending_of(run_id, timeout_s)
         except TimeoutError:
             text = (
                 f"run {run_id} of '{name}' has not ended within {timeout}; it goes on"
@@ -96,6 +96,12 @@ class Invoking(ABC):
             find = worker.origins_of
             ending = await outcome_through(known.stack, run_id, name, ending, find)
         return self._outcome(name, run_id, status, ending)
+
+    async def _ending_of(
+        self, run_id: str, timeout_s: float | None
+    ) -> tuple[str, bytes, str]:
+        """Wait for the end of a run that `invoke` has started."""
+        return await self.session.worker.ending_of(run_id, timeout_s)
 
     async def _ask_for(self, name: str, json: bytes) -> tuple[str, str]:
         ask = partial(self.session.worker.ask, name, is_signal=False)

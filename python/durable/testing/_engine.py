@@ -56,7 +56,8 @@ class TestEngine(Engine):
     """An engine for tests: `async with TestEngine(app) as t`. It does all that `durable.Engine` does.
 
     Its store is in memory, its clock stands still until the test moves it or waits for a run, and all of its chance
-    comes from `seed`.
+    comes from `seed`. What the test sends or signals has been done, as far as it is due, when the call returns; where it
+    executes or invokes, the clock jumps from moment to moment until the run has ended.
 
     Args:
         apps: whose functions are tested.
@@ -101,6 +102,7 @@ class TestEngine(Engine):
         self._mocks: dict[tuple[str, str], Mocks] = {}
         self._event_count = 0
         self._crashing: asyncio.Task[None] | None = None
+        self._jumping = asyncio.Lock()  # one moves the clock to what it waits for
         #: Is told of the newest runs when the engine closes: the plugin draws them where the test failed.
         self.keep: Callable[[list[Run], int], None] | None = None
 
@@ -133,8 +135,9 @@ class TestEngine(Engine):
             worker.halt_at = ticket
             core.join(ticket)
 
-        joined = asyncio.ensure_future(worker.idle(join))
-        await self._jump_until(joined, self._count_commits)
+        async with self._jumping:
+            joined = asyncio.ensure_future(worker.idle(join))
+            await self._jump_until(joined, self._count_commits)
         if joined.cancelled():
             drawn = pictures(await self._newest_runs(), self.now_ms())
             text = (
@@ -146,14 +149,15 @@ class TestEngine(Engine):
         self,
         waiting: asyncio.Future[Any],
         progress: Callable[[], Awaitable[object]],
+        most_ms: int = _JUMP_MS,
     ) -> None:
         """Move the clock to the moment at which this is done, and not farther; or give up and cancel it."""
         before: object = None
         try:
             for _ in range(_MAX_JUMPS):
-                await self._jump(waiting)
+                await self._jump(waiting, most_ms)
                 after = await progress()
-                if waiting.done() or after == before:
+                if waiting.done() or after == before or most_ms < _JUMP_MS:
                     return
                 before = after
         finally:
@@ -161,12 +165,12 @@ class TestEngine(Engine):
             waiting.cancel()
             await asyncio.wait({waiting})
 
-    async def _jump(self, waiting: asyncio.Future[Any]) -> None:
+    async def _jump(self, waiting: asyncio.Future[Any], most_ms: int) -> None:
         worker, core = self._steered, self.session.core
 
         def move(ticket: int) -> None:
             worker.moved_by = ticket
-            core.advance(ticket, _JUMP_MS)
+            core.advance(ticket, most_ms)
 
         moving = asyncio.ensure_future(worker.idle(move))
         try:
@@ -193,13 +197,35 @@ class TestEngine(Engine):
             SerializationError: data is not JSON.
             EngineClosed: the engine is not open.
         """
-        is_here = self.session.worker.is_own_loop()
-        if not is_here or CURRENT_RUN.get() is not None:  # it is not the test
+        if not self._is_asked_by_test():
             return await super().send(*events)
         await self._ready()
         ids = await self._deliver(flat(events))
         await self.advance(0)
         return ids
+
+    def _is_asked_by_test(self) -> bool:
+        """False where code under test asks, which would wait for itself, or another thread."""
+        return self.session.worker.is_own_loop() and CURRENT_RUN.get() is None
+
+    @override
+    async def signal(self, signal: str, data: object = None) -> str:
+        """Resume the run that waits for this signal, and let all be done that is due then: the run's id.
+
+        As `send`: the run has gone on when this returns, and the clock stands.
+
+        Raises:
+            SignalNotFound: nobody waits for it; it is not kept for later.
+            ConfigError: it is no name of a signal.
+            SerializationError: the data is not JSON.
+            PayloadTooLarge: the data has more than 4 MB.
+        """
+        if not self._is_asked_by_test():
+            return await super().signal(signal, data)
+        await self._ready()
+        run_id = await super().signal(signal, data)
+        await self.advance(0)
+        return run_id
 
     async def _deliver(self, events: list[Event[Any]]) -> list[str]:
         """Send events as the disturbances have them come."""
@@ -291,21 +317,47 @@ class TestEngine(Engine):
         raise UsageError(text)
 
     async def _end_of(self, run_id: str) -> Run:
-        worker = self._steered
-        worker.halt_at = run_id
-        ending = asyncio.ensure_future(worker.ending_of(run_id))
+        await self._jump_to_end(run_id, _JUMP_MS)
+        run = await self.runs.get(run_id)
+        if not run.is_ended:
+            raise self._endless("execute", run)
+        return run
+
+    async def _jump_to_end(
+        self, run_id: str, most_ms: int
+    ) -> asyncio.Future[tuple[str, bytes, str]]:
+        """How the run ended; cancelled where it did not."""
 
         async def look() -> object:
             run = await self.runs.get(run_id)
             return run.status, len(run.steps)
 
-        await self._jump_until(ending, look)
-        run = await self.runs.get(run_id)
-        if not run.is_ended:
-            what = f"execute: run {run_id} of '{run.function}'"
-            text = f"{what} does not end by itself\n\n{self.picture(run)}"
-            raise UsageError(text)
-        return run
+        async with self._jumping:
+            worker = self._steered
+            worker.halt_at = run_id
+            ending = asyncio.ensure_future(worker.ending_of(run_id))
+            await self._jump_until(ending, look, most_ms)
+        return ending
+
+    def _endless(self, what: str, run: Run) -> UsageError:
+        text = f"{what}: run {run.id} of '{run.function}' does not end by itself"
+        return UsageError(f"{text}\n\n{self.picture(run)}")
+
+    @override
+    async def _ending_of(
+        self, run_id: str, timeout_s: float | None
+    ) -> tuple[str, bytes, str]:
+        """Jump there; a time-out is one of this engine's clock, and of the wall's where a step hangs."""
+        if not self._is_asked_by_test():
+            return await super()._ending_of(run_id, timeout_s)
+        most_ms = _JUMP_MS if timeout_s is None else round(timeout_s * 1000)
+        jumping = self._jump_to_end(run_id, most_ms)
+        ending = await asyncio.wait_for(jumping, timeout_s)
+        if not ending.cancelled():
+            return ending.result()
+        if timeout_s is not None:
+            raise TimeoutError
+        raise self._endless("invoke", await self.runs.get(run_id))
 
     def _mocks_of(self, run: LiveRun) -> Mocks | None:
         if not self._mocks:
