@@ -177,9 +177,58 @@ async def test_a_step_that_the_run_never_came_to_is_an_error(
     function = shop.function(pay, on="shop/start")
     async with TestEngine(shop.app, replay=replay) as t:
         with pytest.raises(
+            durable.UsageError,
+            match=r"never came to 'chrage'; .*: 'charge'. Did you mean 'charge'\?$",
+        ):
+            await t.execute(function, START, steps={"chrage": "mocked"})
+        with pytest.raises(
             durable.UsageError, match=r"never came to 'chrage'; .*: 'charge'$"
         ):
             await t.execute(function, START, steps={"chrage": "mocked", "charge": "c"})
+
+
+async def test_a_run_that_failed_before_a_mock_is_given_as_it_is(
+    shop: Shop, replay: Replay
+) -> None:
+    async def pay(ctx: durable.Context) -> None:
+        await ctx.step.run("charge", shop.do, "charge")
+        await ctx.step.run("ship", shop.do, "ship")
+
+    function = shop.function(pay, on="shop/start", retries=0)
+    async with TestEngine(shop.app, replay=replay) as t:
+        mocks = {"charge": ConnectionError("no bank"), "ship": "shipped"}
+        run = await t.execute(function, START, steps=mocks)
+        t.assert_failed(run, "no bank")
+    assert shop.done == []
+
+
+async def test_a_misspelt_mock_of_a_run_that_failed_is_told_with_its_failure(
+    shop: Shop, replay: Replay
+) -> None:
+    """The real step was called, and that may be why."""
+    whole = f"no bank {'in sight ' * 30}anywhere"
+
+    async def pay(ctx: durable.Context) -> None:
+        await ctx.step.run("reserve", shop.do, "reserve")
+        await ctx.step.run("charge", charge)
+        await ctx.step.run("ship", shop.do, "ship")
+
+    def charge() -> None:
+        raise ConnectionError(whole)
+
+    function = shop.function(pay, on="shop/start", retries=0)
+    async with TestEngine(shop.app, replay=replay) as t:
+        mocks = {"reserve": "r", "chrage": None, "ship": "s"}
+        with pytest.raises(
+            durable.UsageError,
+            match=r"never came to 'chrage'; .*: 'reserve', 'charge'. Did you mean 'charge'\?\n",
+        ) as found:
+            await t.execute(function, START, steps=mocks)
+    text = str(found.value)
+    assert whole in text
+    assert "The run failed: " in text
+    assert "ConnectionError" in text
+    assert "reserve  " in text, "it is drawn"
 
 
 async def test_mocks_are_for_one_run(shop: Shop, replay: Replay) -> None:

@@ -284,8 +284,8 @@ class TestEngine(Engine):
             The run, whether it was completed, failed or was cancelled.
 
         Raises:
-            UsageError: the event starts no run of this function, the run does not end, or it never came to one of
-                `steps`.
+            UsageError: the event starts no run of this function, the run does not end, or it was completed and never
+                came to one of `steps`. Of one that was not, only a name that looks misspelt is told, with its failure.
         """
         mocks = Mocks(steps or {})
         await self.advance(0)
@@ -296,7 +296,7 @@ class TestEngine(Engine):
             json = write_object({} if event is None else event, "data")
             run_id, _ = await self._ask_for(function.id, json)
         run = await self._end_of(run_id)
-        mocks.check_used(function.id)
+        mocks.check_used(run, self.picture)
         return executed(function, run)
 
     async def _start(
@@ -320,7 +320,7 @@ class TestEngine(Engine):
         await self._jump_to_end(run_id, _JUMP_MS)
         run = await self.runs.get(run_id)
         if not run.is_ended:
-            raise self._endless("execute", run)
+            raise self._endless(run)
         return run
 
     async def _jump_to_end(
@@ -339,8 +339,8 @@ class TestEngine(Engine):
             await self._jump_until(ending, look, most_ms)
         return ending
 
-    def _endless(self, what: str, run: Run) -> UsageError:
-        text = f"{what}: run {run.id} of '{run.function}' does not end by itself"
+    def _endless(self, run: Run) -> UsageError:
+        text = f"run {run.id} of '{run.function}' does not end by itself"
         return UsageError(f"{text}\n\n{self.picture(run)}")
 
     @override
@@ -357,7 +357,7 @@ class TestEngine(Engine):
             return ending.result()
         if timeout_s is not None:
             raise TimeoutError
-        raise self._endless("invoke", await self.runs.get(run_id))
+        raise self._endless(await self.runs.get(run_id))
 
     def _mocks_of(self, run: LiveRun) -> Mocks | None:
         if not self._mocks:

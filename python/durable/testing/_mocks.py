@@ -11,6 +11,7 @@ from durable._codec import MISSING, Codec, read_plain, write_object, write_plain
 from durable._errors import InvokeError, UsageError
 from durable._events import Event, is_event, make_event
 from durable._failure import read_step_error
+from durable._setting import near
 from durable._signals import Signal
 from durable._step import StepCall
 from durable._waits import EventCall, InvokeCall, SignalCall, SleepCall
@@ -18,6 +19,8 @@ from durable._waits import EventCall, InvokeCall, SignalCall, SleepCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from durable._views import Run
 
 
 class Mocks:
@@ -59,21 +62,37 @@ class Mocks:
         step_id, _, count = name.rpartition(":")
         return step_id if count.isdecimal() and step_id in self._steps else None
 
-    def check_used(self, function_id: str) -> None:
-        """That the run came to each of them.
+    def check_used(self, run: Run, picture: Callable[[Run], str]) -> None:
+        """That the run came to each of them, where it was completed.
+
+        One that was not has other reasons. Then only what looks like a misspelt step is told, with how the run
+        ended; `picture` draws it.
 
         Raises:
-            UsageError: it did not: a name is misspelt, or the run ended before.
+            UsageError: it did not come to one: the name is misspelt, or the code goes another way.
         """
         unused = [name for name in self._steps if name not in self._used]
-        if unused:
-            never = ", ".join(repr(name) for name in unused)
-            came = ", ".join(repr(name) for name in self.seen) or "none"
-            text = (
-                f"execute({function_id}, steps=...): the run never came to {never}; the steps that it came "
-                f"to: {came}"
-            )
-            raise UsageError(text)
+        real = [name for name in self.seen if self._key(name) is None]
+        is_completed = run.status == "completed"
+        if not is_completed:
+            unused = [name for name in unused if near(name, real)]
+        if not unused:
+            return
+        never = ", ".join(repr(name) for name in unused)
+        came = ", ".join(repr(name) for name in self.seen) or "none"
+        text = (
+            f"execute({run.function}, steps=...): the run never came to {never}; the steps that it came "
+            f"to: {came}"
+        )
+        hints = {hint for name in unused if (hint := near(name, real))}
+        text = f"{text}.{''.join(sorted(hints))}" if hints else text
+        if not is_completed:
+            text = f"{text}\nThe run {_ended(run)}\n\n{picture(run)}"
+        raise UsageError(text)
+
+
+def _ended(run: Run) -> str:
+    return "was cancelled" if run.error is None else f"{run.status}: {run.error}"
 
 
 def stub(

@@ -54,15 +54,38 @@ def test_a_name_goes_before_an_id_and_an_id_is_for_all_of_its_uses() -> None:
         "colon",
         None,
     ]
-    mocks.check_used("f")
+    mocks.check_used(ended("completed"), drawn)
+
+
+def ended(status: str, error: str | None = None) -> Any:
+    return SimpleNamespace(function="f", status=status, error=error)
+
+
+def drawn(run: Any) -> str:
+    return f"a picture of {run.function}"
 
 
 def test_what_was_not_used_is_named_with_what_there_was() -> None:
     mocks = Mocks({"chrage": 1, "ship": 2})
     mocks.apply(call("charge"))
     with pytest.raises(
-        durable.UsageError, match=r"never came to 'chrage', 'ship'; .*: 'charge'$"
+        durable.UsageError,
+        match=r"never came to 'chrage', 'ship'; .*: 'charge'. Did you mean 'charge'\?$",
     ):
-        mocks.check_used("f")
+        mocks.check_used(ended("completed"), drawn)
     with pytest.raises(durable.UsageError, match=r"came to: none$"):
-        Mocks({"a": 1}).check_used("f")
+        Mocks({"a": 1}).check_used(ended("completed"), drawn)
+
+
+def test_of_a_run_that_was_not_completed_a_misspelt_one_is_told() -> None:
+    """With how it ended: what it did not come to has other reasons."""
+    mocks = Mocks({"chrage": 1, "ship": 2})
+    mocks.apply(call("charge"))
+    with pytest.raises(
+        durable.UsageError,
+        match=r"never came to 'chrage'; (.|\n)*failed: E: no\n\na picture of f$",
+    ):
+        mocks.check_used(ended("failed", "E: no"), drawn)
+    with pytest.raises(durable.UsageError, match=r"The run was cancelled\n"):
+        mocks.check_used(ended("cancelled"), drawn)
+    Mocks({"ship": 2}).check_used(ended("failed", "E: no"), drawn)
