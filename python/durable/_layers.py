@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from ._codec import read_plain, write_object, write_plain
 from ._errors import ConfigError
 from ._events import flat, is_event, make_event
+from ._hooks import check_hooks
 from ._middleware import Execution, Input, Middleware, Sending
 
 
@@ -78,7 +79,7 @@ def read_stack(owner: str, given: object, before: Sequence[Middleware] = ()) -> 
     """The middleware of an application, or that of a function behind its application's.
 
     Raises:
-        ConfigError: something of it is none.
+        ConfigError: something of it is none, or has what looks like a hook and is none.
     """
     listed: list[Any] = [given]
     if isinstance(given, list | tuple):
@@ -95,6 +96,7 @@ def read_stack(owner: str, given: object, before: Sequence[Middleware] = ()) -> 
                 "  accepted: a list of durable.Middleware"
             )
             raise ConfigError(text)
+        check_hooks(owner, one)
         own.append(one)
     return Stack((*before, *own))
 

@@ -410,6 +410,36 @@ async def two_functions_of_one_id(world: Any) -> Any:
     return await raised(lambda: app.function("fulfil")(other))
 
 
+HOOKS = (
+    "lifespan, transform_input, before_memoization, after_memoization, before_execution, after_execution, "
+    "transform_output, finished, before_send, after_send"
+)
+
+
+@mistake(
+    "DUR-0100",
+    "app 'shop': middleware Timing: before_exection() is no hook, and would never be called: did you mean before_execution()?",
+    f"  accepted: {HOOKS}; a method that is for the class itself may begin with an underscore",
+)
+async def a_hook_that_is_misspelt(world: Any) -> Any:
+    class Timing(durable.Middleware):
+        def before_exection(self, execution: Any) -> None: ...
+
+    return await raised(lambda: durable.App("shop", middleware=[Timing()]))
+
+
+@mistake(
+    "DUR-0100",
+    "app 'shop': middleware Timing: the hook before_execution() is called with one argument, the execution, and it takes (run, step)",
+    "  accepted: def before_execution(self, execution)",
+)
+async def a_hook_of_two_arguments(world: Any) -> Any:
+    class Timing(durable.Middleware):
+        def before_execution(self, run: Any, step: Any) -> None: ...  # type: ignore[override]  # the mistake
+
+    return await raised(lambda: durable.App("shop", middleware=[Timing()]))
+
+
 # --- engines and stores
 
 

@@ -317,7 +317,7 @@ class TestEngine(Engine):
         raise UsageError(text)
 
     async def _end_of(self, run_id: str) -> Run:
-        await self._jump_to_end(run_id, _JUMP_MS)
+        _ = await self._jump_to_end(run_id, _JUMP_MS)
         run = await self.runs.get(run_id)
         if not run.is_ended:
             raise self._endless(run)
