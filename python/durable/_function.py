@@ -36,6 +36,7 @@ from ._events import (
 from ._expression import check_fields
 from ._flow import DEFAULT_RETRIES, Retries, read_retries
 from ._flow_check import Flow, FlowFields, expressions_of, matches_of, read_flow
+from ._hidden import Readings
 from ._layers import Stack, read_stack
 from ._setting import Place
 
@@ -101,6 +102,14 @@ class Function(Generic[HandlerT, ResultT]):
         if kind is not None:
             for where, text in expressions_of(place, self.flow):
                 check_fields(where, text, kind.model)
+        if self.triggers or not self.crons:
+            Readings(
+                place,
+                triggers=self.triggers,
+                conditions=self.conditions,
+                flow=self.flow,
+                matches=self.cancel_matches,
+            ).check(before)
         gives = any(one.gives_arguments for one in self.stack.members)
         self.is_async = _check_handler(
             place, handler, check_wanted(place, handler, gives=gives)

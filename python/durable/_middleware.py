@@ -10,7 +10,7 @@ from ._failure import retry_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
     from contextlib import AbstractAsyncContextManager
 
     from ._events import Event
@@ -223,6 +223,9 @@ class Middleware:
 
     #: True for one that adds to `Input.arguments`: handlers may then ask for more than their context.
     gives_arguments: ClassVar[bool] = False
+    #: Of one that encrypts events' data: the fields that the engine can still read, as keys and matches do.
+    #: `None`: it leaves all as it is. What a function's settings read beside these is refused.
+    clear_fields: Collection[str] | None = None
 
     def lifespan(self) -> AbstractAsyncContextManager[Any] | None:
         """What is open while an engine is: entered before its first function is called, left after its last."""

@@ -49,7 +49,8 @@ class Encryption(Middleware):
         keys: the first encrypts, all decrypt: put a new one first, and keep the old ones for as long as what they
             encrypted is kept. A text of any length, as Inngest's middleware takes it, or 32 bytes, also as 64
             hexadecimal digits in bytes.
-        clear: fields of events' data that stay as they are: what keys, conditions and matches read.
+        clear: fields of events' data that stay as they are: what keys, conditions and matches read. A function of
+            the application whose settings read another is refused.
         decrypt_only: encrypt nothing: for a process that is to read before others begin to write, or after they stop.
 
     Raises:
@@ -70,6 +71,7 @@ class Encryption(Middleware):
         self._keys = [_Key(one) for one in given]
         self._clear = _read_clear(clear)
         self._decrypt_only = decrypt_only
+        self.clear_fields = None if decrypt_only else self._clear
 
     @override
     def before_send(self, sending: Sending) -> None:
