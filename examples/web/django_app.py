@@ -13,10 +13,10 @@ from django.conf import settings
 from django.core.management import execute_from_command_line
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
-from shop import Order, engine, placed
+from shop import Order, engine, placed, state_of
 
 
-settings.configure(DEBUG=True, ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"])
+settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"])
 portals: list[BlockingPortal] = []
 
 
@@ -28,8 +28,10 @@ async def place(request: HttpRequest) -> JsonResponse:
 
 def look(_request: HttpRequest, event_id: str) -> JsonResponse:
     """How far an order is."""
-    (run,) = portals[0].call(engine.events.runs, event_id)
-    return JsonResponse({"status": run.status, "result": run.result})
+    state = portals[0].call(state_of, event_id)
+    if state is None:
+        return JsonResponse({"detail": f"there is no order {event_id}"}, status=404)
+    return JsonResponse(state)
 
 
 urlpatterns = [path("orders", place), path("orders/<event_id>", look)]

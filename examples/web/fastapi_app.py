@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
-from shop import Order, engine, placed
+from fastapi import FastAPI, HTTPException
+from shop import Order, engine, placed, state_of
 
 
 web = FastAPI(lifespan=engine.lifespan)
@@ -19,5 +19,7 @@ async def place(order: Order) -> dict[str, str]:
 @web.get("/orders/{event_id}")
 async def look(event_id: str) -> dict[str, object]:
     """How far an order is."""
-    (run,) = await engine.events.runs(event_id)
-    return {"status": run.status, "result": run.result}
+    state = await state_of(event_id)
+    if state is None:
+        raise HTTPException(404, f"there is no order {event_id}")
+    return state

@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from flask import Flask, request
-from shop import Order, engine, placed
+from flask import Flask, abort, request
+from shop import Order, engine, placed, state_of
 
 
 web = Flask(__name__)
@@ -27,8 +27,10 @@ def place() -> tuple[dict[str, str], int]:
 @web.get("/orders/<event_id>")
 def look(event_id: str) -> dict[str, object]:
     """How far an order is."""
-    (run,) = portals[0].call(engine.events.runs, event_id)
-    return {"status": run.status, "result": run.result}
+    state = portals[0].call(state_of, event_id)
+    if state is None:
+        abort(404, f"there is no order {event_id}")
+    return state
 
 
 if __name__ == "__main__":

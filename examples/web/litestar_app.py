@@ -1,7 +1,8 @@
 """Litestar and durable functions in one process: `uvicorn litestar_app:web`."""
 
 from litestar import Litestar, get, post
-from shop import Order, engine, placed
+from litestar.exceptions import NotFoundException
+from shop import Order, engine, placed, state_of
 
 
 @post("/orders", status_code=202)
@@ -14,8 +15,11 @@ async def place(data: Order) -> dict[str, str]:
 @get("/orders/{event_id:str}")
 async def look(event_id: str) -> dict[str, object]:
     """How far an order is."""
-    (run,) = await engine.events.runs(event_id)
-    return {"status": run.status, "result": run.result}
+    state = await state_of(event_id)
+    if state is None:
+        text = f"there is no order {event_id}"
+        raise NotFoundException(text)
+    return state
 
 
 web = Litestar([place, look], lifespan=[engine.lifespan])

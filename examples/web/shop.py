@@ -31,6 +31,15 @@ async def fulfil(ctx: durable.Context[Order]) -> str:
     return f"{order.item} is on its way, {receipt}"
 
 
+async def state_of(event_id: str) -> dict[str, object] | None:
+    """How far an order is; `None`: there is no such order."""
+    try:
+        (run,) = await engine.events.runs(event_id)
+    except (durable.NotFoundError, durable.ConfigError):  # unknown, or no id at all
+        return None
+    return {"status": run.status, "result": run.result}
+
+
 async def charge(cents: int) -> str:
     """Where money would change hands."""
     return f"{cents / 100:.2f} paid"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shop import Order, engine, placed
+from shop import Order, engine, placed, state_of
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
@@ -23,8 +24,11 @@ async def place(request: Request) -> JSONResponse:
 
 async def look(request: Request) -> JSONResponse:
     """How far an order is."""
-    (run,) = await engine.events.runs(request.path_params["event_id"])
-    return JSONResponse({"status": run.status, "result": run.result})
+    event_id = request.path_params["event_id"]
+    state = await state_of(event_id)
+    if state is None:
+        raise HTTPException(404, f"there is no order {event_id}")
+    return JSONResponse(state)
 
 
 web = Starlette(

@@ -80,3 +80,7 @@ def test_an_order_is_taken_fulfilled_and_not_forgotten(
     with served(framework, store) as client:
         until_it(lambda: client.get(place).json()["status"] == "completed")
         assert client.get(place).json()["result"] == "a hat is on its way, 42.00 paid"
+        for unknown in ("01M80PMN50QVNRV8B5HVP6E000", "no-id-at-all"):
+            answer = client.get(f"/orders/{unknown}")
+            assert answer.status_code == 404, answer.text
+            assert f"there is no order {unknown}" in answer.text
