@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from typing_extensions import override
 
 from ._errors import NonDeterminismError
+from ._layers import ThreadTell, tell, tell_quietly
 from ._misuse import OWN
 from ._step import CURRENT_STEP
 
@@ -71,6 +72,11 @@ _DRAWS: Final[dict[CodeType, tuple[str, str]]] = {
 }
 #: What the module's functions draw from.
 _SHARED: Final[object] = getattr(random.random, "__self__", None)
+
+#: What calls the hooks of middleware.
+_TELLING: Final = frozenset(
+    {tell.__code__, ThreadTell.__call__.__code__, tell_quietly.__code__}
+)
 
 _LIBRARIES: Final = tuple(
     path + os.sep
@@ -134,7 +140,8 @@ class Outlook:
         if known is None or caller is None or CURRENT_STEP.get() is not None:
             return
         module = caller.f_globals.get("__name__", "")
-        if is_of_user(caller.f_code.co_filename, module, self._home):
+        is_seen = is_of_user(caller.f_code.co_filename, module, self._home)
+        if is_seen and not _is_in_hook(caller):
             self._found = self._error(caller, *known)
             raise self._found
 
@@ -156,6 +163,15 @@ def _drawn(frame: FrameType) -> tuple[str, str] | None:
     source = frame.f_locals.get("self")
     is_shared = source is _SHARED or isinstance(source, random.SystemRandom)
     return known if is_shared else None
+
+
+def _is_in_hook(frame: FrameType | None) -> bool:
+    """True for the code of middleware, which is around the handler's: it may ask for what differs."""
+    while frame is not None:
+        if frame.f_code in _TELLING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 class WatchedCoroutine(Coroutine[Any, Any, Any]):
@@ -210,12 +226,14 @@ class WatchedCoroutine(Coroutine[Any, Any, Any]):
         self._inner.close()
 
 
-def watched_handler(function: Function[Any, Any]) -> Callable[[Any], Any]:
-    """A plain handler that is looked at while it executes."""
+def watched(
+    function: Function[Any, Any], code: Callable[[Any], Any]
+) -> Callable[[Any], Any]:
+    """A plain handler, or what calls it, that is looked at while it executes."""
 
     def handle(given: Any) -> Any:
         outlook = Outlook(function)
-        value = outlook.call(function.handler, given)
+        value = outlook.call(code, given)
         outlook.check()
         return value
 

@@ -14,6 +14,7 @@ import inspect
 import os
 import threading
 from collections import deque
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -21,7 +22,7 @@ from ._bridge import STEP_RUN
 from ._context import SyncContext
 from ._errors import NonDeterminismError
 from ._layers import drive
-from ._outside import watched_handler
+from ._outside import watched
 from ._step import (
     CURRENT_STEP,
     DONE,
@@ -37,6 +38,8 @@ from ._step import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ._step import Around
 
 
 T = TypeVar("T")
@@ -255,14 +258,13 @@ class ThreadDriver:
         if self.is_done:
             return
         self.has_begun = True
-        layered, handler = run.layered, run.function.handler
+        layered, code = run.layered, run.function.handler
+        if layered is not None:
+            code = partial(_call_through, layered)
         if run.worker.forgets:
-            handler = watched_handler(run.function)
+            code = watched(run.function, code)
         try:
-            if layered is None:
-                value = self._context.run(handler, self._given)
-            else:
-                value = self._context.run(drive, layered.call(self._given))
+            value = self._context.run(code, self._given)
         except _Unwind:
             pass
         except BaseException as error:  # how a handler fails is its own business  # noqa: BLE001
@@ -352,6 +354,11 @@ class ThreadDriver:
         """Threads cannot be cancelled."""
         del msg
         return False
+
+
+def _call_through(layered: Around, given: Any) -> Any:
+    """Call a handler with its middleware around it."""
+    return drive(layered.call(given))
 
 
 async def _await(value: Any) -> Any:

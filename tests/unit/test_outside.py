@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 import durable
-from durable._outside import Outlook, WatchedCoroutine, is_of_user, watched_handler
+from durable._layers import drive, tell, tell_quietly
+from durable._outside import Outlook, WatchedCoroutine, is_of_user, watched
 from durable._step import CURRENT_STEP
 
 
@@ -96,7 +97,21 @@ def test_what_is_caught_is_told_nevertheless() -> None:
             return 0
 
     with pytest.raises(durable.NonDeterminismError, match=r": ctx\.step\.run\('now'"):
-        watched_handler(function(handler, is_async=False))(None)
+        watched(function(handler, is_async=False), handler)(None)
+
+
+def test_what_is_called_as_a_hook_is_not_the_handlers() -> None:
+    """Whoever it calls in turn; what the handler calls behind it is."""
+
+    def now(_: Any) -> None:
+        time.time()
+
+    outlook = Outlook(function())
+    outlook.call(lambda: tell_quietly(lambda about: now(about), None))
+    outlook.call(lambda: drive(tell([now], None)))
+    outlook.check()
+    with pytest.raises(durable.NonDeterminismError):
+        outlook.call(lambda: [drive(tell([now], None)), now(None)])
 
 
 def test_another_profiler_is_left_alone() -> None:
