@@ -6,15 +6,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._codec import read_plain
+from ._errors import ConfigError
 from ._setting import wrong_id
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A signal as its waiter is given it: its name, and what was sent with it, as JSON has it."""
+    """A signal as its waiter is given it: its name, and what was sent with it, as JSON has it.
+
+    Raises:
+        ConfigError: the name is none.
+    """
 
     signal: str
     data: Any = None
+
+    def __post_init__(self) -> None:
+        if problem := wrong_signal(self.signal):
+            text = f"Signal: {problem}; its data comes second, as in Signal('refund/o1', {{'ok': True}})"
+            raise ConfigError(text)
 
 
 def read_signal(json: bytes) -> Signal | None:

@@ -31,6 +31,16 @@ def test_anything_else_is_none_and_the_reason_is_said(
     assert reason in problem
 
 
+@pytest.mark.parametrize("name", ["", None, 5, {"ok": True}, "ä" * 129])
+def test_a_signal_has_such_a_name_too(name: object) -> None:
+    """So a mock that has only the data is refused where it is made."""
+    with pytest.raises(durable.ConfigError) as found:
+        durable.Signal(name)  # type: ignore[arg-type]  # the mistake
+    assert str(found.value) == (
+        f"Signal: {wrong_signal(name)}; its data comes second, as in Signal('refund/o1', {{'ok': True}})"
+    )
+
+
 def test_a_waiter_is_given_the_name_and_the_data_or_nothing() -> None:
     assert read_signal(b'{"signal":"go","data":{"n":[1,null]}}') == durable.Signal(
         "go", {"n": [1, None]}
