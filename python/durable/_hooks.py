@@ -46,10 +46,12 @@ def check_hooks(owner: str, member: Middleware) -> None:
     Raises:
         ConfigError: a hook takes other arguments, or would never be called.
     """
-    for name, value in _methods(type(member)):
+    for name in _methods(type(member)):
         if name in HOOKS:
             _check_arguments(owner, member, name)
-        elif (meant := _meant(name, _takes_one(value))) is not None:
+            continue
+        meant = _meant(name, takes_one=_fits(getattr(member, name), [None]))
+        if meant is not None:
             text = (
                 f"{owner}: middleware {type(member).__name__}: {name}() is no hook, and would never be called: did "
                 f"you mean {meant}()?\n"
@@ -58,12 +60,13 @@ def check_hooks(owner: str, member: Middleware) -> None:
             raise ConfigError(text)
 
 
-def _methods(kind: type) -> Iterator[tuple[str, Any]]:
-    """What a class and its bases up to `Middleware` define, by name."""
-    others = [base for base in kind.__mro__ if not issubclass(base, Middleware)]
+def _methods(kind: type) -> Iterator[str]:
+    """The methods that a class and its bases up to `Middleware` define."""
+    bases: tuple[type[Any], ...] = kind.__mro__
+    others = [base for base in bases if not issubclass(base, Middleware)]
     foreign = {name for base in (Middleware, *others) for name in vars(base)}
     seen: set[str] = set()
-    for base in kind.__mro__:
+    for base in bases:
         if base is Middleware or base in others:
             continue
         for name, value in vars(base).items():
@@ -71,18 +74,11 @@ def _methods(kind: type) -> Iterator[tuple[str, Any]]:
             if is_own and name not in seen and not name.startswith("_"):
                 seen.add(name)
                 if name in HOOKS or _is_method(value):
-                    yield name, value
+                    yield name
 
 
 def _is_method(value: object) -> bool:
     return inspect.isfunction(value) or isinstance(value, staticmethod | classmethod)
-
-
-def _takes_one(value: Any) -> bool:
-    """True for a method that could be called with one argument, as a hook is."""
-    given: list[object] = [None] if isinstance(value, staticmethod) else [None, None]
-    function = getattr(value, "__func__", value)
-    return _fits(function, given)
 
 
 def _fits(function: Any, given: list[object]) -> bool:
@@ -95,7 +91,7 @@ def _fits(function: Any, given: list[object]) -> bool:
     return True
 
 
-def _meant(name: str, takes_one: bool) -> str | None:  # noqa: FBT001  # one look at a method
+def _meant(name: str, *, takes_one: bool) -> str | None:
     """The hook that somebody meant who wrote this, if anybody did."""
     if name in _ELSEWHERE:
         return _ELSEWHERE[name]
