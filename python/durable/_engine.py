@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ._bridge import NewEvent
-    from ._owner import Owner
+    from ._processes.owner import Owner
     from ._settings import Settings
 
 T = TypeVar("T")

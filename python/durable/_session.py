@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from typing_extensions import override
 
 from ._app import App
-from ._client import Asking, RemoteCore, Successor
 from ._errors import ConfigError
 from ._function import Function, flow_json
-from ._link import Link
-from ._owner import Owner
+from ._processes.client import Asking, RemoteCore, Successor
+from ._processes.link import Link
+from ._processes.owner import Owner
 from ._sending import Unheard
 
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ._bridge import Core, Function as FunctionTuple
     from ._callers import Callers
     from ._flow import Backoff
-    from ._opening import Welcome
+    from ._processes.opening import Welcome
 
 _LOGGER: Final = logging.getLogger("durable")
 

@@ -8,10 +8,10 @@ from abc import ABC, abstractmethod
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
-from ._address import can_be_shared
 from ._bridge import Core, public_errors
-from ._client import Successor
-from ._opening import LIMIT_S, SHORT_LIMIT_S, Welcome, open_or_connect
+from ._processes.address import can_be_shared
+from ._processes.client import Successor
+from ._processes.opening import LIMIT_S, SHORT_LIMIT_S, Welcome, open_or_connect
 from ._session import Session, join_owner, register
 
 

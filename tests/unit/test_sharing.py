@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import durable
-from durable import _client, _session, _sharing
+from durable import _session, _sharing
 from durable._bridge import Core, CoreError
-from durable._opening import greet
+from durable._processes.opening import greet
 
-from .sharing import Client, make_app, until
+from .processes.sharing import Client, make_app, until
 
 
 pytestmark = pytest.mark.asyncio
@@ -78,7 +78,7 @@ async def test_only_one_of_several_takes_over(tmp_path: Path) -> None:
 async def test_who_has_no_functions_leaves_the_store_to_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_client, "_MODESTY_S", 1000.0)
+    monkeypatch.setattr("durable._processes.client._MODESTY_S", 1000.0)
     store = str(tmp_path / "store")
     owner = durable.Engine(make_app(), store=store)
     await owner.__aenter__()
@@ -87,7 +87,7 @@ async def test_who_has_no_functions_leaves_the_store_to_others(
         await until(client.is_owner)
         assert not reader.is_owner()
         assert "double" in (await asyncio.to_thread(reader.stats))["functions"]
-        monkeypatch.setattr(_client, "_MODESTY_S", 0.0)
+        monkeypatch.setattr("durable._processes.client._MODESTY_S", 0.0)
         await client.close()
         await until(reader.is_owner)
 
@@ -164,7 +164,7 @@ async def test_a_store_without_a_place_for_a_socket_is_not_shared(
         text = "read-only"
         raise OSError(text)
 
-    monkeypatch.setattr("durable._owner.listen", listen)
+    monkeypatch.setattr("durable._processes.owner.listen", listen)
     async with durable.Engine(make_app(), store=str(tmp_path / "store")) as engine:
         await engine.send(durable.Event("number", {"n": 1}))
     assert "other processes cannot reach it: read-only" in caplog.text

@@ -12,8 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from durable import _address
-from durable._address import can_be_shared, connect, forget, is_of_our_user, listen
+from durable._processes import address
+from durable._processes.address import (
+    can_be_shared,
+    connect,
+    forget,
+    is_of_our_user,
+    listen,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +84,7 @@ def test_a_copy_of_a_folder_is_another_store(tmp_path: Path) -> None:
 def test_a_folder_that_takes_no_socket_names_one_elsewhere(
     tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = _address._bind
+    real = address._bind
 
     def bind(path: Path) -> socket.socket:
         if path.parent == tmp_path / "store":
@@ -86,7 +92,7 @@ def test_a_folder_that_takes_no_socket_names_one_elsewhere(
         return real(path)
 
     (tmp_path / "store").mkdir()
-    monkeypatch.setattr(_address, "_bind", bind)
+    monkeypatch.setattr("durable._processes.address._bind", bind)
     store = str(tmp_path / "store")
     with listen(store) as own, connect(store, 1) or pytest.fail("nobody is there"):
         assert Path(own.getsockname()).parent.parent == temporary
@@ -103,5 +109,5 @@ def test_another_user_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
         assert is_of_our_user(one)
         monkeypatch.setattr(os, "geteuid", lambda: 4711)
         assert is_of_our_user(one) == (os.getuid() == 0), "root may"
-        monkeypatch.setattr(_address, "_CREDENTIALS", None)
+        monkeypatch.setattr("durable._processes.address._CREDENTIALS", None)
         assert is_of_our_user(one), "the socket's mode keeps others out"

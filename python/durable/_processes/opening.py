@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ._address import connect
-from ._asked import HELLO, PROTOCOL, VALUE
-from ._bridge import Core, CoreError, __version__
-from ._frames import NOTHING, FrameError, encode, members, receive
+from .._bridge import Core, CoreError, __version__
+from .address import connect
+from .asked import HELLO, PROTOCOL, VALUE
+from .frames import NOTHING, FrameError, encode, members, receive
 
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from ._fork import folder_of, keep_from_children
+from .._fork import folder_of, keep_from_children
 
 
 MEMORY: Final = "memory:"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from durable._asked import CLIENT_SOURCE
 from durable._bridge import Core, CoreError
-from durable._received import Received, find_ids
+from durable._processes.asked import CLIENT_SOURCE
+from durable._processes.received import Received, find_ids
 
 
 pytestmark = pytest.mark.asyncio

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 import durable
 from durable._bridge import Core
-from durable._opening import Welcome, greet
+from durable._processes.opening import Welcome, greet
 
 
 DEADLINE_S = 20

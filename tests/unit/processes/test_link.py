@@ -11,11 +11,20 @@ from typing import Any
 
 import pytest
 
-from durable._asked import ASK, BYE, ERROR, LISTEN, SEND, STIRRED, VALUE, WATCH
 from durable._bridge import CoreError
-from durable._frames import encode, receive
-from durable._link import Link, Question
-from durable._opening import Welcome
+from durable._processes.asked import (
+    ASK,
+    BYE,
+    ERROR,
+    LISTEN,
+    SEND,
+    STIRRED,
+    VALUE,
+    WATCH,
+)
+from durable._processes.frames import encode, receive
+from durable._processes.link import Link, Question
+from durable._processes.opening import Welcome
 
 
 class World:

@@ -6,14 +6,14 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ._asked import CLIENT_SOURCE
-from ._bridge import CoreError
+from .._bridge import CoreError
+from .asked import CLIENT_SOURCE
 
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from ._bridge import Core, NewEvent
+    from .._bridge import Core, NewEvent
 
 #: So many events of several sends are committed together.
 _TOGETHER: Final = 512

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies
 
-from durable import _frames
-from durable._frames import (
+from durable._processes.frames import (
     FrameError,
     FrameTooLarge,
     decode,
@@ -76,7 +75,7 @@ def test_a_value_that_holds_itself_is_refused() -> None:
 
 
 def test_a_frame_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_frames, "MAX_BYTES", 100)
+    monkeypatch.setattr("durable._processes.frames.MAX_BYTES", 100)
     assert encode("a" * 98)
     with pytest.raises(FrameTooLarge, match="103 bytes; between two processes 100 go"):
         encode("a" * 101)
@@ -137,7 +136,7 @@ async def test_a_length_over_the_limit_is_not_waited_for() -> None:
 async def test_a_frame_that_stays_half_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_frames, "_REST_S", 0.01)
+    monkeypatch.setattr("durable._processes.frames._REST_S", 0.01)
     stream = asyncio.StreamReader()
     stream.feed_data(encode("whole")[:-2])
     with pytest.raises(FrameError, match="did not come whole"):

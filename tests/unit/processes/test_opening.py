@@ -13,12 +13,17 @@ from typing import Any
 import pytest
 
 import durable
-from durable import _opening
-from durable._address import listen
-from durable._asked import ERROR, PROTOCOL, VALUE
 from durable._bridge import Core, CoreError, __version__
-from durable._frames import encode, receive
-from durable._opening import Unreachable, Welcome, greet, is_here, open_or_connect
+from durable._processes.address import listen
+from durable._processes.asked import ERROR, PROTOCOL, VALUE
+from durable._processes.frames import encode, receive
+from durable._processes.opening import (
+    Unreachable,
+    Welcome,
+    greet,
+    is_here,
+    open_or_connect,
+)
 
 
 HELD = "the store S is open in another process (process 1 on elsewhere, since 9); stop that one first, or use another folder"
@@ -124,7 +129,7 @@ def test_an_owner_that_leaves_makes_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lock and socket in turn: whichever is free first."""
-    monkeypatch.setattr(_opening, "_PAUSE_S", 0.001)
+    monkeypatch.setattr("durable._processes.opening._PAUSE_S", 0.001)
     store = str(tmp_path / "store")
     tries = 0
 

@@ -15,12 +15,20 @@ import pytest
 import pytest_asyncio
 
 import durable
-from durable import _frames, _owner
-from durable._address import connect
-from durable._asked import ASK, BYE, ERROR, HELLO, LISTEN, PROTOCOL, VALUE, WATCH
 from durable._bridge import __version__
-from durable._frames import encode, receive
-from durable._opening import Unreachable, greet
+from durable._processes.address import connect
+from durable._processes.asked import (
+    ASK,
+    BYE,
+    ERROR,
+    HELLO,
+    LISTEN,
+    PROTOCOL,
+    VALUE,
+    WATCH,
+)
+from durable._processes.frames import encode, receive
+from durable._processes.opening import Unreachable, greet
 
 from .sharing import Client, make_app, until
 
@@ -107,7 +115,7 @@ async def test_nonsense_ends_its_connection_and_no_other(
 async def test_a_frame_that_stays_half_harms_nobody(
     engine: durable.Engine, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_frames, "_REST_S", 0.05)
+    monkeypatch.setattr("durable._processes.frames._REST_S", 0.05)
     with reach(engine) as half, reach(engine) as silent:
         half.sendall(encode((0, HELLO, (PROTOCOL, __version__), {})))
         await asyncio.to_thread(receive, half)
@@ -129,7 +137,7 @@ async def test_another_version_is_told_so(engine: durable.Engine) -> None:
 async def test_another_user_is_not_let_in(
     engine: durable.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_owner, "is_of_our_user", lambda _: False)
+    monkeypatch.setattr("durable._processes.owner.is_of_our_user", lambda _: False)
     with pytest.raises(Unreachable):
         await asyncio.to_thread(greet, engine.store)
 
@@ -152,7 +160,7 @@ async def test_an_answer_that_is_too_large_says_what_to_ask_for(
     for _ in range(3):
         await engine.send(durable.Event("number", {"n": "a" * 1000}))
     await engine.join()
-    monkeypatch.setattr(_frames, "MAX_BYTES", 2000)
+    monkeypatch.setattr("durable._processes.frames.MAX_BYTES", 2000)
     kind, (what, text) = await peer.ask("events")
     assert (kind, what) == (ERROR, "too_large")
     assert "ask for less, with limit=" in text
@@ -221,7 +229,7 @@ async def test_the_close_answers_what_was_begun_and_says_what_was_not(
 async def test_only_so_many_are_let_in(
     engine: durable.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_owner, "_MOST_PEERS", 1)
+    monkeypatch.setattr("durable._processes.owner._MOST_PEERS", 1)
     first = await asyncio.to_thread(Peer, engine)
     with pytest.raises(Unreachable):
         await asyncio.to_thread(greet, engine.store)
@@ -231,7 +239,7 @@ async def test_only_so_many_are_let_in(
 async def test_one_process_asks_only_so_much_at_a_time(
     engine: durable.Engine, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_owner, "_MOST_UNDER_WAY", 2)
+    monkeypatch.setattr("durable._processes.owner._MOST_UNDER_WAY", 2)
     del engine
     for ticket in range(3):
         peer.say(ticket + 1, LISTEN, f"news {ticket}")

@@ -1,7 +1,7 @@
 """Both sides speak of calls that the native module has, and each is in one list."""
 
-from durable._asked import ASK, DROP, HELLO, ONCE, REPEATABLE, SEND, WAITS
 from durable._bridge import Core
+from durable._processes.asked import ASK, DROP, HELLO, ONCE, REPEATABLE, SEND, WAITS
 
 
 def test_what_is_asked_is_a_call_of_the_core() -> None:

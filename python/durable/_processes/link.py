@@ -16,15 +16,15 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from ._asked import ASK, BYE, DROP, ERROR, ONCE, SEND, VALUE
-from ._bridge import CoreError
-from ._frames import NOTHING, FrameError, FrameTooLarge, encode, members, read
+from .._bridge import CoreError
+from .asked import ASK, BYE, DROP, ERROR, ONCE, SEND, VALUE
+from .frames import NOTHING, FrameError, FrameTooLarge, encode, members, read
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
-    from ._opening import Welcome
+    from .opening import Welcome
 
 _LOGGER: Final = logging.getLogger("durable")
 #: So much earlier than it was sent an event may have come, ms: our clock is not the owner's.

@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 
 import durable
-from durable import _client
 from durable._bridge import CoreError
+from durable._processes.client import Successor
 
 from .sharing import Client, make_app, until
 
@@ -234,9 +234,7 @@ async def test_functions_that_the_owner_has_not_are_named(
         del ctx
 
     with caplog.at_level(logging.INFO, "durable"):
-        successor = _client.Successor(
-            engine.store, asyncio.get_running_loop(), app.functions
-        )
+        successor = Successor(engine.store, asyncio.get_running_loop(), app.functions)
         link: Any = type("W", (), {"pid": 812, "functions": {"double", "wait"}})
         successor.look(link)
     assert "process 812 owns it and executes functions" in caplog.text
@@ -248,7 +246,7 @@ async def test_functions_that_the_owner_has_not_are_named(
 async def test_who_has_a_loop_that_does_not_turn_leaves_the_store_to_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_client, "_SIGN_S", 0.01)
+    monkeypatch.setattr("durable._processes.client._SIGN_S", 0.01)
     loop = asyncio.new_event_loop()
     tries: list[str] = []
     stopped = threading.Event()
@@ -264,7 +262,7 @@ async def test_who_has_a_loop_that_does_not_turn_leaves_the_store_to_others(
         raise CoreError(kind, "by another")
 
     engine = Engine()
-    successor = _client.Successor(str(tmp_path), loop, ["f"])
+    successor = Successor(str(tmp_path), loop, ["f"])
     successor.may_take_over(open_core, engine.take_over)
     finding = asyncio.ensure_future(asyncio.to_thread(successor.find, stopped))
     with pytest.raises(TimeoutError):
@@ -303,7 +301,7 @@ async def test_what_the_owner_does_not_answer_is_told(
         _ = core.register
     with pytest.raises(CoreError, match="cannot be sent"):
         core.run(object())
-    monkeypatch.setattr(_client, "PROMPT_S", 0.0)
+    monkeypatch.setattr("durable._processes.client.PROMPT_S", 0.0)
 
     def ask() -> None:
         for _ in range(1000):  # an answer may be quicker than no time at all

@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ._address import forget, is_of_our_user, listen
-from ._asked import (
+from .._bridge import Core, CoreError, __version__, kind_of
+from .._errors import DurableError
+from .._fork import keep_from_children
+from .address import forget, is_of_our_user, listen
+from .asked import (
     ASK,
     BYE,
     DROP,
@@ -34,19 +37,16 @@ from ._asked import (
     WAITS,
     WATCH,
 )
-from ._bridge import Core, CoreError, __version__, kind_of
-from ._errors import DurableError
-from ._fork import keep_from_children
-from ._frames import FrameError, FrameTooLarge, encode, members, read
-from ._received import Received
+from .frames import FrameError, FrameTooLarge, encode, members, read
+from .received import Received
 
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Coroutine, Iterable
 
-    from ._bridge import NewEvent
-    from ._callers import Callers
+    from .._bridge import NewEvent
+    from .._callers import Callers
 
 _LOGGER: Final = logging.getLogger("durable")
 _HELLO_S: Final = 10.0

@@ -20,20 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from typing_extensions import override
 
-from ._asked import (
-    ASK,
-    CLIENT_SOURCE,
-    ERROR,
-    JOIN,
-    LISTEN,
-    ONCE,
-    REPEATABLE,
-    SEND,
-    STIRRED,
-    VALUE,
-    WATCH,
-)
-from ._bridge import (
+from .._bridge import (
     ACCEPTED,
     ENDED,
     IDLE,
@@ -46,11 +33,24 @@ from ._bridge import (
     CoreError,
     public_error,
 )
-from ._callers import Callers, refuse
-from ._errors import EngineClosed
-from ._link import Link, Question
-from ._opening import Unreachable, Welcome, greet
-from ._sending import Unheard
+from .._callers import Callers, refuse
+from .._errors import EngineClosed
+from .._sending import Unheard
+from .asked import (
+    ASK,
+    CLIENT_SOURCE,
+    ERROR,
+    JOIN,
+    LISTEN,
+    ONCE,
+    REPEATABLE,
+    SEND,
+    STIRRED,
+    VALUE,
+    WATCH,
+)
+from .link import Link, Question
+from .opening import Unreachable, Welcome, greet
 
 
 if TYPE_CHECKING:
