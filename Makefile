@@ -54,7 +54,7 @@ test-rust: $(READY)
 	$(CARGO) test --workspace --locked --profile ci --no-fail-fast
 
 test-python: develop
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist loadfile
 
 # --- quality -------------------------------------------------------------------------------------------
 

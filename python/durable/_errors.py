@@ -305,9 +305,10 @@ class OwnerLost(StoreError):
 
 
 def all_errors() -> Iterator[type[DurableError]]:
-    """Every class of the tree above, from the top."""
+    """Every class of the tree above, from the top: not those that a program makes of them."""
     waiting: list[type[DurableError]] = [DurableError]
     while waiting:
         error = waiting.pop(0)
         yield error
-        waiting.extend(error.__subclasses__())
+        own = [one for one in error.__subclasses__() if one.__module__ == __name__]
+        waiting.extend(own)
