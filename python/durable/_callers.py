@@ -7,18 +7,21 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections import deque
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ._bridge import Core, CoreError, public_error, public_errors
-from ._errors import DurableError, NotFoundError
+from ._errors import DurableError, NotFoundError, UsageError
 from ._messages import Position
 from ._noticed import Noticed
+from ._setting import wrong_id
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from ._sending import Unheard
+
+_MOST_POSITION: Final = 2**64 - 1
 
 
 class Callers(ABC):
@@ -62,7 +65,13 @@ class Callers(ABC):
     def send(
         self, events: list[Any], source: tuple[str, int] | None = None
     ) -> asyncio.Future[list[str]]:
-        """Have these events accepted, all or none."""
+        """Have these events accepted, all or none.
+
+        Raises:
+            UsageError: the source or its position cannot be one.
+        """
+        if source is not None:
+            _check_source(*source)
         ticket, future = self._ticket()
         self.unheard.look(events)
         if not self._requests or self._requests[-1][1]:
@@ -74,7 +83,11 @@ class Callers(ABC):
         """Start a run of a function: its id comes, and that of the event that stands for the call.
 
         Or give a signal to the run that waits for it, whose id comes.
+
+        Raises:
+            UsageError: nothing can have that name.
         """
+        _check("signal" if is_signal else "function", "an id", name)
         ticket, future = self._ticket()
         if not self._requests:
             self._requests.append(([], []))
@@ -269,3 +282,19 @@ def refuse(future: asyncio.Future[Any] | None, error: BaseException) -> None:
     """Tell whoever waits that it cannot be, if somebody does."""
     if future is not None and not future.done():
         future.set_exception(error)
+
+
+def _check(what: str, noun: str, name: object) -> None:
+    """What the core would choke on, and all others who ask with it, is refused to whoever gives it."""
+    if not isinstance(name, str) or not name:
+        text = f"{what} {name!r}: {noun} is a text that is not empty"
+        raise UsageError(text)
+    if (why := wrong_id(what, noun, name)) is not None:
+        raise UsageError(why)
+
+
+def _check_source(source: object, position: object) -> None:
+    _check("source", "a name", source)
+    if type(position) is not int or not 0 <= position <= _MOST_POSITION:
+        text = f"source '{source}': a position is a whole number from 0 to 2**64 - 1 that rises with each batch, not {position!r}"
+        raise UsageError(text)

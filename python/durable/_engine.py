@@ -132,7 +132,7 @@ class Engine(Sharing, Realtime, Invoking):
         self._opened_by = asyncio.current_task()
         watch(self, self.store)
         with public_errors():
-            found = await loop.run_in_executor(None, self._find_store)
+            found = await self._find(loop)
             try:
                 await enter_lifespans(self._lifespans, self.apps)
                 self._begin(await self._enter(found, loop))
@@ -339,8 +339,12 @@ class Engine(Sharing, Realtime, Invoking):
 
         Args:
             source: names the source in this store.
-            position: how far the source is read with this batch; rises with each.
+            position: how far the source is read with this batch, from 0; rises with each.
             events: the batch.
+
+        Raises:
+            EventRefused, SerializationError, EngineClosed: as `send`.
+            UsageError: the source or the position cannot be one.
         """
         return await self._take(events, (source, position))
 

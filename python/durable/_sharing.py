@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
@@ -64,12 +65,32 @@ class Sharing(ABC):
     def _open_core(self) -> Core:
         return self._opening()()
 
-    def _find_store(self) -> Core | Welcome:
+    async def _find(self, loop: asyncio.AbstractEventLoop) -> Core | Welcome:
+        """On a thread. Who calls it off has no store, and keeps it from nobody."""
+        called_off = threading.Event()
+
+        def find() -> Core | Welcome:
+            found = self._find_store(called_off)
+            if called_off.is_set():
+                found.close()
+            return found
+
+        finding = loop.run_in_executor(None, find)
+        try:
+            return await asyncio.shield(finding)
+        except asyncio.CancelledError:
+            called_off.set()
+            finding.add_done_callback(_leave)
+            raise
+
+    def _find_store(self, called_off: threading.Event) -> Core | Welcome:
         """The store, or a connection to the process that has it: not of an application whose clock is virtual."""
         if not can_be_shared(self.store) or (self.apps and self._is_virtual):
             return self._open_core()
         limit_s = LIMIT_S if self.apps else SHORT_LIMIT_S
-        return open_or_connect(self.store, self._open_core, limit_s)
+        return open_or_connect(
+            self.store, self._open_core, limit_s, called_off=called_off
+        )
 
     async def _enter(
         self, found: Core | Welcome, loop: asyncio.AbstractEventLoop
@@ -131,3 +152,9 @@ class Sharing(ABC):
     @property
     def _is_virtual(self) -> bool:
         return self._clock.startswith("virtual")
+
+
+def _leave(finding: asyncio.Future[Core | Welcome]) -> None:
+    """It was called off just when it was found, or did not come to it."""
+    if not finding.cancelled() and finding.exception() is None:
+        finding.result().close()

@@ -211,3 +211,27 @@ async def test_a_call_starts_a_function_whatever_its_triggers_ask(world: Any) ->
     function = world.function(child, on=durable.On("test/start", if_="false"))
     engine = await world.open()
     assert await engine.invoke(function) == "durable/function.invoked"
+
+
+@pytest.mark.parametrize(
+    ("source", "position", "why"),
+    [
+        ("file", -1, "a whole number from 0"),
+        ("file", 2**64, "a whole number from 0"),
+        ("file", "1", "a whole number from 0"),
+        ("file", True, "a whole number from 0"),
+        ("", 1, "not empty"),
+        (None, 1, "not empty"),
+        ("\ud800", 1, "half a character"),
+    ],
+)
+async def test_a_source_that_cannot_be_one_is_refused_and_harms_no_other(
+    world: Any, source: Any, position: Any, why: str
+) -> None:
+    engine = await world.open()
+    with pytest.raises(durable.UsageError, match=why):
+        await engine.send_from(source, position, [durable.Event("a")])
+    with pytest.raises(durable.UsageError, match="half a character"):
+        await engine.invoke("\ud800")
+    assert await engine.send_from("file", 2**64 - 1, [durable.Event("a")])
+    assert len(await engine.events.list()) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,32 @@ async def test_two_engines_of_one_process_find_the_owner_elsewhere(
         assert owner.stats()["functions"] == one.stats()["functions"]
         assert owner.stats()["functions"] == other.stats()["functions"]
         assert greet(store).close() is None
+
+
+async def test_who_calls_an_opening_off_keeps_the_store_from_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores: list[Core] = []
+
+    def slowly(
+        store: str, _open: Any, _limit_s: float, *, called_off: threading.Event
+    ) -> Core:
+        assert called_off.wait(60)
+        cores.append(Core.open(store))
+        return cores[0]
+
+    monkeypatch.setattr(_sharing, "open_or_connect", slowly)
+    store = str(tmp_path / "store")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(durable.Engine(make_app(), store=store).__aenter__(), 0)
+    opening = asyncio.ensure_future(
+        durable.Engine(make_app(), store=store).__aenter__()
+    )
+    await asyncio.sleep(0)  # it has begun  # noqa: TID251
+    await asyncio.sleep(0)  # noqa: TID251
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await until(lambda: bool(cores))
+    await asyncio.get_running_loop().shutdown_default_executor()
+    Core.open(store).close()

@@ -85,9 +85,14 @@ def connect(store: str, timeout_s: float) -> socket.socket | None:
     own.settimeout(timeout_s)
     try:
         own.connect(str(path))
+        is_ours = is_of_our_user(own)
     except BaseException:
         own.close()
         raise
+    if not is_ours:
+        own.close()
+        text = f"{path} is another user's"
+        raise PermissionError(text)
     keep_from_children(own)
     return own
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from .frames import NOTHING, FrameError, encode, members, receive
 
 if TYPE_CHECKING:
     import socket
+    import threading
     from collections.abc import Callable
 
 #: So long an engine with applications tries to get in, s: the owner may just be reading a large store.
@@ -57,14 +57,17 @@ class Welcome:
 
 
 def open_or_connect(
-    store: str, open_core: Callable[[], Core], limit_s: float
+    store: str,
+    open_core: Callable[[], Core],
+    limit_s: float,
+    *,
+    called_off: threading.Event,
 ) -> Core | Welcome:
-    """The store itself, or a connection to the process that has it. Blocks.
+    """The store itself, or a connection to the process that has it. Blocks, unless it is called off.
 
     Raises:
         CoreError: the store cannot be opened; or it is locked, and for so long nobody lets us in.
     """
-    pause = threading.Event()
     end = time.monotonic() + limit_s
     while True:
         try:
@@ -76,9 +79,9 @@ def open_or_connect(
         try:
             return greet(store)
         except Unreachable as error:
-            if time.monotonic() >= end:
+            if time.monotonic() >= end or called_off.is_set():
                 raise _explain(locked, error, limit_s) from None
-        pause.wait(_PAUSE_S)
+        called_off.wait(_PAUSE_S)
 
 
 def is_here(error: CoreError) -> bool:

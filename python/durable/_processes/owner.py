@@ -282,6 +282,9 @@ class Peer:
             if asked.ticket in self._under_way:
                 self._under_way[asked.ticket][1].cancel()
             return
+        if asked.ticket in self._under_way:
+            text = f"question {asked.ticket} is under way"
+            raise FrameError(text)
         if len(self._under_way) >= _MOST_UNDER_WAY:
             text = f"more than {_MOST_UNDER_WAY} questions at a time"
             raise FrameError(text)
@@ -318,11 +321,14 @@ class Peer:
         source: tuple[str, int] | None,
         since_ms: int | None,
     ) -> Coroutine[Any, Any, Any]:
+        if type(events) is not list or not all(type(one) is tuple for one in events):
+            raise TypeError
         return self._received.take(events, source, since_ms)
 
     def _find_ask(
         self, _: int, name: str, data: bytes, *is_signal: bool
     ) -> Coroutine[Any, Any, Any]:
+        members((name, data, *is_signal), str, bytes, bool)
         return self._owner.on_worker(
             partial(_ask, self._owner.worker, name, data, *is_signal)
         )
@@ -349,6 +355,9 @@ class Peer:
             await self._refuse(ticket, kind_of(error), str(error))
         except (TypeError, ValueError, OverflowError, AttributeError) as error:
             await self._refuse(ticket, "invalid", str(error))
+        except Exception as error:
+            _LOGGER.exception("a question of another process has no answer")
+            await self._refuse(ticket, "io", repr(error))
         else:
             await self._say(ticket, VALUE, value)
 

@@ -119,9 +119,12 @@ def _accept(core: Core, sends: Sequence[_Send]) -> list[list[str] | BaseExceptio
 def _accept_one(core: Core, send: _Send) -> list[str] | BaseException:
     try:
         ids = core.send_wait(send.events, send.source)
-        if ids or send.since_ms is None:
+        if ids or send.since_ms is None or not send.events:
             return ids
-        return find_ids(core, send.events, send.since_ms)
+        if found := find_ids(core, send.events, send.since_ms):
+            return found
+        text = "the events are on disk, but which ids they were given is not found any more"
+        return CoreError("unanswered", text)
     except Exception as error:  # noqa: BLE001  # who has sent it is told
         return error
 

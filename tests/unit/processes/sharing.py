@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,7 @@ class Client(durable.Engine):
     """Reaches the owner, though that is in this process."""
 
     @override
-    def _find_store(self) -> Core | Welcome:
+    def _find_store(self, called_off: threading.Event) -> Core | Welcome:
         return greet(self.store)
 
 

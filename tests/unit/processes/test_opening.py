@@ -67,7 +67,7 @@ def test_who_is_let_in_is_told_of_the_owner(
     tmp_path: Path, answer: Callable[..., list[Any]]
 ) -> None:
     said = answer(encode((0, VALUE, (812, 1000, ("f", "g")))))
-    welcome = open_or_connect(str(tmp_path), locked, 5)
+    welcome = open_or_connect(str(tmp_path), locked, 5, called_off=threading.Event())
     assert isinstance(welcome, Welcome)
     assert (welcome.pid, welcome.now_ms) == (812, 1000)
     assert welcome.functions == {"f", "g"}
@@ -95,7 +95,7 @@ def test_who_is_not_let_in_hears_why(
 
 def test_a_store_that_cannot_be_shared_says_who_has_it_and_why(tmp_path: Path) -> None:
     with pytest.raises(CoreError) as caught:
-        open_or_connect(str(tmp_path), locked, 0.1)
+        open_or_connect(str(tmp_path), locked, 0.1, called_off=threading.Event())
     assert caught.value.kind == "locked"
     assert caught.value.text == (
         "the store S is open in another process (process 1 on elsewhere, since 9), and for 0.1 s that one was not "
@@ -109,7 +109,7 @@ def test_an_owner_of_another_version_is_named(
 ) -> None:
     answer(encode((0, ERROR, ("version", "process 812 has durable 9, this one 8"))))
     with pytest.raises(CoreError) as caught:
-        open_or_connect(str(tmp_path), locked, 0)
+        open_or_connect(str(tmp_path), locked, 0, called_off=threading.Event())
     assert caught.value.text == (
         "the store S is open in another process (process 1 on elsewhere, since 9), and for 0 s that one was not "
         "reached: process 812 has durable 9, this one 8; stop that one first, or use another folder"
@@ -122,7 +122,7 @@ def test_what_is_wrong_with_a_store_is_told_at_once(tmp_path: Path) -> None:
         raise CoreError(kind, "damaged")
 
     with pytest.raises(CoreError, match="damaged"):
-        open_or_connect(str(tmp_path), broken, 60)
+        open_or_connect(str(tmp_path), broken, 60, called_off=threading.Event())
 
 
 def test_an_owner_that_leaves_makes_room(
@@ -138,7 +138,7 @@ def test_an_owner_that_leaves_makes_room(
         tries += 1
         return Core.open(store) if tries > 20 else locked()
 
-    core = open_or_connect(store, opened, 20)
+    core = open_or_connect(store, opened, 20, called_off=threading.Event())
     assert not isinstance(core, Welcome)
     core.close()
     assert tries == 21
@@ -158,3 +158,15 @@ def test_a_process_elsewhere_with_our_number_is_another() -> None:
     assert is_here(CoreError("locked", here))
     there = f"open in another process (process {os.getpid()} on another-host, "
     assert not is_here(CoreError("locked", there))
+
+
+def test_an_opening_that_is_called_off_tries_no_longer(tmp_path: Path) -> None:
+    called_off = threading.Event()
+
+    def locked() -> Core:
+        called_off.set()
+        kind = "locked"
+        raise CoreError(kind, "the store is locked by process 812 on here; wait")
+
+    with pytest.raises(CoreError, match="812"):
+        open_or_connect(str(tmp_path), locked, 600, called_off=called_off)

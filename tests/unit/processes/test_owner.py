@@ -94,6 +94,12 @@ async def is_alive(engine: durable.Engine) -> bool:
         encode((0, HELLO, (PROTOCOL, __version__), {})) + encode((1, "close", (), {})),
         encode((0, HELLO, (PROTOCOL, __version__), {})) + encode((1, ASK, (), {})),
         encode((0, HELLO, (PROTOCOL, __version__), {})) + encode((1, "send", (1,), {})),
+        encode((0, HELLO, (PROTOCOL, __version__), {}))
+        + encode((1, "send", (5, None, None), {})),
+        encode((0, HELLO, (PROTOCOL, __version__), {}))
+        + encode((1, ASK, ("double", "{}", False), {})),
+        encode((0, HELLO, (PROTOCOL, __version__), {}))
+        + encode((1, LISTEN, ("a",), {})) * 2,
     ],
 )
 async def test_nonsense_ends_its_connection_and_no_other(
@@ -109,6 +115,7 @@ async def test_nonsense_ends_its_connection_and_no_other(
         await asyncio.to_thread(read_all)
     assert "a connection is closed" in caplog.text
     assert (await peer.ask("now_ms"))[0] == VALUE
+    assert await engine.invoke("double", {"n": 2}) is not None
     assert await is_alive(engine)
 
 
