@@ -87,7 +87,9 @@ class Callers(ABC):
         Raises:
             UsageError: nothing can have that name.
         """
-        _check("signal" if is_signal else "function", "an id", name)
+        what = "signal" if is_signal else "function"
+        if (problem := wrong_id(what, "a name", name)) is not None:
+            raise UsageError(problem)
         ticket, future = self._ticket()
         if not self._requests:
             self._requests.append(([], []))
@@ -284,17 +286,16 @@ def refuse(future: asyncio.Future[Any] | None, error: BaseException) -> None:
         future.set_exception(error)
 
 
-def _check(what: str, noun: str, name: object) -> None:
-    """What the core would choke on, and all others who ask with it, is refused to whoever gives it."""
-    if not isinstance(name, str) or not name:
-        text = f"{what} {name!r}: {noun} is a text that is not empty"
-        raise UsageError(text)
-    if (why := wrong_id(what, noun, name)) is not None:
-        raise UsageError(why)
-
-
 def _check_source(source: object, position: object) -> None:
-    _check("source", "a name", source)
-    if type(position) is not int or not 0 <= position <= _MOST_POSITION:
-        text = f"source '{source}': a position is a whole number from 0 to 2**64 - 1 that rises with each batch, not {position!r}"
-        raise UsageError(text)
+    problem: str | None
+    if not isinstance(source, str) or not source:
+        problem = f"source {source!r}: a name is a text that is not empty"
+    elif type(position) is not int or not 0 <= position <= _MOST_POSITION:
+        problem = (
+            f"source {source!r}: a position is a whole number from 0 to 2**64 - 1 that rises with each batch, "
+            f"not {position!r}"
+        )
+    else:
+        problem = wrong_id("source", "a name", source)
+    if problem is not None:
+        raise UsageError(problem)

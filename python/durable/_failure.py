@@ -45,7 +45,7 @@ _HOPELESS: Final = (
     UsageError,
 )
 _SAID: Final = frozenset(
-    kind.__name__
+    kind.code
     for kind in (
         InvokeError,
         InvokeTimeoutError,
@@ -140,8 +140,8 @@ def tell(
 
 def _explained_by(error: dict[str, Any]) -> str:
     """The code of a mistake; what the user's own code raises to say something has nothing to explain."""
-    is_said = error["name"] in _SAID or "code" not in error
-    return "" if is_said else f"durable explain {error['code']}; "
+    code = error.get("code")
+    return "" if code is None or code in _SAID else f"durable explain {code}; "
 
 
 def tell_of_end(run: Run, json: bytes, calls: Iterable[Call]) -> None:

@@ -7,8 +7,6 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from typing_extensions import override
-
 from ._app import App
 from ._errors import ConfigError
 from ._function import Function, flow_json
@@ -32,20 +30,22 @@ _LOGGER: Final = logging.getLogger("durable")
 class Session:
     """What an open engine has: its store, its loop, its worker; and who lets other processes in."""
 
-    __slots__ = ("core", "loop", "owner", "worker")
+    __slots__ = ("core", "is_owner", "loop", "owner", "worker")
 
     def __init__(
-        self, core: Core, loop: asyncio.AbstractEventLoop, worker: Callers
+        self,
+        core: Core,
+        loop: asyncio.AbstractEventLoop,
+        worker: Callers,
+        *,
+        is_owner: bool = True,
     ) -> None:
+        #: True where this process has the store.
+        self.is_owner = is_owner
         self.core = core
         self.loop = loop
         self.worker = worker
         self.owner: Owner | None = None
-
-    @property
-    def is_owner(self) -> bool:
-        """True where this process has the store."""
-        return True
 
     def share(self, store: str, functions: Mapping[str, object]) -> None:
         """Let other processes in."""
@@ -83,40 +83,19 @@ class Session:
         self.core.close()
 
 
-class Joined(Session):
-    """The same where another process has the store."""
-
-    __slots__ = ()
-
-    @property
-    @override
-    def is_owner(self) -> bool:
-        return False
-
-    @override
-    async def leave(self, grace_s: float) -> None:
-        """Leave the owner, which goes on."""
-        try:
-            await self.worker.leave(grace_s)
-        finally:
-            self.worker.close()
-            closed = self.loop.run_in_executor(None, self.close_store)
-            await asyncio.shield(closed)
-
-
 def join_owner(  # noqa: PLR0917  # each is one thing that the engine has at hand
     welcome: Welcome,
     successor: Successor,
     loop: asyncio.AbstractEventLoop,
     functions: Mapping[str, Function[Any, Any]],
-) -> Joined:
+) -> Session:
     """What an engine has whose store another process has."""
     successor.look(welcome)
     link = Link(welcome, successor.find)
     remote = RemoteCore(link)
     worker = Asking(remote, loop, Unheard(functions.values()))
     link.open()
-    return Joined(cast("Core", remote), loop, worker)
+    return Session(cast("Core", remote), loop, worker, is_owner=False)
 
 
 def register(

@@ -7,7 +7,7 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from ._bridge import Core, public_errors
 from ._processes.address import can_be_shared
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ._app import App
     from ._flow import Backoff
     from ._function import Function
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _LOGGER: Final = logging.getLogger("durable")
 
@@ -68,16 +71,9 @@ class Sharing(ABC):
     async def _find(self, loop: asyncio.AbstractEventLoop) -> Core | Welcome:
         """On a thread. Who calls it off has no store, and keeps it from nobody."""
         called_off = threading.Event()
-
-        def find() -> Core | Welcome:
-            found = self._find_store(called_off)
-            if called_off.is_set():
-                found.close()
-            return found
-
-        finding = loop.run_in_executor(None, find)
+        finding = _on_own_thread(self._find_store, called_off)
         try:
-            return await asyncio.shield(finding)
+            return await asyncio.wrap_future(finding, loop=loop)
         except asyncio.CancelledError:
             called_off.set()
             finding.add_done_callback(_leave)
@@ -104,13 +100,8 @@ class Sharing(ABC):
 
     async def _own(self, core: Core, loop: asyncio.AbstractEventLoop) -> Session:
         """Execute what is in the store, and let other processes in."""
-        thread = ThreadPoolExecutor(1)  # the loop's may all be waiting for this
-        try:
-            numbers = await loop.run_in_executor(
-                thread, register, core, self.apps, self._backoff
-            )
-        finally:
-            thread.shutdown(wait=False)
+        registering = _on_own_thread(register, core, self.apps, self._backoff)
+        numbers = await asyncio.wrap_future(registering, loop=loop)
         session = self._connect(core, loop, numbers)
         if can_be_shared(self.store) and not self._is_virtual:
             session.share(self.store, self._functions)
@@ -154,7 +145,15 @@ class Sharing(ABC):
         return self._clock.startswith("virtual")
 
 
-def _leave(finding: asyncio.Future[Core | Welcome]) -> None:
-    """It was called off just when it was found, or did not come to it."""
+def _on_own_thread(call: Callable[P, T], *args: P.args, **named: P.kwargs) -> Future[T]:
+    """Those of the loop may all be waiting for this."""
+    with_one = ThreadPoolExecutor(1)
+    called = with_one.submit(call, *args, **named)
+    with_one.shutdown(wait=False)
+    return called
+
+
+def _leave(finding: Future[Core | Welcome]) -> None:
+    """It was called off: what is found now, or was just found, is nobody's."""
     if not finding.cancelled() and finding.exception() is None:
         finding.result().close()

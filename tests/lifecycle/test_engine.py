@@ -200,16 +200,6 @@ async def test_apps_and_other_loops_and_threads_may_send(world: Any) -> None:
     assert [(await world.run_of(one)).result for one in ids] == [2, 4, 6]
 
 
-async def test_a_source_read_again_counts_once(world: Any) -> None:
-    engine = await world.open()
-    assert await engine.source_position("file") is None
-    await engine.send_from("file", 2, [durable.Event("a"), durable.Event("b")])
-    await engine.send_from("file", 2, [durable.Event("a"), durable.Event("b")])
-    await engine.send_from("file", 3, [durable.Event("c")])
-    assert await engine.source_position("file") == 3
-    assert [one.event.name for one in await engine.events.list()] == ["c", "b", "a"]
-
-
 async def test_a_closed_engine_says_so(world: Any) -> None:
     engine = await world.open()
     with pytest.raises(durable.UsageError, match="open already"):

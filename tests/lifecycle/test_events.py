@@ -213,6 +213,16 @@ async def test_a_call_starts_a_function_whatever_its_triggers_ask(world: Any) ->
     assert await engine.invoke(function) == "durable/function.invoked"
 
 
+async def test_a_source_read_again_counts_once(world: Any) -> None:
+    engine = await world.open()
+    assert await engine.source_position("file") is None
+    await engine.send_from("file", 2, [durable.Event("a"), durable.Event("b")])
+    await engine.send_from("file", 2, [durable.Event("a"), durable.Event("b")])
+    await engine.send_from("file", 3, [durable.Event("c")])
+    assert await engine.source_position("file") == 3
+    assert [one.event.name for one in await engine.events.list()] == ["c", "b", "a"]
+
+
 @pytest.mark.parametrize(
     ("source", "position", "why"),
     [

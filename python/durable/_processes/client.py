@@ -232,6 +232,9 @@ class RemoteCore:
         text = "the clock of a store is moved by the process that owns it alone"
         raise CoreError(kind, text)
 
+    def drain_executor(self) -> None:
+        """The owner executes, and goes on."""
+
     def close(self) -> None:
         """Leave the owner."""
         self._link.close()

@@ -325,13 +325,10 @@ class Peer:
             raise TypeError
         return self._received.take(events, source, since_ms)
 
-    def _find_ask(
-        self, _: int, name: str, data: bytes, *is_signal: bool
-    ) -> Coroutine[Any, Any, Any]:
-        members((name, data, *is_signal), str, bytes, bool)
-        return self._owner.on_worker(
-            partial(_ask, self._owner.worker, name, data, *is_signal)
-        )
+    def _find_ask(self, _: int, *asked: Any) -> Coroutine[Any, Any, Any]:
+        name, data, is_signal = members(asked, str, bytes, bool)
+        ask = partial(_ask, self._owner.worker, name, data, is_signal=is_signal)
+        return self._owner.on_worker(ask)
 
     def _find_end(self, _: int, run_id: str) -> Coroutine[Any, Any, Any]:
         return self._owner.on_worker(partial(self._owner.worker.ending_of, run_id))
@@ -408,9 +405,8 @@ class Peer:
                 await self._writer.drain()
 
 
-async def _ask(worker: Callers, name: str, data: bytes, *is_signal: bool) -> Any:
-    (given,) = is_signal
-    return await worker.ask(name, data, is_signal=given)
+async def _ask(worker: Callers, name: str, data: bytes, *, is_signal: bool) -> Any:
+    return await worker.ask(name, data, is_signal=is_signal)
 
 
 async def _listen(worker: Callers, channel: str, tell: Callable[[], None]) -> None:
