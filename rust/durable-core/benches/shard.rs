@@ -38,6 +38,7 @@ impl Bench {
 
     fn connect(&mut self) {
         self.turn(vec![Command::ConnectExecutor {
+            executor: durable_core::ExecutorId::LOCAL,
             capacity: 1_000,
             functions: vec!["f".to_owned()],
         }]);
@@ -159,7 +160,14 @@ fn sleeping_runs_loaded(bencher: divan::Bencher<'_, '_>, count: usize) {
     };
     keep(&mut bench, vec![register]);
     let functions = vec!["g".to_owned()];
-    keep(&mut bench, vec![Command::ConnectExecutor { capacity: u32::MAX, functions }]);
+    keep(
+        &mut bench,
+        vec![Command::ConnectExecutor {
+            executor: durable_core::ExecutorId::LOCAL,
+            capacity: u32::MAX,
+            functions,
+        }],
+    );
     let event =
         NewEvent { name: "a".to_owned(), data: Bytes::from_static(b"{}"), ..NewEvent::default() };
     let events = vec![(event, None); count];

@@ -32,7 +32,11 @@ impl Sleepers {
         let (app, functions) = ("app".to_owned(), vec![spec]);
         sleepers.turn(vec![Command::RegisterFunctions { ticket: Ticket(0), app, functions }]);
         let functions = vec!["f".to_owned()];
-        sleepers.turn(vec![Command::ConnectExecutor { capacity: u32::MAX, functions }]);
+        sleepers.turn(vec![Command::ConnectExecutor {
+            executor: durable_core::ExecutorId::LOCAL,
+            capacity: u32::MAX,
+            functions,
+        }]);
         sleepers
     }
 

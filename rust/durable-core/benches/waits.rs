@@ -54,7 +54,7 @@ fn round(count: usize) -> [f64; 4] {
     world.report(&offered, wait_op);
     let sleep = world.report(&sleepers, |_| sleep_op());
     let wait = world.report(&last, wait_op);
-    world.turn(vec![Command::DrainExecutor]);
+    world.turn(vec![Command::DrainExecutors]);
     let miss = world.send("nobody", count - measured, measured);
     let hit = world.send("go", count - measured, measured);
     [sleep, wait, miss, hit]
@@ -96,7 +96,11 @@ impl World {
         let (ticket, app) = (Ticket(0), "app".to_owned());
         world.turn(vec![Command::RegisterFunctions { ticket, app, functions: vec![spec] }]);
         let functions = vec!["f".to_owned()];
-        world.turn(vec![Command::ConnectExecutor { capacity: u32::MAX, functions }]);
+        world.turn(vec![Command::ConnectExecutor {
+            executor: durable_core::ExecutorId::LOCAL,
+            capacity: u32::MAX,
+            functions,
+        }]);
         world.send("a", 0, count);
         world
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::channel::NewMessage;
 use crate::event::{EventRecord, NewEvent};
 use crate::function::FunctionSpec;
-use crate::id::{Epoch, EventId, RunId, Ticket};
+use crate::id::{Epoch, EventId, ExecutorId, RunId, Ticket};
 use crate::origin::Origin;
 use crate::schedule::ScheduleSpec;
 use crate::time::Timestamp;
@@ -117,15 +117,25 @@ pub enum Command {
         /// What.
         change: ScheduleChange,
     },
-    /// An executor is ready for work. All that was with the one before it is lost and queued again.
+    /// An executor is ready for work. All that was with the one of this number before it is lost and queued again.
     ConnectExecutor {
+        /// Which.
+        executor: ExecutorId,
         /// How many pieces of work it takes at a time.
         capacity: u32,
         /// The functions it can execute, by name.
         functions: Vec<String>,
     },
-    /// The executor wants no more work; what it has, it still reports.
-    DrainExecutor,
+    /// An executor that is connected takes other functions from now on; what it has, it still reports. A function
+    /// that another had is taken from that one, and what that one has of it is lost.
+    ServeFunctions {
+        /// Which.
+        executor: ExecutorId,
+        /// The functions it can execute, by name.
+        functions: Vec<String>,
+    },
+    /// No executor wants more work; what they have, they still report.
+    DrainExecutors,
     /// What an executor says of work it was offered.
     Report(Report),
     /// The code of a run whose stretch is parked would go on by itself: a time-out of its own fired, or
@@ -202,7 +212,8 @@ impl Command {
             | Self::PutSchedule { .. }
             | Self::ChangeSchedule { .. }
             | Self::ConnectExecutor { .. }
-            | Self::DrainExecutor
+            | Self::ServeFunctions { .. }
+            | Self::DrainExecutors
             | Self::Report(_)
             | Self::WakeRun { .. }
             | Self::LoadTimers { .. }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::event::Skip;
-use crate::id::{Epoch, EventId, FunctionId, RunId, Ticket};
+use crate::id::{Epoch, EventId, ExecutorId, FunctionId, RunId, Ticket};
 use crate::run::Ending;
 use crate::step::Outcome;
 
@@ -22,6 +22,8 @@ pub enum Effect {
     /// A memo came while the run's code executes: give it to that code. Also sent, before the
     /// confirmation, where the stretch's own inline step failed for good: the memo holds its error.
     DeliverMemo {
+        /// Who has that code.
+        executor: ExecutorId,
         /// The run.
         run: RunId,
         /// The epoch of the stretch.
@@ -33,6 +35,8 @@ pub enum Effect {
     /// told of is remembered, or, where it failed and no [`Self::DeliverMemo`] came, waits for its next
     /// try.
     ConfirmReport {
+        /// Who has reported.
+        executor: ExecutorId,
         /// The run.
         run: RunId,
         /// The epoch of the work.
@@ -174,6 +178,8 @@ impl Refusal {
 /// A piece of work: a stretch of a run's code, or one step of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
+    /// Who is to do it.
+    pub executor: ExecutorId,
     /// The run.
     pub run: RunId,
     /// What its reports must carry.

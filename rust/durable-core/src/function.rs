@@ -17,6 +17,8 @@ pub struct FunctionSpec {
     pub app: String,
     /// Names of the events that start it; a trailing `*` after `/` or `.` matches any ending.
     pub triggers: Vec<String>,
+    /// Where it is called, if not in the process that has the store: opaque here.
+    pub endpoint: Option<String>,
     /// When it is started by the clock.
     pub crons: Vec<CronTrigger>,
     /// How many more tries each step, and each stretch of code between steps, gets: 0 to 20.
@@ -77,6 +79,7 @@ impl FunctionSpec {
             name: name.into(),
             app: app.into(),
             triggers: Vec::new(),
+            endpoint: None,
             crons: Vec::new(),
             retries: 4,
             backoff: Backoff::default(),

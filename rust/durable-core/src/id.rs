@@ -85,6 +85,20 @@ impl FunctionId {
     }
 }
 
+/// Someone who executes work, as the runtime numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ExecutorId(pub u32);
+
+impl ExecutorId {
+    /// The one inside this process.
+    pub const LOCAL: Self = Self(0);
+
+    /// Its place among the executors.
+    pub(crate) fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
 /// Which handing-out of a run's work a report belongs to. Rises by one each time any part of the
 /// run is offered to an executor; a report under an old epoch counts for nothing.
 #[derive(

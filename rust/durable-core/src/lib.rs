@@ -48,7 +48,7 @@ pub use flow::policy::{
 };
 pub use flow::timeouts::Deadline;
 pub use function::{FunctionRecord, FunctionSpec};
-pub use id::{Epoch, EventId, FunctionId, RunId, Ticket};
+pub use id::{Epoch, EventId, ExecutorId, FunctionId, RunId, Ticket};
 pub use origin::Origin;
 pub use run::{Ending, Gathering, History, RunEnd, RunRecord, RunStatus, RunView, Stretch};
 pub use schedule::{

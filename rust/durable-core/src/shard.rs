@@ -55,7 +55,7 @@ use crate::flow::ready_queue::ReadyQueues;
 use crate::flow::singleton::Holders;
 use crate::flow::timer_wheel::TimerWheel;
 use crate::function::FunctionRecord;
-use crate::id::{Epoch, EventId, FunctionId, RunId};
+use crate::id::{Epoch, EventId, ExecutorId, FunctionId, RunId};
 use crate::map::Map;
 use crate::run::{RunRecord, Standing};
 use crate::time::Timestamp;
@@ -156,9 +156,8 @@ pub struct Shard {
     lately: Lately,
     /// Waits for which earlier events are to be looked at.
     look_backs: BTreeSet<(RunId, u32)>,
-    /// Runs of which something executes: at most as many as the executor has capacity.
+    /// Runs of which something executes: at most as many as the executors have capacity.
     executing: BTreeSet<RunId>,
-    capacity: u32,
     wheel: TimerWheel,
     /// Timers below this key are in the wheel; the others only in the store.
     timers_loaded: Bytes,
@@ -194,7 +193,9 @@ struct Function {
     record: FunctionRecord,
     program: Program,
     standings: Standings,
-    /// An executor takes work of it.
+    /// Who took work of it last.
+    executor: Option<ExecutorId>,
+    /// That one still does.
     is_served: bool,
     /// Since when, where one does: what was due before was missed.
     served_since: Timestamp,
@@ -275,8 +276,11 @@ impl Shard {
             Command::ChangeSchedule { ticket, id, change } => {
                 self.change_schedule(ticket, &id, change, turn);
             }
-            Command::ConnectExecutor { capacity, functions } => self.connect(capacity, &functions),
-            Command::DrainExecutor => self.capacity = 0,
+            Command::ConnectExecutor { executor, capacity, functions } => {
+                self.connect(executor, capacity, &functions);
+            }
+            Command::ServeFunctions { executor, functions } => self.serve_all(executor, &functions),
+            Command::DrainExecutors => self.queues.drain(),
             Command::WakeRun { run } => self.wake_by_itself(run),
             Command::Report(report) => self.report(report, turn),
             Command::LoadTimers { timers, is_complete } => self.load_timers(&timers, is_complete),

@@ -67,7 +67,7 @@ impl std::fmt::Display for Unreadable {
 impl std::error::Error for Unreadable {}
 
 /// The version that begins each record written now.
-pub const RECORD_VERSION: u8 = 6;
+pub const RECORD_VERSION: u8 = 7;
 
 /// Prefix of the shard's own record.
 pub const META: u8 = b'm';

@@ -137,7 +137,15 @@ fn bytes_for_each_run(count: usize, op: impl Fn(Record) -> Op) -> usize {
     let mut turn = Turn::default();
     shard.handle(NOW, Command::RegisterFunctions { ticket, app, functions }, &mut turn);
     let functions = vec!["f".to_owned()];
-    shard.handle(NOW, Command::ConnectExecutor { capacity: u32::MAX, functions }, &mut turn);
+    shard.handle(
+        NOW,
+        Command::ConnectExecutor {
+            executor: durable_core::ExecutorId::LOCAL,
+            capacity: u32::MAX,
+            functions,
+        },
+        &mut turn,
+    );
     shard.dispatch(NOW, &mut turn);
     let before = HELD.get();
     for number in 0..count {

@@ -134,9 +134,11 @@ impl Committer {
 
     fn release(&self, leaving: Vec<Leaving>) {
         let mut items: Vec<Item> = Vec::with_capacity(leaving.len());
+        let mut remote: Vec<Item> = Vec::new();
         for one in leaving {
             match one {
                 Leaving::Item(item) => items.push(item),
+                Leaving::Remote(item) => remote.push(item),
                 Leaving::Answer(ticket, answer) => self.shared.waiters.answer(ticket, answer),
                 Leaving::Connected => {
                     self.shared.outbox.put(items.drain(..));
@@ -146,6 +148,9 @@ impl Committer {
         }
         if !items.is_empty() {
             self.shared.outbox.put(items);
+        }
+        if !remote.is_empty() {
+            self.shared.remote.put(remote);
         }
         self.shared.pipeline.settle();
         if self.shared.clock.is_virtual() {

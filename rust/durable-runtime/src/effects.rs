@@ -1,12 +1,15 @@
 //! What a turn's effects become: items for the executor's side, answers, and reads answered at once.
 
 use bytes::Bytes;
-use durable_core::{Command, Effect, Ending, History, Outcome, Record, RunEnd, RunId, write};
+use durable_core::{
+    Command, Effect, Ending, ExecutorId, History, Outcome, Record, RunEnd, RunId, Work, write,
+};
 use durable_store::KeyRange;
 use rustc_hash::FxHashSet;
 
 use crate::committer;
 use crate::error::Result;
+use crate::executor::remote;
 use crate::outbox::Item;
 use crate::pipeline::Leaving;
 use crate::shard_loop::ShardLoop;
@@ -17,10 +20,10 @@ const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Without what is for the executor: another has taken its place.
 pub(crate) fn forget_executor(effects: &mut Vec<Effect>) {
     effects.retain(|effect| match effect {
-        Effect::OfferWork(_)
-        | Effect::DeliverMemo { .. }
-        | Effect::ConfirmReport { .. }
-        | Effect::AbandonWork { .. } => false,
+        Effect::OfferWork(Work { executor, .. })
+        | Effect::DeliverMemo { executor, .. }
+        | Effect::ConfirmReport { executor, .. } => *executor != ExecutorId::LOCAL,
+        Effect::AbandonWork { .. } => false,
         Effect::Answer { .. }
         | Effect::AnnounceEnd { .. }
         | Effect::LoadTimers { .. }
@@ -60,6 +63,10 @@ impl ShardLoop {
             Effect::Answer { ticket, answer } => {
                 self.leaving.push(committer::answer(ticket, answer));
             }
+            Effect::OfferWork(work) if work.executor != ExecutorId::LOCAL => {
+                let offer = remote::offer(view, work)?;
+                self.leaving.push(Leaving::Remote(Item::Work(Box::new(offer))));
+            }
             Effect::OfferWork(work) => {
                 let offer = self.executor.offer(view, work)?;
                 self.leave(Item::Work(Box::new(offer)));
@@ -67,15 +74,27 @@ impl ShardLoop {
             // The memos of a run that ended in this turn are in its history by now.
             Effect::DeliverMemo { run, .. } | Effect::ConfirmReport { run, .. }
                 if ended.contains(&run) => {}
-            Effect::DeliverMemo { run, epoch, memo_count } => {
+            // It is told all when it is called again.
+            Effect::DeliverMemo { executor, .. } if executor != ExecutorId::LOCAL => {}
+            Effect::DeliverMemo { run, epoch, memo_count, .. } => {
                 let item = self.executor.deliver(view, (run, epoch), memo_count)?;
                 self.leaving.extend(item.map(Leaving::Item));
             }
-            Effect::ConfirmReport { run, epoch, number, memo_count } => {
-                self.executor.confirm(run, memo_count);
-                self.leave(Item::Confirm { run, epoch, number, memo_count });
+            Effect::ConfirmReport { executor, run, epoch, number, memo_count } => {
+                let item = Item::Confirm { run, epoch, number, memo_count };
+                if executor == ExecutorId::LOCAL {
+                    self.executor.confirm(run, memo_count);
+                    self.leave(item);
+                } else {
+                    self.leaving.push(Leaving::Remote(item));
+                }
             }
-            Effect::AbandonWork { run, epoch } => self.leave(Item::Abandon { run, epoch }),
+            Effect::AbandonWork { run, epoch } => {
+                self.leave(Item::Abandon { run, epoch });
+                if self.served.len() > 1 {
+                    self.leaving.push(Leaving::Remote(Item::Abandon { run, epoch }));
+                }
+            }
             Effect::AnnounceEnd { run, function: _, event, ending, outcome } => {
                 if self.executor.forget(run) {
                     let error = match &outcome {
@@ -159,7 +178,9 @@ impl ShardLoop {
         if self.shard.untold_count() > 0 || self.answered.iter().any(looks_back) {
             return false; // who is told of an end may start a run
         }
-        let is_served = |name| self.served.as_ref().is_none_or(|served| served.contains(name));
+        let is_served = |name| {
+            self.served.is_empty() || self.served.values().any(|served| served.contains(name))
+        };
         let counts = self.shard.counts();
         let going = counts.functions.iter().filter(|function| is_served(&function.name));
         going.filter(|function| !function.is_paused || function.running > 0).all(|function| {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use durable_core::{
-    Answer, Command, Counts, Epoch, EventId, FunctionId, FunctionSpec, NewEvent, Report, RunId,
-    Settings, Shard, Ticket, Timestamp, write,
+    Answer, Command, Counts, Epoch, EventId, ExecutorId, FunctionId, FunctionSpec, NewEvent,
+    Report, RunId, Settings, Shard, Ticket, Timestamp, write,
 };
 use durable_store::{ImageKind, KeyRange, OpenReport, Opened, Options, Store, View};
 use parking_lot::Mutex;
@@ -110,6 +110,7 @@ impl Engine {
             clock: Clock::begin(config.clock, shard.now()),
             mailbox: Mailbox::new(config.max_mailbox),
             outbox: Outbox::new()?,
+            remote: Outbox::new()?,
             pipeline: crate::pipeline::Pipeline::default(),
             waiters: crate::waiters::Waiters::new(),
             committed: crate::watermark::Watermark::default(),
@@ -161,6 +162,16 @@ impl Engine {
         Ok(())
     }
 
+    /// The same where nobody is to wait for room; `None`: there is none at the moment.
+    pub async fn try_send(&self, events: Vec<NewEvent>) -> Result<Option<Vec<EventId>>> {
+        let (ticket, answer) = self.shared.waiters.issue()?;
+        if self.alive(self.shared.mailbox.try_put(accept(ticket, events, None)))?.is_some() {
+            self.shared.waiters.withdraw(ticket);
+            return Ok(None);
+        }
+        accepted(answer.await.map_err(|_gone| Error::closed())??).map(Some)
+    }
+
     /// Accepts events, all or none. Returns their ids once they are durable.
     pub async fn send(&self, events: Vec<NewEvent>) -> Result<Vec<EventId>> {
         let (ticket, answer) = self.shared.waiters.issue()?;
@@ -193,12 +204,29 @@ impl Engine {
     /// Nothing that was meant for that one comes any more.
     pub fn connect(&self, functions: Vec<String>) -> Result<()> {
         self.shared.outbox.await_executor();
-        self.tell(Command::ConnectExecutor { capacity: self.capacity, functions })
+        let (executor, capacity) = (ExecutorId::LOCAL, self.capacity);
+        self.tell(Command::ConnectExecutor { executor, capacity, functions })
     }
 
-    /// The executor wants no more work.
+    /// The same of an executor outside of this process: it is given so much at a time, and what comes for it comes to
+    /// [`Self::remote_outbox`].
+    pub fn connect_remote(
+        &self,
+        executor: ExecutorId,
+        capacity: u32,
+        functions: Vec<String>,
+    ) -> Result<()> {
+        self.tell(Command::ConnectExecutor { executor, capacity, functions })
+    }
+
+    /// A connected executor takes other functions from now on; what it has, it still reports.
+    pub fn serve_remote(&self, executor: ExecutorId, functions: Vec<String>) -> Result<()> {
+        self.tell(Command::ServeFunctions { executor, functions })
+    }
+
+    /// No executor wants more work.
     pub fn drain_executor(&self) -> Result<()> {
-        self.tell(Command::DrainExecutor)
+        self.tell(Command::DrainExecutors)
     }
 
     /// Takes all of a pass's reports, and as many of its requests as there is room for; says how many.
@@ -250,6 +278,11 @@ impl Engine {
     /// Where items for the executor come.
     pub fn outbox(&self) -> &Outbox {
         &self.shared.outbox
+    }
+
+    /// Where items for executors outside of this process come.
+    pub fn remote_outbox(&self) -> &Outbox {
+        &self.shared.remote
     }
 
     /// Whoever takes from the outbox has nothing else to do. False: there is something already.
@@ -304,6 +337,7 @@ impl Engine {
         self.shared.fail_marks(&closed);
         self.shared.waiters.end(&closed);
         self.shared.outbox.close(None);
+        self.shared.remote.close(None);
         ended
     }
 

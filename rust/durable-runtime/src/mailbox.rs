@@ -101,7 +101,8 @@ impl Message {
                 | Command::CancelEvent { .. }
                 | Command::ChangeSchedule { .. }
                 | Command::ConnectExecutor { .. }
-                | Command::DrainExecutor
+                | Command::ServeFunctions { .. }
+                | Command::DrainExecutors
                 | Command::WakeRun { .. }
                 | Command::LoadTimers { .. }
                 | Command::LookBack { .. }

@@ -7,7 +7,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use bytes::Bytes;
-use durable_core::{Answer, Ending, Epoch, EventId, EventRecord, FunctionId, Memo, Outcome, RunId};
+use durable_core::{
+    Answer, Ending, Epoch, EventId, EventRecord, ExecutorId, FunctionId, Memo, Outcome, RunId,
+};
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, Kind, Result};
@@ -81,6 +83,8 @@ pub enum Item {
 /// A piece of work with all that the executor does not have yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
+    /// Who is to do it.
+    pub executor: ExecutorId,
     /// The run.
     pub run: RunId,
     /// What its reports must carry.

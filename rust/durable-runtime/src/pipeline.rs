@@ -25,8 +25,10 @@ pub(crate) struct Sealed {
 /// Something that leaves once its turn is durable.
 #[derive(Debug)]
 pub(crate) enum Leaving {
-    /// To the executor's side.
+    /// To the side of the executor in this process.
     Item(Item),
+    /// To the other executors.
+    Remote(Item),
     /// To a caller inside this process that waits for its ticket.
     Answer(u64, Answer),
     /// Items before this one are for another executor than those after it.

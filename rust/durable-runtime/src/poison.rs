@@ -30,7 +30,9 @@ impl Shared {
         self.fail_marks(cause);
         self.busy.end();
         self.waiters.end(cause);
-        self.outbox.close(Some(Item::Poisoned(cause.clone())));
+        for outbox in [&self.outbox, &self.remote] {
+            outbox.close(Some(Item::Poisoned(cause.clone())));
+        }
     }
 }
 

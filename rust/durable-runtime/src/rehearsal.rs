@@ -15,8 +15,8 @@ use std::vec::IntoIter;
 
 use bytes::Bytes;
 use durable_core::{
-    Answer, Command, Effect, Epoch, FunctionSpec, Limits, NewEvent, Op, Report, RunId, Settings,
-    Shard, Ticket, Timestamp, Turn, Work, Write, write,
+    Answer, Command, Effect, Epoch, ExecutorId, FunctionSpec, Limits, NewEvent, Op, Report, RunId,
+    Settings, Shard, Ticket, Timestamp, Turn, Work, Write, write,
 };
 
 use crate::error::{Error, Kind, Result};
@@ -129,7 +129,11 @@ impl Rehearsal {
         let functions = vec![plan.function];
         rehearsal.answers = vec![
             Command::RegisterFunctions { ticket: Ticket(u64::MAX), app, functions },
-            Command::ConnectExecutor { capacity: plan.capacity, functions: vec![name] },
+            Command::ConnectExecutor {
+                executor: ExecutorId::LOCAL,
+                capacity: plan.capacity,
+                functions: vec![name],
+            },
         ];
         Ok(rehearsal)
     }

@@ -1,13 +1,13 @@
 //! The thread that owns the shard: takes what came, makes a turn of it, hands the turn to the committer.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use durable_core::{
-    Command, NewEvent, Op, Origin, Record, Rerun, RunId, Shard, Timestamp, Turn, Write, channel_id,
-    write,
+    Command, ExecutorId, NewEvent, Op, Origin, Record, Rerun, RunId, Shard, Timestamp, Turn, Write,
+    channel_id, write,
 };
 use durable_store::{Seq, View, batch};
 use rustc_hash::FxHashSet;
@@ -45,8 +45,8 @@ pub(crate) struct ShardLoop {
     pub(crate) watched: FxHashSet<RunId>,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) joins: Vec<u64>,
-    /// The functions that the executor serves; `None`: there was none yet.
-    pub(crate) served: Option<BTreeSet<String>>,
+    /// For each executor that has connected the functions that it serves.
+    pub(crate) served: BTreeMap<ExecutorId, BTreeSet<String>>,
     pub(crate) advances: VecDeque<(u64, Timestamp)>,
     pub(crate) settling: Vec<mpsc::Sender<()>>,
     /// Taken from the mailbox, not yet obeyed.
@@ -139,12 +139,7 @@ impl ShardLoop {
         match message {
             Message::Command(command) => {
                 let command = self.with_what_is_remembered(command)?;
-                if let Command::ConnectExecutor { functions, .. } = &command {
-                    self.executor.forget_all();
-                    forget_executor(&mut turn.effects);
-                    self.leaving.push(Leaving::Connected);
-                    self.served = Some(functions.iter().cloned().collect());
-                }
+                self.note_executor(&command, turn);
                 self.shard.handle(now, command, turn);
             }
             Message::Watch(runs) => self.watch(&runs)?,
@@ -180,6 +175,19 @@ impl ShardLoop {
             Message::Close => self.is_closing = true,
         }
         Ok(())
+    }
+
+    fn note_executor(&mut self, command: &Command, turn: &mut Turn) {
+        if let Command::ConnectExecutor { executor: ExecutorId::LOCAL, .. } = command {
+            self.executor.forget_all();
+            forget_executor(&mut turn.effects);
+            self.leaving.push(Leaving::Connected);
+        }
+        if let Command::ConnectExecutor { executor, functions, .. }
+        | Command::ServeFunctions { executor, functions } = command
+        {
+            self.served.insert(*executor, functions.iter().cloned().collect());
+        }
     }
 
     /// Whoever asked may have gone meanwhile.
@@ -230,7 +238,8 @@ impl ShardLoop {
             | Command::PutSchedule { .. }
             | Command::ChangeSchedule { .. }
             | Command::ConnectExecutor { .. }
-            | Command::DrainExecutor
+            | Command::ServeFunctions { .. }
+            | Command::DrainExecutors
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }
             | Command::LookBack { .. }

@@ -24,7 +24,10 @@ pub(crate) struct Shared {
     /// For reads from any thread; gone when the engine is closed, and the store's lock with it.
     pub(crate) view: Mutex<Option<Arc<View>>>,
     pub(crate) mailbox: Mailbox,
+    /// Towards the executor in this process, and whoever asks there.
     pub(crate) outbox: Outbox,
+    /// Towards all other executors.
+    pub(crate) remote: Outbox,
     pub(crate) pipeline: Pipeline,
     pub(crate) waiters: Waiters,
     /// How far effects may leave: synced, or with `sync="50ms"` written.

@@ -53,7 +53,7 @@ impl Threads {
             watched: rustc_hash::FxHashSet::default(),
             subscriptions: crate::subscriptions::Subscriptions::default(),
             joins: Vec::new(),
-            served: None,
+            served: std::collections::BTreeMap::new(),
             advances: VecDeque::new(),
             settling: Vec::new(),
             backlog: VecDeque::new(),

@@ -51,6 +51,11 @@ impl Waiters {
         }
     }
 
+    /// Nothing was asked under this ticket.
+    pub(crate) fn withdraw(&self, ticket: u64) {
+        self.state.lock().waiting.remove(&ticket);
+    }
+
     /// Nobody is answered any more; those who wait are told why.
     pub(crate) fn end(&self, error: &Error) {
         let mut state = self.state.lock();

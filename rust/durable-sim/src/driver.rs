@@ -167,7 +167,8 @@ impl Driver {
             | Command::CancelRun { .. }
             | Command::SendSignal { .. }
             | Command::ConnectExecutor { .. }
-            | Command::DrainExecutor
+            | Command::ServeFunctions { .. }
+            | Command::DrainExecutors
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }
             | Command::LookBack { .. }

@@ -93,7 +93,11 @@ impl Race {
 
     fn connect(&mut self) {
         let functions = ["waiter", "parent", "child"].map(str::to_owned).to_vec();
-        self.driver.mailbox.push_back(Command::ConnectExecutor { capacity: 100, functions });
+        self.driver.mailbox.push_back(Command::ConnectExecutor {
+            executor: durable_core::ExecutorId::LOCAL,
+            capacity: 100,
+            functions,
+        });
     }
 
     fn happen(&mut self) -> Result<(), String> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::gcra::Rate;
 use super::ready_queue::{Item, MAX_LIMITS, Needs, ReadyQueues};
-use crate::id::{FunctionId, RunId};
+use crate::id::{ExecutorId, FunctionId, RunId};
 use crate::time::Timestamp;
 
 /// The queues, slots and gates of one function that is served.
@@ -31,6 +31,8 @@ impl Flow {
     pub fn new(secret: u64) -> Self {
         let mut queues = ReadyQueues::new(secret);
         queues.add_function();
+        queues.set_capacity(ExecutorId::LOCAL, u32::MAX);
+        queues.set_executor(Self::FUNCTION, ExecutorId::LOCAL);
         queues.set_served(Self::FUNCTION, true);
         Self(queues)
     }

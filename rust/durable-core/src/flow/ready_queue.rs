@@ -7,12 +7,11 @@
 
 mod audit;
 mod calls;
+mod executors;
 mod inspect;
 mod needs;
 mod queue;
 mod work;
-
-use std::collections::VecDeque;
 
 use super::gates::{GateId, Gates};
 use super::gcra::Rate;
@@ -24,17 +23,19 @@ use crate::time::Timestamp;
 pub(crate) use audit::Held;
 pub(crate) use inspect::{GateUsage, QueueUsage, Usage};
 pub(crate) use queue::{Item, MAX_LIMITS, Needs, Popped};
-use queue::{Place, Queue, Round, Wait};
+use queue::{Place, Queue, Ring, Round, Wait};
 
 /// All queues.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadyQueues {
     queues: Named<Queue>,
     rounds: Vec<Round>,
-    ring: VecDeque<FunctionId>,
+    /// One for each executor.
+    rings: Vec<Ring>,
+    /// The ring whose turn it is.
+    turn: usize,
     slots: Slots,
     gates: Gates,
-    taken_count: u32,
 }
 
 /// What came of a queue's turn.
@@ -52,10 +53,10 @@ impl ReadyQueues {
         Self {
             queues: Named::new(secret),
             rounds: Vec::new(),
-            ring: VecDeque::new(),
+            rings: Vec::new(),
+            turn: 0,
             slots: Slots::new(secret),
             gates: Gates::new(secret),
-            taken_count: 0,
         }
     }
 
@@ -65,7 +66,8 @@ impl ReadyQueues {
 
     /// How many slots of executors are taken over all functions.
     pub(crate) fn taken_count(&self) -> u32 {
-        self.taken_count
+        let counts = self.rounds.iter().map(|round| round.executing_count);
+        counts.fold(0, u32::saturating_add)
     }
 
     /// How much of a function executes.
@@ -75,6 +77,7 @@ impl ReadyQueues {
 
     pub(crate) fn set_served(&mut self, function: FunctionId, is_served: bool) {
         if let Some(round) = self.round(function) {
+            let is_served = is_served && round.executor.is_some();
             round.is_served = is_served;
             let called =
                 if is_served { Vec::new() } else { round.queues.iter().copied().collect() };
@@ -173,9 +176,21 @@ impl ReadyQueues {
         self.forget_if_idle(number);
     }
 
-    /// The next work in turn, with its slots taken.
+    /// The next work in turn, with its slots taken: the executors that have room take turns.
     pub(crate) fn pop(&mut self, now: Timestamp) -> Option<Popped> {
-        while let Some(function) = self.ring.pop_front() {
+        while self.rings.iter().any(Ring::may_have) || self.pass_on_of_full() {
+            let ring = self.turn;
+            self.turn =
+                if ring.saturating_add(1) < self.rings.len() { ring.saturating_add(1) } else { 0 };
+            if let Some(popped) = self.pop_of(ring, now) {
+                return Some(popped);
+            }
+        }
+        None
+    }
+
+    fn pop_of(&mut self, ring: usize, now: Timestamp) -> Option<Popped> {
+        while let Some(function) = self.rings.get_mut(ring).and_then(Ring::next) {
             let Some(round) = self.round(function) else { continue };
             round.is_in_ring = false;
             if !round.is_served {
@@ -331,9 +346,11 @@ impl ReadyQueues {
     }
 
     fn count(&mut self, function: FunctionId, change: i8) {
-        self.taken_count = self.taken_count.saturating_add_signed(change.into());
-        if let Some(round) = self.round(function) {
-            round.executing_count = round.executing_count.saturating_add_signed(change.into());
+        let Some(round) = self.round(function) else { return };
+        round.executing_count = round.executing_count.saturating_add_signed(change.into());
+        let executor = round.executor;
+        if let Some(ring) = self.ring(executor) {
+            ring.taken_count = ring.taken_count.saturating_add_signed(change.into());
         }
     }
 

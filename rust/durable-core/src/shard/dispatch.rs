@@ -1,4 +1,4 @@
-//! Handing out what may run: functions in turn, within their limits, up to the executor's capacity.
+//! Handing out what may run: functions in turn, within their limits, up to their executors' capacity.
 
 use super::enqueue::STRETCH;
 use super::{Shard, Turn};
@@ -15,8 +15,7 @@ impl Shard {
     pub fn dispatch(&mut self, now: Timestamp, turn: &mut Turn) {
         self.advance_clock(now);
         self.wait_for_timers();
-        while self.queues.taken_count() < self.capacity {
-            let Some(Popped { item, passed }) = self.queues.pop(self.meta.now) else { break };
+        while let Some(Popped { item, passed }) = self.queues.pop(self.meta.now) {
             if let Some((gate, arrival)) = passed {
                 let name = self.queues.gate_name(gate);
                 turn.writes.push(super::flow::passed(name, arrival));
@@ -39,6 +38,7 @@ impl Shard {
 
     fn offer(&mut self, item: Item, turn: &mut Turn) {
         let (now, last_event) = (self.now(), self.meta.last_event);
+        let executor = self.executor_of(item.run);
         let run = self.opened(item.run);
         run.busy_since.get_or_insert(last_event);
         let is_start = run.started_at.is_none();
@@ -61,6 +61,7 @@ impl Shard {
             (Some(pending.name.clone()), attempt, attempt)
         };
         turn.effects.push(Effect::OfferWork(Work {
+            executor,
             run: item.run,
             epoch,
             function: run.function,

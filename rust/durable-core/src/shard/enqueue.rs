@@ -57,6 +57,7 @@ impl Shard {
     /// Something the code waits for has come: it goes on, now or when it has a slot.
     pub(super) fn wake(&mut self, id: RunId, turn: &mut Turn) {
         let last_event = self.meta.last_event;
+        let executor = self.executor_of(id);
         let run = self.opened(id);
         match run.stretch {
             Stretch::Parked => {
@@ -67,7 +68,7 @@ impl Shard {
             Stretch::Executing(epoch) => {
                 run.failure_count = 0; // what goes on behind the memo has tries of its own
                 let memo_count = run.memo_count;
-                turn.effects.push(Effect::DeliverMemo { run: id, epoch, memo_count });
+                turn.effects.push(Effect::DeliverMemo { executor, run: id, epoch, memo_count });
             }
             Stretch::Queued | Stretch::BackingOff(_) | Stretch::Gathering(_) => {}
         }

@@ -166,7 +166,7 @@ impl Shard {
         waits.extend(run_slot.map(|usage| of_slot("run_concurrency", usage)));
         waits.extend(gate.filter_map(|gate| self.throttle_wait(policies, &name, (gate, place))));
         if waits.is_empty() {
-            let is_full = self.queues.taken_count() >= self.capacity;
+            let is_full = self.queues.is_full(run.function);
             waits.push(simple(if is_full { "capacity" } else { "turn" }));
         }
         waits

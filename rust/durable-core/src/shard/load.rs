@@ -54,7 +54,6 @@ impl Shard {
             inbox: BTreeMap::new(),
             runs: Map::default(),
             executing: BTreeSet::new(),
-            capacity: 0,
             wheel: TimerWheel::new(now),
             timers_loaded: Bytes::from_static(NO_TIMERS),
             timers_asked: None,

@@ -78,7 +78,9 @@ impl Shard {
                 continue;
             }
             let memo_count = record.memo_count;
-            let confirm = |number| Effect::ConfirmReport { run, epoch, number, memo_count };
+            let executor = self.executor_of(run);
+            let confirm =
+                |number| Effect::ConfirmReport { executor, run, epoch, number, memo_count };
             turn.effects.extend(numbers.into_iter().map(confirm));
         }
     }

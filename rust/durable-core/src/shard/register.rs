@@ -108,6 +108,7 @@ impl Shard {
             record,
             program,
             standings,
+            executor: None,
             is_served: false,
             served_since,
         });

@@ -77,7 +77,12 @@ impl Shard {
         match report.parked_at {
             Some(seen) => self.park(id, seen, turn),
             None if self.stop_if_paused(id, (epoch, number), turn) => {}
-            None => turn.effects.push(Effect::ConfirmReport { run: id, epoch, number, memo_count }),
+            None => {
+                let executor = self.executor_of(id);
+                let confirmed =
+                    Effect::ConfirmReport { executor, run: id, epoch, number, memo_count };
+                turn.effects.push(confirmed);
+            }
         }
     }
 

@@ -162,7 +162,11 @@ fn a_sleep_of_the_machine_counts_as_missed_and_a_short_stall_does_not() {
 #[test]
 fn ticks_wait_for_somebody_who_serves_the_function() {
     let mut world = World::new(vec![hourly(CatchUp::All)]);
-    world.turn(vec![Command::ConnectExecutor { capacity: 9, functions: Vec::new() }]);
+    world.turn(vec![Command::ConnectExecutor {
+        executor: durable_core::ExecutorId::LOCAL,
+        capacity: 9,
+        functions: Vec::new(),
+    }]);
     world.live(HOUR * 2);
     assert_eq!(world.ticks(), Vec::<String>::new());
     world.connect(9);

@@ -155,7 +155,7 @@ fn drained_executors_get_no_more_work_but_are_heard() {
     let mut world = World::new(vec![function("f", "a")]);
     world.send(vec![event("a")]);
     let work = world.only_work();
-    world.turn(vec![Command::DrainExecutor]);
+    world.turn(vec![Command::DrainExecutors]);
     world.send(vec![event("a")]);
     assert!(world.work().is_empty());
     world.report(&work, 0, vec![done()], None);

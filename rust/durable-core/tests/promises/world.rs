@@ -114,7 +114,11 @@ impl World {
 
     pub fn connect(&mut self, capacity: u32) {
         let functions = self.functions.iter().map(|spec| spec.name.clone()).collect();
-        self.turn(vec![Command::ConnectExecutor { capacity, functions }]);
+        self.turn(vec![Command::ConnectExecutor {
+            executor: durable_core::ExecutorId::LOCAL,
+            capacity,
+            functions,
+        }]);
     }
 
     /// Everything in memory is lost; the shard is made again from the store.

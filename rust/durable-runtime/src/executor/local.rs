@@ -1,7 +1,8 @@
 //! The executor in this process: what it has been given, so that it is given only what is new.
 
 use durable_core::{
-    Epoch, EventId, EventRecord, Memo, PendingState, RunId, RunRecord, Stretch, Work, write,
+    Epoch, EventId, EventRecord, ExecutorId, Memo, PendingState, RunId, RunRecord, Stretch, Work,
+    write,
 };
 use durable_store::View;
 use rustc_hash::FxHashMap;
@@ -41,6 +42,7 @@ impl LocalExecutor {
         let memos = memos(view, work.run, from, upto)?;
         self.seen.insert(work.run, upto);
         Ok(Offer {
+            executor: work.executor,
             run: work.run,
             epoch: work.epoch,
             function: work.function,
@@ -92,6 +94,7 @@ impl LocalExecutor {
             (Some(step.name.clone()), step.start_count, step.start_count)
         };
         let work = Work {
+            executor: ExecutorId::LOCAL,
             run: id,
             epoch,
             function: run.function,
@@ -107,7 +110,7 @@ impl LocalExecutor {
     }
 }
 
-fn events(view: &View, work: &Work) -> Result<Vec<(EventId, EventRecord)>> {
+pub(crate) fn events(view: &View, work: &Work) -> Result<Vec<(EventId, EventRecord)>> {
     let mut events = Vec::with_capacity(work.rest.len().saturating_add(1));
     for id in std::iter::once(&work.event).chain(&work.rest) {
         let record = view.get(&write::event_key(*id))?;
@@ -117,7 +120,7 @@ fn events(view: &View, work: &Work) -> Result<Vec<(EventId, EventRecord)>> {
     Ok(events)
 }
 
-fn memos(view: &View, run: RunId, from: u32, upto: u32) -> Result<Vec<Memo>> {
+pub(crate) fn memos(view: &View, run: RunId, from: u32, upto: u32) -> Result<Vec<Memo>> {
     let mut memos = Vec::new();
     for number in from..upto {
         let record = view.get(&write::memo_key(run, number))?;

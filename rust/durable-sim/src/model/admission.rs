@@ -88,6 +88,10 @@ impl Model {
 
     pub(super) fn connect(&mut self, capacity: u32, functions: &[String], now: Timestamp) {
         self.capacity = capacity;
+        self.serve(functions, now);
+    }
+
+    pub(super) fn serve(&mut self, functions: &[String], now: Timestamp) {
         let known = (0..).map(FunctionId).zip(&self.specs);
         let served = known.filter(|(_, (spec, _))| functions.contains(&spec.name));
         let before = &self.served;

@@ -458,7 +458,8 @@ fn reports(turn: &Sealed, id: RunId) -> impl Iterator<Item = &Report> {
         | Command::AcceptEvents { .. }
         | Command::InvokeFunction { .. }
         | Command::ConnectExecutor { .. }
-        | Command::DrainExecutor
+        | Command::ServeFunctions { .. }
+        | Command::DrainExecutors
         | Command::LoadTimers { .. }
         | Command::LookBack { .. }
         | Command::TellEnd { .. }

@@ -139,11 +139,15 @@ impl Model {
         let answer = answers.next();
         require(answers.next().is_none(), || format!("{command:?} is answered twice"))?;
         match command {
-            Command::ConnectExecutor { capacity, functions } => {
+            Command::ConnectExecutor { capacity, functions, .. } => {
                 self.connect(*capacity, functions, walk.turn.now);
                 Ok(())
             }
-            Command::DrainExecutor => {
+            Command::ServeFunctions { functions, .. } => {
+                self.serve(functions, walk.turn.now);
+                Ok(())
+            }
+            Command::DrainExecutors => {
                 self.capacity = 0;
                 Ok(())
             }
@@ -196,7 +200,8 @@ impl Model {
                 self.change_schedules(walk, command, answer.as_ref())
             }
             Command::ConnectExecutor { .. }
-            | Command::DrainExecutor
+            | Command::ServeFunctions { .. }
+            | Command::DrainExecutors
             | Command::SendSignal { .. } // see `check_signals`
             | Command::Publish { .. } // see `check_messages`
             | Command::Report(_)

@@ -42,7 +42,7 @@ impl World {
         if self.chance.happens(mix.drain) {
             self.tally.note("executor drained");
             self.is_drained = true;
-            self.plan(Duration::ZERO, Happening::Mail(Command::DrainExecutor));
+            self.plan(Duration::ZERO, Happening::Mail(Command::DrainExecutors));
         }
         if self.chance.happens(mix.jump) {
             self.jump();
@@ -214,7 +214,7 @@ impl World {
             self.fall(Cut::Kill)?;
         }
         let is_drain =
-            |happening: &Happening| matches!(happening, Happening::Mail(Command::DrainExecutor));
+            |happening: &Happening| matches!(happening, Happening::Mail(Command::DrainExecutors));
         self.agenda.retain(|_, happening| !is_drain(happening));
         let is_dying = self.is_planned(&Happening::ExecutorDies);
         if is_dying || self.mix.drain > 0 || self.mix.is_hostile {

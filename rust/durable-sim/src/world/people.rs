@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use durable_core::{
-    Backoff, Command, Epoch, EventId, FromStep, FunctionSpec, NewEvent, NewMessage, OnConflict, Op,
-    Record, Report, Rerun, Retry, RunId, Since, Ticket, Timestamp, Until,
+    Backoff, Command, Epoch, EventId, ExecutorId, FromStep, FunctionSpec, NewEvent, NewMessage,
+    OnConflict, Op, Record, Report, Rerun, Retry, RunId, Since, Ticket, Timestamp, Until,
 };
 
 use super::{Happening, World};
@@ -87,7 +87,7 @@ impl World {
             let soon = if self.chance.happens(500) { Duration::ZERO } else { wait };
             self.plan(soon, Happening::Mail(command));
             // Functions that were not there yet are served by a second word.
-            let again = self.connect_command();
+            let again = self.serve_command();
             if self.driver.shard.functions().count() < self.specs.len() {
                 self.plan(wait, Happening::Mail(again));
             }
@@ -96,9 +96,22 @@ impl World {
 
     pub(super) fn connect_command(&self) -> Command {
         Command::ConnectExecutor {
+            executor: ExecutorId::LOCAL,
             capacity: self.mix.capacity,
-            functions: self.specs.iter().map(|spec| spec.name.clone()).collect(),
+            functions: self.function_names(),
         }
+    }
+
+    /// Half of the time what it has is not lost with it.
+    fn serve_command(&mut self) -> Command {
+        if self.chance.happens(500) {
+            return self.connect_command();
+        }
+        Command::ServeFunctions { executor: ExecutorId::LOCAL, functions: self.function_names() }
+    }
+
+    fn function_names(&self) -> Vec<String> {
+        self.specs.iter().map(|spec| spec.name.clone()).collect()
     }
 
     /// Asks, with a ticket of its own.
@@ -117,7 +130,8 @@ impl World {
             | Command::ChangeSchedule { ticket, .. }
             | Command::InvokeFunction { ticket, .. } => *ticket = Ticket(self.next_ticket),
             Command::ConnectExecutor { .. }
-            | Command::DrainExecutor
+            | Command::ServeFunctions { .. }
+            | Command::DrainExecutors
             | Command::Report(_)
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }

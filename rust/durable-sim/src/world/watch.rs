@@ -112,7 +112,8 @@ impl World {
             | Command::AcceptEvents { .. }
             | Command::InvokeFunction { .. }
             | Command::ConnectExecutor { .. }
-            | Command::DrainExecutor
+            | Command::ServeFunctions { .. }
+            | Command::DrainExecutors
             | Command::WakeRun { .. }
             | Command::LoadTimers { .. }
             | Command::LookBack { .. }

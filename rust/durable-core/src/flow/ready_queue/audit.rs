@@ -67,7 +67,9 @@ impl ReadyQueues {
     fn called(&self) -> BTreeSet<GroupId> {
         let called = self.queues.all().filter(|(_, _, queue)| {
             let round = self.rounds.get(queue.function.index());
-            queue.place == Place::Round && round.is_some_and(|round| round.is_served)
+            let is_served = round.is_some_and(|round| round.is_served);
+            let has_room = self.rings.len() == 1 || !self.is_full(queue.function);
+            queue.place == Place::Round && is_served && has_room
         });
         called.flat_map(|(_, _, queue)| queue.groups()).collect()
     }

@@ -66,7 +66,7 @@ impl ReadyQueues {
                 self.enter_round(number);
             }
             let is_called = !matches!(place, Place::Line(_));
-            if is_called && self.is_served(function) {
+            if is_called && self.is_heard(function, number) {
                 return; // it takes the slot, or calls the next
             }
         }
@@ -137,11 +137,10 @@ impl ReadyQueues {
         let Some(round) = self.round(function) else { return };
         if round.is_served && !round.is_in_ring && !round.queues.is_empty() {
             round.is_in_ring = true;
-            self.ring.push_back(function);
+            let executor = round.executor;
+            if let Some(ring) = self.ring(executor) {
+                ring.functions.push_back(function);
+            }
         }
-    }
-
-    pub(super) fn is_served(&mut self, function: FunctionId) -> bool {
-        self.round(function).is_some_and(|round| round.is_served)
     }
 }

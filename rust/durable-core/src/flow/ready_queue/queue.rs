@@ -6,7 +6,7 @@ use super::super::gates::GateId;
 use super::super::gcra::Rate;
 use super::super::slots::{GroupId, QueueNumber, Ticket};
 use super::work::Work;
-use crate::id::{FunctionId, RunId};
+use crate::id::{ExecutorId, FunctionId, RunId};
 use crate::time::Timestamp;
 
 /// A stretch of a run's code, or one of its pending steps.
@@ -124,8 +124,37 @@ impl Queue {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Round {
     pub(super) queues: VecDeque<QueueNumber>,
-    /// An executor takes work of this function, and it is not paused.
+    /// Who takes work of this function, or did last.
+    pub(super) executor: Option<ExecutorId>,
+    /// That one does, and it is not paused.
     pub(super) is_served: bool,
     pub(super) is_in_ring: bool,
     pub(super) executing_count: u32,
+}
+
+/// An executor's functions that take turns.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ring {
+    pub(super) functions: VecDeque<FunctionId>,
+    /// So much it takes at a time.
+    pub(super) capacity: u32,
+    /// So much it has.
+    pub(super) taken_count: u32,
+    /// Queues of it that were called for a slot since the last dispatch, where there are other executors.
+    pub(super) called: Vec<QueueNumber>,
+}
+
+impl Ring {
+    /// The function whose turn it is, where there is room for more.
+    pub(super) fn next(&mut self) -> Option<FunctionId> {
+        if self.may_have() { self.functions.pop_front() } else { None }
+    }
+
+    pub(super) fn may_have(&self) -> bool {
+        self.has_room() && !self.functions.is_empty()
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.taken_count < self.capacity
+    }
 }

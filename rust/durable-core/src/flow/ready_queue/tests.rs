@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::id::RunId;
+use crate::id::{ExecutorId, RunId};
 
 /// What a case does next.
 #[derive(Clone, Debug)]
@@ -18,7 +18,8 @@ enum Move {
     Pass(u64),
     Deploy { limits: [u32; 3] },
     Serve { function: u32, is_served: bool },
-    Capacity(usize),
+    Capacity(u32, u32),
+    Execute { function: u32, executor: u32 },
 }
 
 fn moves() -> impl Strategy<Value = Move> {
@@ -30,7 +31,9 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => (0..64_usize).prop_map(Move::Remove),
         2 => (0..3_000_u64).prop_map(Move::Pass),
         1 => (1..4_u32, 1..4_u32, 1..4_u32).prop_map(|(a, b, c)| Move::Deploy { limits: [a, b, c] }),
-        2 => (0..12_usize).prop_map(Move::Capacity),
+        2 => (0..2_u32, 0..9_u32).prop_map(|(executor, capacity)| Move::Capacity(executor, capacity)),
+        1 => (0..3_u32, 0..2_u32)
+            .prop_map(|(function, executor)| Move::Execute { function, executor }),
         1 => (0..3_u32, any::<bool>())
             .prop_map(|(function, is_served)| Move::Serve { function, is_served }),
     ]
@@ -66,7 +69,8 @@ struct World {
     /// Runs that have started and not ended, by queue.
     running: Vec<usize>,
     served: [bool; 3],
-    capacity: usize,
+    executors: [u32; 3],
+    capacities: [u32; 2],
     started_at: BTreeMap<usize, Vec<Timestamp>>,
 }
 
@@ -74,7 +78,11 @@ impl World {
     fn new() -> Self {
         let mut queues = ReadyQueues::new(7);
         (0..3).for_each(|_| queues.add_function());
-        (0..3).for_each(|function| queues.set_served(FunctionId(function), true));
+        (0..2).for_each(|executor| queues.set_capacity(ExecutorId(executor), 100));
+        (0..3).for_each(|function| {
+            queues.set_executor(FunctionId(function), ExecutorId::LOCAL);
+            queues.set_served(FunctionId(function), true);
+        });
         Self {
             queues,
             limits: [2, 1, 3],
@@ -84,7 +92,8 @@ impl World {
             executing: Vec::new(),
             running: Vec::new(),
             served: [true; 3],
-            capacity: 100,
+            executors: [0; 3],
+            capacities: [100; 2],
             started_at: BTreeMap::new(),
         }
     }
@@ -119,7 +128,14 @@ impl World {
                 self.limits = limits;
                 (0..3).for_each(|function| self.deploy(function));
             }
-            Move::Capacity(capacity) => self.capacity = capacity,
+            Move::Capacity(executor, capacity) => {
+                self.capacities[usize::try_from(executor).unwrap()] = capacity;
+                self.queues.set_capacity(ExecutorId(executor), capacity);
+            }
+            Move::Execute { function, executor } => {
+                self.executors[usize::try_from(function).unwrap()] = executor;
+                self.queues.set_executor(FunctionId(function), ExecutorId(executor));
+            }
             Move::Serve { function, is_served } => {
                 self.served[usize::try_from(function).unwrap()] = is_served;
                 self.queues.set_served(FunctionId(function), is_served);
@@ -150,6 +166,13 @@ impl World {
         needs(queue, self.limits).run_slot.is_none_or(|(_, limit)| count < limit)
     }
 
+    /// Whether whoever executes the function of a queue takes more.
+    fn is_taken(&self, queue: usize) -> bool {
+        let executor = self.executors[queue / 3];
+        let own = self.executing.iter().filter(|one| self.executors[**one / 3] == executor);
+        u32::try_from(own.count()).unwrap() < self.capacities[usize::try_from(executor).unwrap()]
+    }
+
     fn has_room(&self, queue: usize) -> bool {
         needs(queue, self.limits)
             .slots
@@ -160,9 +183,7 @@ impl World {
 
     /// Pops all that can go, each of it the oldest of its queue and within its limits.
     fn dispatch(&mut self) -> Result<(), String> {
-        while self.executing.len() < self.capacity
-            && let Some(popped) = self.queues.pop(self.now)
-        {
+        while let Some(popped) = self.queues.pop(self.now) {
             let found = self.queued.iter().find(|((_, item), _)| *item == popped.item);
             let Some((&(queue, item), &is_start)) = found else {
                 return Err(format!("{popped:?} was not queued"));
@@ -170,6 +191,9 @@ impl World {
             self.queued.remove(&(queue, item));
             if !self.has_room(queue) {
                 return Err(format!("queue {queue} goes beyond a limit"));
+            }
+            if !self.is_taken(queue) {
+                return Err(format!("queue {queue} goes beyond its executor's capacity"));
             }
             if is_start && !self.has_room_for_run(queue) {
                 return Err(format!("queue {queue} starts a run beyond a limit"));
@@ -198,12 +222,12 @@ impl World {
 
     fn check(&self) -> Result<(), String> {
         self.queues.audit()?;
-        let is_all = self.executing.len() < self.capacity;
         let is_kept = self.queues.queues.all().any(|(_, _, queue)| queue.reserved.is_some());
         for ((queue, _), is_start) in &self.queued {
             let is_gated = *is_start && queue % 3 != 1;
             let has_room = self.has_room(*queue) && (!is_start || self.has_room_for_run(*queue));
-            if self.served[queue / 3] && has_room && !is_gated && !is_kept && is_all {
+            let goes = self.served[queue / 3] && self.is_taken(*queue);
+            if goes && has_room && !is_gated && !is_kept {
                 return Err(format!("queue {queue} could go and does not"));
             }
         }
@@ -226,7 +250,7 @@ proptest! {
             world.make(&one);
             world.dispatch().map_err(TestCaseError::fail)?;
         }
-        world.make(&Move::Capacity(100));
+        (0..2).for_each(|executor| world.make(&Move::Capacity(executor, 100)));
         // all that is left goes once everything is served and what executes ends
         (0..3).for_each(|function| world.make(&Move::Serve { function, is_served: true }));
         for _ in 0..2_000 {
@@ -245,7 +269,7 @@ proptest! {
 fn a_queue_that_needs_two_limits_does_not_starve() {
     let mut queues = ReadyQueues::new(1);
     queues.add_function();
-    queues.set_served(FunctionId(0), true);
+    serve(&mut queues);
     let slot = |name: &str| Some((Box::<[u8]>::from(name.as_bytes()), 1_u32));
     let needs = |name: &[u8]| Needs {
         slots: match name {
@@ -291,11 +315,18 @@ fn a_queue_that_needs_two_limits_does_not_starve() {
     }
 }
 
+/// Somebody takes all work of the first function.
+fn serve(queues: &mut ReadyQueues) {
+    queues.set_capacity(ExecutorId::LOCAL, u32::MAX);
+    queues.set_executor(FunctionId(0), ExecutorId::LOCAL);
+    queues.set_served(FunctionId(0), true);
+}
+
 /// Two queues that wait before one gate, with what else they need.
 fn two_before_a_gate(needs_of_a: [Option<(Box<[u8]>, u32)>; MAX_LIMITS]) -> ReadyQueues {
     let mut queues = ReadyQueues::new(1);
     queues.add_function();
-    queues.set_served(FunctionId(0), true);
+    serve(&mut queues);
     let gate = Some(((*b"gate").into(), Rate::new(1, Duration::from_secs(1), 0)));
     let needs = |slots| Needs { slots, gate: gate.clone(), ..Needs::default() };
     let a = (FunctionId(0), &b"a"[..]);
