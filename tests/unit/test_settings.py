@@ -85,7 +85,7 @@ def test_settings_that_are_handed_in_are_all_that_is_read(
         ("CLOCK", "scaled:60", "scaled:60"),
         ("GRACE", "1m", "1m"),
         ("GRACE", "1.5", 1.5),
-        ("RETENTION", "PT5M", "PT5M"),
+        ("RETENTION", "P5D", "P5D"),
         ("RETENTION", "None", None),
         ("BACKOFF", "1s,10s", durable.Backoff(["1s", "10s"])),
         ("BACKOFF", "none", None),
@@ -144,7 +144,7 @@ def test_a_store_of_a_file_is_the_same_from_everywhere(
         ("MAX_IN_FLIGHT", "0", "DURABLE_MAX_IN_FLIGHT=0 is too small"),
         ("HOT_RUNS", "none", "DURABLE_HOT_RUNS='none' is no whole number"),
         ("REPLAY", "alway", "DURABLE_REPLAY='alway'"),
-        ("BACKOFF", "1s,soon", "DURABLE_BACKOFF: Backoff: delays='soon'"),
+        ("BACKOFF", "1s,soon", "DURABLE_BACKOFF='1s,soon' has 'soon', which is"),
         ("CLOCK", "sundial", "DURABLE_CLOCK='sundial' is no clock"),
     ],
 )
