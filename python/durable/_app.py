@@ -26,7 +26,7 @@ from typing_extensions import override
 from ._annotated import line_of
 from ._checkpointing import Checkpointing
 from ._cron import Cron
-from ._errors import ConfigError, EngineClosed, UsageError
+from ._errors import LATE_FUNCTION, ConfigError, EngineClosed, UsageError
 from ._events import Event, EventType, On
 from ._flow import (
     DEFAULT_RETRIES,
@@ -226,10 +226,11 @@ class App:
         if self.has_engine:
             _LOGGER.warning(
                 "function '%s' (%s) came after the engine on app '%s' was opened, which goes on with the functions that "
-                "there were then: define it before `async with durable.Engine(app)`, or close the engine and open it again",
+                "there were then: define it before `async with durable.Engine(app)`, or close the engine and open it again (%s)",
                 function.id,
                 line_of(function.handler),
                 self.name,
+                LATE_FUNCTION,
             )
 
     def _lost(self, known: Function[Any, Any]) -> ConfigError:

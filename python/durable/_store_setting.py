@@ -59,7 +59,7 @@ def read_sync(place: Place, sync: Duration) -> str:
     try:
         ms = place.duration_ms(sync)
     except ConfigError:
-        raise place.error(sync, "is neither", _SYNC_FORMS) from None
+        raise place.error(sync, "is not known", _SYNC_FORMS) from None
     if not 1 <= ms <= _MAX_SYNC_MS:
         raise place.error(sync, "is not between 1 ms and a minute", _SYNC_FORMS)
     return f"{ms}ms"
