@@ -68,9 +68,12 @@ def check_context(
         if kind_of_event is None or kind_of_event.model is None:
             if not any(_is_class_of_ours(one) for one in _members(said.model)):
                 continue
+            typed = f"on=durable.EventType('{name}', {own})"
+            if name.endswith("*"):
+                typed = "each event with its type, on=[...]"
             text = (
                 f"{where} takes a {kind}[{own}], and the event '{name}' that starts it has no type, so its data is a "
-                f"dict: write on=durable.EventType('{name}', {own}), or leave [{own}] out"
+                f"dict: write {typed}, or leave [{own}] out"
             )
             raise ConfigError(text)
         if not _fits(kind_of_event.model, said.model):
@@ -123,7 +126,8 @@ def _is_class_of_ours(model: Any) -> bool:
     """True for a class whose values are never dicts."""
     if not isinstance(model, type) or get_origin(model) is not None:
         return False
-    return issubclass(model, BaseModel) or dataclasses.is_dataclass(model)
+    kind = cast("type[object]", model)
+    return issubclass(kind, BaseModel) or dataclasses.is_dataclass(kind)
 
 
 def _fits(given: Any, said: Any) -> bool:

@@ -218,7 +218,7 @@ class On(Generic[DataT]):
     Args:
         event: its type, or its name; a `*` at the end stands for any ending.
         if_: CEL over the event, as in `"event.data.total_cents > 1000"`: one for which it is not true starts
-            nothing. By default each does.
+            nothing, also where it gives a number or a text. By default each does.
 
     Raises:
         ConfigError: out of `app.function`, naming the function, where it is no event or no expression.
@@ -243,8 +243,9 @@ def _is_type(model: Any) -> bool:
 
 def name_of_type(model: object) -> str:
     """A type as its author wrote it."""
-    is_plain = isinstance(model, type) and get_origin(model) is None
-    return model.__name__ if is_plain else str(model).replace("typing.", "")
+    if isinstance(model, type) and get_origin(model) is None:
+        return cast("type[object]", model).__name__
+    return str(model).replace("typing.", "")
 
 
 def make_event(name: str, data: DataT, **envelope: Any) -> Event[DataT]:

@@ -9,7 +9,7 @@ import re
 import traceback
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from ._errors import ConfigError, UsageError
 from ._events import is_event
@@ -108,7 +108,7 @@ def _of_attribute(error: AttributeError) -> str | None:  # noqa: PLR0911  # one 
     if not error.name:
         return None
     if kind is dict:
-        return _of_dict(error.obj, error.name)
+        return _of_dict(cast("dict[str, Any]", error.obj), error.name)
     if not kind.__module__.startswith(_PACKAGE):
         return None
     text = f"{kind.__name__} has no '{error.name}'"
@@ -116,7 +116,7 @@ def _of_attribute(error: AttributeError) -> str | None:  # noqa: PLR0911  # one 
         return _of_event(error.obj, error.name, text)
     if isinstance(error.obj, Awaitable):
         return unawaited(text)
-    if error.name == "data" and "event" in dir(kind):
+    if error.name == "data" and kind.__module__ == "durable._context":
         return f"{text}: it is ctx.event.data"
     if hasattr(_type_of(getattr(error.obj, "step", None)), error.name):
         return f"{kind.__name__} has no '{error.name}': it is ctx.step.{error.name}"
@@ -137,8 +137,8 @@ def _of_dict(data: dict[str, Any], name: str) -> str | None:
 
 
 def _of_event(event: Event[Any], name: str, text: str) -> str:
-    data = event.data
-    if isinstance(data, dict) and name in data:
+    data: object = event.data
+    if isinstance(data, dict) and name in cast("dict[str, Any]", data):
         return f"{text}: it is ctx.event.data[{name!r}]"
     if hasattr(data, name):
         return f"{text}: it is ctx.event.data.{name}"

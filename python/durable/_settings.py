@@ -241,7 +241,7 @@ class _File(PydanticBaseSettingsSource):
         found: dict[str, Any] = {}
         for key, value in file.values.items():
             place = file.place(key)
-            if key not in known and isinstance(value, dict) and not file.table:
+            if key not in known and not file.table and _is_table(value):
                 text = (
                     f"{place.owner}: [{key}] is a table: the settings of this file stand at its top, as in "
                     'store = "./state"; [tool.durable] is for a pyproject.toml'
@@ -255,6 +255,10 @@ class _File(PydanticBaseSettingsSource):
                 value = store_within(file.path.parent, value)  # noqa: PLW2901  # as it is meant
             found[key] = _of_file(key, value, place)
         return found
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def _refuse_unknown(cls: type[Settings], given: Iterable[str]) -> None:

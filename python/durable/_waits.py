@@ -347,8 +347,8 @@ def _moment(step_id: str, when: datetime | int) -> int:
         return max(0, -(-since // timedelta(milliseconds=1)))
     try:
         moment = math.ceil(when)
-        if text := seconds_for_ms(f"step '{step_id}': sleep_until takes", when):
-            raise UsageError(text)
+        if problem := seconds_for_ms(f"step '{step_id}': sleep_until takes", when):
+            raise UsageError(problem)
     except (TypeError, ValueError, OverflowError):
         text = f"step '{step_id}': sleep_until takes a datetime or ms since the epoch, not {when!r}"
         raise UsageError(text) from None

@@ -1,7 +1,5 @@
 """Mistakes that users make, each with the whole message that they are told. `test_mistakes.py` makes them."""
 
-# ruff: noqa: ARG001  # each is made alike, whether it needs the world or not
-
 from __future__ import annotations
 
 import datetime as dt
@@ -9,7 +7,6 @@ import re
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
