@@ -63,26 +63,31 @@ def check_context(
     said = type_of_context(handler)
     if said is None:
         return
+    typed = {name: one for name, one in triggers.items() if one and one.model}
+    for name, given in (typed or triggers).items():  # who mixes both tells them apart
+        problem = _misfit(name, given, said, kind)
+        if problem is not None:
+            text = f"{where} {problem}"
+            raise ConfigError(text)
+
+
+def _misfit(  # noqa: PLR0917  # each is one thing the caller has at hand
+    name: str, given: EventType[Any] | None, said: EventType[Any], kind: str
+) -> str | None:
+    """What to tell of a context whose data is not what an event that starts the function has, if so."""
     own = name_of_type(said.model)
-    for name, kind_of_event in triggers.items():
-        if kind_of_event is None or kind_of_event.model is None:
-            if not any(_is_class_of_ours(one) for one in _members(said.model)):
-                continue
-            typed = f"on=durable.EventType('{name}', {own})"
-            if name.endswith("*"):
-                typed = "each event with its type, on=[...]"
-            text = (
-                f"{where} takes a {kind}[{own}], and the event '{name}' that starts it has no type, so its data is a "
-                f"dict: write {typed}, or leave [{own}] out"
-            )
-            raise ConfigError(text)
-        if not _fits(kind_of_event.model, said.model):
-            theirs = name_of_type(kind_of_event.model)
-            text = (
-                f"{where} takes a {kind}[{own}], and the event '{name}' that starts it has data of {theirs}: write "
-                f"{kind}[{theirs}], or listen to an event of {own}"
-            )
-            raise ConfigError(text)
+    lead = f"takes a {kind}[{own}], and the event '{name}' that starts it has"
+    if given is None or given.model is None:
+        if not any(_is_class_of_ours(one) for one in _members(said.model)):
+            return None
+        typed = f"on=durable.EventType('{name}', {own})"
+        if name.endswith("*"):
+            typed = "each event with its type, on=[...]"
+        return f"{lead} no type, so its data is a dict: write {typed}, or leave [{own}] out"
+    if _fits(given.model, said.model):
+        return None
+    theirs = name_of_type(given.model)
+    return f"{lead} data of {theirs}: write {kind}[{theirs}], or listen to an event of {own}"
 
 
 def line_of(handler: Callable[..., Any]) -> str:

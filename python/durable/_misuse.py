@@ -136,11 +136,14 @@ def _of_dict(data: dict[str, Any], name: str) -> str | None:
     )
 
 
+def _has_key(data: object, name: str) -> bool:
+    return isinstance(data, dict) and name in data
+
+
 def _of_event(event: Event[Any], name: str, text: str) -> str:
-    data: object = event.data
-    if isinstance(data, dict) and name in cast("dict[str, Any]", data):
+    if _has_key(event.data, name):
         return f"{text}: it is ctx.event.data[{name!r}]"
-    if hasattr(data, name):
+    if hasattr(event.data, name):
         return f"{text}: it is ctx.event.data.{name}"
     fields = [*type(event).model_fields]
     return f"{text}: it has {', '.join(fields)}; what was sent is in `data`"

@@ -57,6 +57,7 @@ def blocks(ctx: durable.SyncContext[Order]) -> None: ...
         (takes_order, given),
         (takes_order, [ordered, given]),
         (takes_order, durable.On(ordered, if_="event.data.order_id != null")),
+        (takes_order, [ordered, "shop/*"]),
         (takes_order, None),
         (takes_order, durable.Cron("@daily")),
         (takes_either, [ordered, given, billed]),
