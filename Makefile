@@ -79,6 +79,7 @@ doc: ## The Rust documentation
 
 docs: $(READY) ## The documentation site, into site/; a broken link is an error
 	$(BIN)/zensical build --strict
+	@echo "The site is in site/: open site/index.html, or look at it with $(BIN)/zensical serve"
 
 wheel: $(READY) ## The wheel, as it is shipped
 	$(BIN)/maturin build --release --strip --locked --out dist

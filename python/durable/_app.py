@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import logging
+import sys
 import warnings
 from functools import partial
 from typing import (
     TYPE_CHECKING,
     Any,
     Concatenate,
+    Final,
     Never,
     ParamSpec,
     Protocol,
@@ -20,9 +23,10 @@ from typing import (
 
 from typing_extensions import override
 
+from ._annotated import line_of
 from ._checkpointing import Checkpointing
 from ._cron import Cron
-from ._errors import ConfigError, EngineClosed
+from ._errors import LATE_FUNCTION, ConfigError, EngineClosed, UsageError
 from ._events import Event, EventType, On
 from ._flow import (
     DEFAULT_RETRIES,
@@ -38,7 +42,7 @@ from ._flow import (
     Timeouts,
 )
 from ._flow_check import Flow
-from ._function import Function
+from ._function import Function, flow_json
 from ._layers import Stack, read_stack
 from ._middleware import Middleware
 from ._setting import Place
@@ -46,6 +50,7 @@ from ._setting import Place
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from types import CodeType, FrameType
 
     from ._context import Context, SyncContext
 
@@ -57,6 +62,8 @@ if TYPE_CHECKING:
 DataT = TypeVar("DataT")
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
+
+_LOGGER: Final = logging.getLogger("durable")
 
 Trigger = EventType[Any] | On[Any] | Cron | str
 
@@ -198,8 +205,11 @@ class App:
 
     def _add(self, function: Function[Any, Any]) -> None:
         known = self.functions.get(function.id)
+        owner = self._owner_of(function.id)
+        if known is not None and not owner and _is_lost(known, function):
+            raise self._lost(known)
         is_other = known and not _is_reloaded(known, function)
-        if is_other or self._owner_of(function.id):
+        if is_other or owner:
             raise self._exists_twice(function.id, known, function)
         on_failure = function.on_failure
         taken = on_failure and self.functions.get(on_failure.id)
@@ -213,6 +223,24 @@ class App:
         self.functions[function.id] = function
         if on_failure:
             self.functions[on_failure.id] = on_failure
+        if self.has_engine:
+            _LOGGER.warning(
+                "function '%s' (%s) came after the engine on app '%s' was opened, which goes on with the functions that "
+                "there were then: define it before `async with durable.Engine(app)`, or close the engine and open it again (%s)",
+                function.id,
+                line_of(function.handler),
+                self.name,
+                LATE_FUNCTION,
+            )
+
+    def _lost(self, known: Function[Any, Any]) -> ConfigError:
+        name = getattr(known.handler, "__name__", "handler")
+        text = (
+            f"function '{known.id}' is made more than once by one `def` ({line_of(known.handler)}) in app '{self.name}': "
+            f"all but the last would be lost. Give each an id of its own, as in @app.function(f'{name}-{{x}}', on=x), or "
+            "one function all of the triggers, as in on=[a, b]"
+        )
+        return ConfigError(text)
 
     def _owner_of(self, function_id: str) -> str | None:
         """The function whose `on_failure` is registered under this id."""
@@ -224,7 +252,7 @@ class App:
     ) -> ConfigError:
         owner = self._owner_of(function_id)
         whose = f", as the on_failure of '{owner}'" if owner else ""
-        lines = " and ".join(_line_of(one.handler) for one in both if one is not None)
+        lines = " and ".join(line_of(one.handler) for one in both if one is not None)
         where = f" ({lines})" if lines and not owner else ""
         text = f"function '{function_id}' exists twice in app '{self.name}'{whose}{where}: choose another id"
         return ConfigError(text)
@@ -244,6 +272,19 @@ class App:
             text = f"app '{self.name}' has no open engine: use it inside `async with durable.Engine(app)`"
             raise EngineClosed(text)
         return await self._engine.send(*events)
+
+    if not TYPE_CHECKING:  # checkers refuse it
+
+        def __enter__(self) -> None:
+            text = f"app '{self.name}' is not opened, an engine is: `async with durable.Engine(app) as engine`"
+            raise UsageError(text)
+
+        def __exit__(self, *_error: object) -> None: ...
+
+        async def __aenter__(self) -> None:
+            self.__enter__()
+
+        async def __aexit__(self, *_error: object) -> None: ...
 
     @override
     def __repr__(self) -> str:
@@ -267,15 +308,41 @@ def _unknown_argument(handler: object, unknown: Mapping[str, object]) -> ConfigE
     return Place(owner, name).error(value, reason, ", ".join(known))
 
 
-def _line_of(handler: Callable[..., Any]) -> str:
-    """Where a handler is written."""
-    code = getattr(inspect.unwrap(handler), "__code__", None)
+def _is_lost(known: Function[Any, Any], new: Function[Any, Any]) -> bool:
+    """True where one `def` was executed again, as in a loop: its code is the same then, and not a newly compiled one."""
+    old, now = known.handler, new.handler
+    if old is now:
+        return _settings_of(known) != _settings_of(new)
+    return _code_of(old) is not None and _code_of(old) is _code_of(now)
+
+
+def _settings_of(function: Function[Any, Any]) -> tuple[object, ...]:
+    on_failure = function.on_failure and function.on_failure.handler
+    middleware = function.stack.members
     return (
-        repr(handler) if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+        function.triggers,
+        function.retries,
+        flow_json(function),
+        function.checkpointing,
+        on_failure,
+        middleware,
     )
 
 
 def _is_reloaded(known: Function[Any, Any], new: Function[Any, Any]) -> bool:
-    """True where a module was imported again, as notebooks and reloaders do."""
+    """True where a module was imported again, as notebooks and reloaders do: two of one source text are two functions."""
     old, now = known.handler, new.handler
-    return (old.__module__, old.__qualname__) == (now.__module__, now.__qualname__)
+    names = (old.__module__, old.__qualname__)
+    if names != (now.__module__, now.__qualname__):
+        return False
+    both = {id(_code_of(old)), id(_code_of(now))}
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001  # the quick way
+    while frame is not None and len(both) > 1:
+        if both <= {id(one) for one in frame.f_code.co_consts}:
+            return False
+        frame = frame.f_back
+    return True
+
+
+def _code_of(handler: Callable[..., Any]) -> CodeType | None:
+    return getattr(inspect.unwrap(handler), "__code__", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import (
     TYPE_CHECKING,
     Final,
@@ -26,6 +27,7 @@ CatchUp: TypeAlias = Literal["last", "all", "none"]
 """What becomes of ticks that were missed: the latest is made up, each is, or none."""
 
 _CATCH_UPS: Final = get_args(CatchUp)
+_CRON_LIKE: Final = re.compile(r"@[a-z]+|[\d*/,-]+( +[\w*/,?#-]+){4,5}")
 _JITTERS: Final = ("1s", "5m")
 _TEXTS: Final = (
     'five fields, as in "0 9 * * 1-5" (minute, hour, day of month, month, day of week), or @yearly, @monthly, '
@@ -81,6 +83,11 @@ class Cron:
     @override
     def __repr__(self) -> str:
         return f"Cron({self.expression!r}, tz={self.tz!r})"
+
+
+def looks_like_cron(text: str) -> bool:
+    """True for a text that was meant as a cron, right or wrong: `@daily`, or five fields."""
+    return _CRON_LIKE.fullmatch(text) is not None
 
 
 def is_cron(given: object) -> TypeGuard[Cron]:

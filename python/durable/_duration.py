@@ -23,6 +23,9 @@ _ISO: Final = re.compile(
     r"(?:T(?:(?P<h>\d+(?:\.\d+)?)H)?(?:(?P<m>\d+(?:\.\d+)?)M)?(?:(?P<s>\d+(?:\.\d+)?)S)?)?",
 )
 _LONGEST_S: Final = 366 * 86_400
+#: Moments of 2001 to 2100 in seconds: as ms they are days of early 1970, which nobody means.
+_LEAST_SECONDS: Final = 1_000_000_000
+_MOST_SECONDS: Final = 4_102_444_800
 _FAR_S: Final = 2 * _LONGEST_S
 
 
@@ -67,6 +70,25 @@ def to_seconds_within(value: Duration, least: float, most: float) -> float:
 def to_ms(value: Duration) -> int:
     """How many milliseconds `value` is, a started one counting whole: nothing ends early."""
     return -int(-round(to_seconds(value) * 1000, 6) // 1)
+
+
+def seconds_for_ms(whose: str, moment: float) -> str | None:
+    """What to tell of a moment in seconds where ms are meant; `None` where it is none. `whose` begins the message."""
+    if not _LEAST_SECONDS <= moment < _MOST_SECONDS:
+        return None
+    return (
+        f"{whose} ms since the epoch; {moment!r} is a day of early 1970 and looks like seconds: "
+        "give a datetime with a time zone, or 1000 times as much"
+    )
+
+
+def is_duration(value: Duration) -> bool:
+    """False for what `to_seconds` refuses."""
+    try:
+        to_seconds(value)
+    except DurationError:
+        return False
+    return True
 
 
 def _read(value: object) -> float:

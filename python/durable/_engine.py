@@ -205,6 +205,14 @@ class Engine(Sharing, Realtime, Invoking):
                 text = f"app '{app.name}' has an open engine already: close it first"
                 raise UsageError(text)
 
+    if not TYPE_CHECKING:  # checkers refuse it
+
+        def __enter__(self) -> None:
+            text = "an engine is opened by `async with`, in a coroutine: `async with durable.Engine(app) as engine`"
+            raise UsageError(text)
+
+        def __exit__(self, *_error: object) -> None: ...
+
     async def __aexit__(
         self,
         kind: type[BaseException] | None,

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict
 
-from ._duration import Duration
+from ._duration import ACCEPTED, Duration, to_ms
 from ._flow import Backoff
 from ._setting import Place, near
 from ._store_setting import DEFAULT_STORE, read_store, read_sync
@@ -16,6 +16,7 @@ from ._store_setting import DEFAULT_STORE, read_store, read_sync
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_LEAST_RETENTION: Final = "1d"
 _MAX_CAPACITY: Final = 100_000
 _MAX_HOT_RUNS: Final = 10_000_000
 _MAX_THREADS: Final = 10_000
@@ -142,7 +143,13 @@ def _read_clock(place: Place, clock: object) -> str:
 
 
 def _read_retention(place: Place, retention: Duration | None) -> int | None:
-    return None if retention is None else place.duration_ms(retention)
+    if retention is None:
+        return None
+    ms = place.duration_ms(retention)
+    if ms < to_ms(_LEAST_RETENTION):
+        reason = "is too short: senders' event ids count for a day"
+        raise place.error(retention, reason, f"from 1d to 366d: {ACCEPTED}")
+    return ms
 
 
 def _read_backoff(place: Place, backoff: object) -> Backoff:

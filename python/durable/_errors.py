@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 #: What is logged as a warning has a code as well.
 BLOCKED_LOOP: Final = "DUR-0800"
 PAST_MOMENT: Final = "DUR-0801"
+LATE_FUNCTION: Final = "DUR-0802"
 
 
 class DurableError(Exception):
@@ -251,7 +252,7 @@ class SignalNotFound(NotFoundError):
 
 
 class EventRefused(DurableError, ValueError):
-    """The engine does not accept this event: its name is reserved, too long or empty, or its data is not an object."""
+    """The engine does not accept this event: its name is reserved, too long or empty, its data no object, or its `ts` in seconds."""
 
     code = "DUR-0504"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeGuard, cast, get_origin
 
 from pydantic import (
     BaseModel,
@@ -17,9 +17,10 @@ from pydantic import (
 from typing_extensions import TypeVar, override
 
 from ._codec import adapter_of, read_plain
-from ._cron import is_cron
-from ._errors import ConfigError, SerializationError
-from ._expression import check
+from ._cron import is_cron, looks_like_cron
+from ._duration import seconds_for_ms
+from ._errors import ConfigError, EventRefused, SerializationError, UsageError
+from ._expression import check, check_constant, check_fields
 from ._setting import Place, wrong_id
 
 
@@ -45,11 +46,16 @@ _NAME_FORMS: Final = (
     "an event's name as in 'shop/order.placed'; a wildcard is one '*' at the end, after '/' or '.', "
     "as in 'shop/*' or 'shop/order.*'"
 )
+_MODEL_FORMS: Final = "the class of its data: a pydantic model, a dataclass or a TypedDict, as in EventType('shop/order.placed', Order)"
 _FIX: Final = "give a pydantic model, a dataclass or a TypedDict"
 
 
 class Event(BaseModel, Generic[DataT]):
     """What happened: a name and data, with the envelope around them.
+
+    Raises:
+        EventRefused: `ts` is in seconds.
+        pydantic.ValidationError: another field is wrong.
 
     Attributes:
         name: what happened, as in `shop/order.placed`.
@@ -82,6 +88,10 @@ class Event(BaseModel, Generic[DataT]):
         v: str | None = None,
         user: dict[str, Any] | None = None,
     ) -> None:
+        if isinstance(ts, int | float) and (
+            problem := seconds_for_ms(f"event '{name}': ts is in", ts)
+        ):
+            raise EventRefused(problem)
         filled: object = {} if data is None else data
         super().__init__(name=name, data=filled, id=id, ts=ts, v=v, user=user)
 
@@ -95,11 +105,24 @@ class Event(BaseModel, Generic[DataT]):
             raise ValueError(reason)
         return round(ts.timestamp() * 1000)
 
+    if not TYPE_CHECKING:  # checkers refuse it
+
+        def __getitem__(self, name: object) -> object:
+            text = f"an event is no dict: its fields are attributes, as in ctx.event.data, not ctx.event[{name!r}]"
+            raise UsageError(text)
+
 
 class EventType(Generic[DataT]):
     """A typed event: calling it with the model's fields, or one instance of it, gives an `Event`.
 
     The engine's own events, as `durable/function.failed`, may be named for triggers; `send` refuses them.
+
+    Args:
+        name: what happens, as in `shop/order.placed`.
+        model: the type of its data: a pydantic model, a dataclass or a TypedDict; any object by default.
+
+    Raises:
+        ConfigError: the name is none, or the model no type.
     """
 
     __slots__ = ("_adapter", "model", "name")
@@ -112,6 +135,12 @@ class EventType(Generic[DataT]):
                 "choose another prefix"
             )
             raise ConfigError(text)
+        if model is not None and not _is_type(model):
+            place = Place("EventType", "model")
+            reason = (
+                f"is of type {type(cast('object', model)).__name__}, and no type itself"
+            )
+            raise place.error(model, reason, _MODEL_FORMS)
         self.name = name
         self.model = model
         self._adapter: TypeAdapter[DataT] | None = None
@@ -120,11 +149,15 @@ class EventType(Generic[DataT]):
         """An event with this data.
 
         Raises:
-            pydantic.ValidationError: the fields do not fit the model.
+            pydantic.ValidationError: it does not fit the model.
         """
+        make: Any = self.model
         if instance is None:
-            make = self.model
-            instance = cast("DataT", fields if make is None else make(**fields))
+            is_model = isinstance(make, type) and issubclass(make, BaseModel)
+            given = make(**fields) if is_model else self.read(fields)
+            return make_event(self.name, cast("DataT", given))
+        if type(instance) is not make:
+            instance = self.read(instance)
         return make_event(self.name, instance)
 
     def event(
@@ -175,7 +208,7 @@ class EventType(Generic[DataT]):
 
     @override
     def __repr__(self) -> str:
-        model = "" if self.model is None else f", {self.model.__name__}"
+        model = "" if self.model is None else f", {name_of_type(self.model)}"
         return f"EventType({self.name!r}{model})"
 
 
@@ -185,7 +218,7 @@ class On(Generic[DataT]):
     Args:
         event: its type, or its name; a `*` at the end stands for any ending.
         if_: CEL over the event, as in `"event.data.total_cents > 1000"`: one for which it is not true starts
-            nothing. By default each does.
+            nothing, also where it gives a number or a text. By default each does.
 
     Raises:
         ConfigError: out of `app.function`, naming the function, where it is no event or no expression.
@@ -201,6 +234,18 @@ class On(Generic[DataT]):
     def __repr__(self) -> str:
         condition = "" if self.if_ is None else f", if_={self.if_!r}"
         return f"On({self.event!r}{condition})"
+
+
+def _is_type(model: Any) -> bool:
+    is_special = type(model).__module__ in {"typing", "typing_extensions", "types"}
+    return isinstance(model, type) or get_origin(model) is not None or is_special
+
+
+def name_of_type(model: object) -> str:
+    """A type as its author wrote it."""
+    if isinstance(model, type) and get_origin(model) is None:
+        return cast("type[object]", model).__name__
+    return str(model).replace("typing.", "")
 
 
 def make_event(name: str, data: DataT, **envelope: Any) -> Event[DataT]:
@@ -306,7 +351,11 @@ def read_conditions(place: Place, given: object) -> dict[str, str]:
             at = place.item(index) if _is_list(given) else place
             name = one.event if isinstance(one.event, str) else one.event.name
             model = None if isinstance(one.event, str) else one.event.model
-            conditions[name] = check(at.within("if_"), one.if_, model)
+            text = check_constant(
+                at.within("if_"), check(at.within("if_"), one.if_, model)
+            )
+            check_fields(at.within("if_"), text, model, is_condition=True)
+            conditions[name] = text
     return conditions
 
 
@@ -350,6 +399,10 @@ def _read_trigger(place: Place, given: object) -> tuple[str, EventType[Any] | No
     if not isinstance(event, str):
         reason = f"is of type {type(event).__name__}"
         accepted = "an EventType, an event's name, On(event), Cron(expression), or a list of 1 to 10 of these"
+        raise place.error(given, reason, accepted)
+    if looks_like_cron(event):
+        reason = "is a moment, and no event's name"
+        accepted = f"Cron({event!r}), or an event's name, as in 'shop/order.placed'"
         raise place.error(given, reason, accepted)
     name = check_name(place, event, is_trigger=True)
     if is_reserved(name) and not _is_sent_by_engine(name):

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import types
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+)
 
 from pydantic import BaseModel
 
@@ -20,6 +31,10 @@ _ACCEPTED: Final = (
     'a CEL expression, as in "event.data.amount > 100" or "event.data.customer_id"; of two fields '
     'together "[event.data.a, event.data.b]"'
 )
+
+#: What an event has, as `match` names it.
+_FIELDS: Final = ("data", "name", "id", "ts", "user", "v")
+_CONSTANT: Final = re.compile(r"""\s*(-?\d+(\.\d+)?|"[^"]*"|'[^']*'|null)\s*""")
 
 
 def check(
@@ -59,16 +74,31 @@ def check_fields(
     model: object,
     *,
     of: Literal["event", "async"] = "event",
+    is_condition: bool = False,
 ) -> None:
     """That an expression reads only fields of `event.data`, or of `async.data`, that a pydantic model has.
 
+    `is_condition`: that it is not just a field which is never true or false, too.
+
     Raises:
-        ConfigError: it reads another.
+        ConfigError: it reads another, or is such a field.
     """
     if isinstance(model, type) and issubclass(model, BaseModel):
-        misfit = _misfit(text, model, of)
+        misfit = _misfit(text, model, of, is_condition=is_condition)
         if misfit is not None:
             raise _error(place, text, misfit)
+
+
+def wrong_match(match: str) -> str | None:
+    """What is wrong with a `match`, a path in both events, if anything is."""
+    first = match.split(".", 1)[0].split("[", 1)[0]
+    if first in {"event", "async"}:
+        return f"is looked up in both events: leave '{first}.' out, as in \"data.order_id\""
+    if first not in _FIELDS:
+        if match.isidentifier():
+            return f'is no field of an event, whose own are {", ".join(_FIELDS)}: write "data.{match}"'
+        return 'is no path in both events, as "data.order_id" is'
+    return None
 
 
 def has_field(data: object, path: str) -> bool:
@@ -98,7 +128,9 @@ def _names(model: type[BaseModel]) -> list[str] | None:
 
 
 @lru_cache(maxsize=1024)
-def _misfit(text: str, model: type[BaseModel], of: str) -> tuple[str, int, int] | None:
+def _misfit(
+    text: str, model: type[BaseModel], of: str, *, is_condition: bool
+) -> tuple[str, int, int] | None:
     """The first field that it reads and the model has not, and where: a wait asks each time that it is made."""
     names = _names(model)
     if names is None:
@@ -115,7 +147,42 @@ def _misfit(text: str, model: type[BaseModel], of: str) -> tuple[str, int, int] 
             else f"its data has {', '.join(names) or 'no fields'}"
         )
         return f"the event has no {data}{name}: {hint}", at, length
-    return None
+    return _never_true(text, model, data) if is_condition else None
+
+
+def check_constant(place: Place, text: str) -> str:
+    """A condition that is no bare number or text, which would never be true.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if _CONSTANT.fullmatch(text):
+        reason = "is always the same, and never true: a condition is true or false"
+        at = text.index(text.strip())
+        raise _error(place, text, (reason, at, len(text.strip())))
+    return text
+
+
+def _never_true(
+    text: str, model: type[BaseModel], data: str
+) -> tuple[str, int, int] | None:
+    """What to tell of a condition that is nothing but a field, which is neither true nor false."""
+    path = text.strip()
+    name = path.removeprefix(data)
+    fields = model.model_fields
+    named = {one.alias: one for one in fields.values() if one.alias is not None}
+    field = fields.get(name) or named.get(name)
+    if field is None or not path.startswith(data) or _may_be_true(field.annotation):
+        return None
+    reason = f"{path} is never true or false: compare it, as in {path} != null"
+    return reason, text.index(path), len(path)
+
+
+def _may_be_true(hint: Any) -> bool:
+    """False for a type of which no value is true or false: all others get the benefit of the doubt."""
+    if get_origin(hint) in {Union, types.UnionType}:
+        return any(_may_be_true(one) for one in get_args(hint))
+    return not isinstance(hint, type) or hint in {bool, object, Any}
 
 
 def _error(place: Place, text: str, mistake: tuple[str, int, int]) -> ConfigError:

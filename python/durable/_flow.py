@@ -225,6 +225,8 @@ class Singleton:
 class CancelOn:
     """An event that cancels a run, also in the middle of a step; from the run's creation on.
 
+    With neither `match` nor `if_` each such event cancels all of the function's runs, whatever they are about.
+
     Args:
         event: its type, or its name. Only events that come later than the run's own count.
         if_: CEL over `event`, which started the run, and `async`, the one that comes, without macros, as in

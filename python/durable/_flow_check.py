@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict, TypeGuard, c
 from ._duration import Duration
 from ._errors import ConfigError
 from ._events import EventType, check_heard
-from ._expression import check as check_expression, check_fields
+from ._expression import (
+    check as check_expression,
+    check_constant,
+    check_fields,
+    wrong_match,
+)
 from ._flow import (
     Batch,
     CancelOn,
@@ -194,7 +199,9 @@ def _read_batch(place: Place, given: object) -> FlowFields:
         "max_size": place.within("max_size").whole_number(it.max_size, 2, MAX_BATCH),
         "timeout_ms": _length(place.within("timeout"), it.timeout, _LONGEST),
         "key": _key(place, it.key),
-        "if": None if it.if_ is None else check_expression(at, it.if_),
+        "if": None
+        if it.if_ is None
+        else check_constant(at, check_expression(at, it.if_)),
     }
 
 
@@ -246,16 +253,15 @@ def _read_cancel(place: Place, given: object) -> FlowFields:
     if it.match is not None:
         at_match, form = place.within("match"), 'a path in both, as in "data.order_id"'
         match = at_match.instance(it.match, str, form)
-        if match.startswith(("event.", "async.")):
-            reason = "is looked up in both events: leave that out"
+        if reason := wrong_match(match):
             raise at_match.error(match, reason, form)
         parts.append(f"event.{match} == async.{match}")
         _check_async(at_match, parts[0])
         check_fields(at_match, f"async.{match}", model, of="async")
     if it.if_ is not None:
         at_if = place.within("if_")
-        parts.append(_check_async(at_if, it.if_))
-        check_fields(at_if, it.if_, model, of="async")
+        parts.append(check_constant(at_if, _check_async(at_if, it.if_)))
+        check_fields(at_if, it.if_, model, of="async", is_condition=True)
     both = len(parts) > 1
     return {
         "event": check_heard(at, name),

@@ -11,14 +11,12 @@ from typing import (
     TypeGuard,
     TypeVar,
     cast,
-    get_args,
-    get_origin,
-    get_type_hints,
 )
 
 import orjson
 from typing_extensions import override
 
+from ._annotated import check_context, type_of_context
 from ._checkpointing import read_checkpointing
 from ._codec import Codec, codec_of
 from ._cron import CronFields, read_crons
@@ -27,9 +25,9 @@ from ._errors import ConfigError, UsageError
 from ._events import (
     FAILED,
     FINISHED,
-    INVOKED,
     EventType,
     On,
+    is_event,
     read_conditions,
     read_triggers,
 )
@@ -51,6 +49,45 @@ HandlerT = TypeVar("HandlerT", bound="Callable[..., Any]")
 MAX_ID_BYTES: Final = 256
 #: Behind a function's id: that of its `on_failure`, as in the SDK protocol.
 FAILURE_SUFFIX: Final = "-failure"
+
+
+#: How others start what they make of a function: `task.delay(...)`.
+_HABITS: Final = frozenset(
+    {
+        *(
+            "apply",
+            "apply_async",
+            "defer",
+            "delay",
+            "enqueue",
+            "invoke",
+            "kiq",
+            "map",
+            "publish",
+            "remote",
+        ),
+        *(
+            "run",
+            "s",
+            "schedule",
+            "send",
+            "si",
+            "signature",
+            "spawn",
+            "start",
+            "submit",
+            "trigger",
+        ),
+    }
+)
+_HOW_STARTED: Final = (
+    "`await engine.send(event)` starts it where it listens to the event, `await engine.invoke({0}, data)` starts it and "
+    "waits for its result, in a handler `await ctx.step.invoke(id, {0}, data)`"
+)
+
+
+class NoSuchMethodError(UsageError, AttributeError):
+    """An attribute that functions of others have; still none, for who asks whether it is there."""
 
 
 class Function(Generic[HandlerT, ResultT]):
@@ -97,11 +134,12 @@ class Function(Generic[HandlerT, ResultT]):
         self.stack: Stack = read_stack(place.owner, middleware, before)
         self.flow: FlowFields = read_flow(place, flow)
         self.cancel_matches = matches_of(flow)
-        self._context_type = _type_of_context(handler)
+        self._context_type = type_of_context(handler)
         kind = self.type_for_invoke()
         if kind is not None:
             for where, text in expressions_of(place, self.flow):
-                check_fields(where, text, kind.model)
+                is_condition = where.argument.endswith("if_")
+                check_fields(where, text, kind.model, is_condition=is_condition)
         if self.triggers or not self.crons:
             Readings(
                 place,
@@ -114,6 +152,7 @@ class Function(Generic[HandlerT, ResultT]):
         self.is_async = _check_handler(
             place, handler, check_wanted(place, handler, gives=gives)
         )
+        check_context(place, handler, self.triggers)
         self.codec: Codec[ResultT] = codec_of(handler)
         self.on_failure = _read_on_failure(self, place.at("on_failure"), on_failure)
         self.__doc__ = handler.__doc__
@@ -133,6 +172,23 @@ class Function(Generic[HandlerT, ResultT]):
     @override
     def __repr__(self) -> str:
         return f"<durable function '{self.id}'>"
+
+    if not TYPE_CHECKING:  # checkers refuse all of it
+
+        def __call__(self, *_given: object, **_named: object) -> None:
+            what = f"function '{self.id}' is not called"
+            text = f"{what}: {_HOW_STARTED.format(self._name())}; a test may call its code itself: {self._name()}.handler(ctx)"
+            raise UsageError(text)
+
+        def __getattr__(self, name: str) -> None:
+            text = f"'{type(self).__name__}' object has no attribute '{name}'"
+            if name not in _HABITS:
+                raise AttributeError(text, name=name, obj=self)
+            text = f"function '{self.id}' has no '{name}': {_HOW_STARTED.format(self._name())}"
+            raise NoSuchMethodError(text)
+
+        def _name(self) -> str:
+            return getattr(self.handler, "__name__", "function")
 
 
 def function_id_of(given: object, whose: str) -> str:
@@ -154,6 +210,20 @@ def function_id_of(given: object, whose: str) -> str:
     return found
 
 
+def refuse_event(data: object, whose: str, instead: str) -> None:
+    """That what a function is to be given is data. `whose` begins the error's message.
+
+    Raises:
+        UsageError: it is a whole event.
+    """
+    if is_event(data):
+        text = (
+            f"{whose}: the data is a whole event, '{data.name}': give what is in it, {instead}, or send it: "
+            "engine.send(event)"
+        )
+        raise UsageError(text)
+
+
 def flow_json(function: Function[Any, Any]) -> bytes:
     """What crosses the border of a function's flow control, its triggers' conditions and its crons.
 
@@ -169,23 +239,6 @@ def flow_json(function: Function[Any, Any]) -> bytes:
     if function.crons:
         fields["crons"] = list(function.crons)
     return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
-
-
-def _type_of_context(handler: Callable[..., Any]) -> EventType[Any] | None:
-    """What a handler says of its event's data, as in `ctx: Context[Order]`; nothing where that is any object."""
-    try:
-        hints = [*get_type_hints(handler).items()]
-    except (NameError, TypeError, AttributeError):
-        return None  # only known to type checkers: treated as if it were not there
-    name, hint = hints[0] if hints else ("return", None)
-    given: tuple[Any, ...] = get_args(hint)
-    is_context = getattr(get_origin(hint), "__module__", "") == "durable._context"
-    if name == "return" or not is_context or not given:
-        return None
-    model = given[0]
-    if model is Any or type(model) is TypeVar or dict in {model, get_origin(model)}:
-        return None
-    return EventType(INVOKED, model)
 
 
 def _read_on_failure(

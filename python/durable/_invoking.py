@@ -4,23 +4,41 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Never, TypeVar, overload
 
 from ._codec import write_object
-from ._errors import InvokeError, InvokeTimeoutError, NotFoundError, RunCancelled
+from ._errors import (
+    InvokeError,
+    InvokeTimeoutError,
+    NotFoundError,
+    RunCancelled,
+    UsageError,
+)
 from ._failure import read_error
-from ._function import function_id_of
+from ._function import function_id_of, refuse_event
 from ._layered import invoke_through, outcome_through
 from ._setting import Place, near
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ._duration import Duration
     from ._function import Function
     from ._layers import Stack
     from ._session import Session
 
 T = TypeVar("T")
+
+
+def _unknown_argument(unknown: Mapping[str, object]) -> UsageError:
+    fields = ", ".join(f"{name!r}: ..." for name in unknown)
+    names = ", ".join(f"{name}=" for name in unknown)
+    text = (
+        f"engine.invoke: {names} is no argument: what a function is given is one object, as in "
+        f"engine.invoke(function, {{{fields}}}), or a model"
+    )
+    return UsageError(text)
 
 
 class Invoking(ABC):
@@ -60,17 +78,27 @@ class Invoking(ABC):
         data: object = None,
         *,
         timeout: Duration | None = None,  # the run outlives the wait  # noqa: ASYNC109  # what is waited for goes on
+        **unknown: Never,
     ) -> Any:
         """Start a run of one function and wait for its result.
+
+        Args:
+            function: the function, or its id.
+            data: what it is given as `ctx.event.data`: an object, or a model.
+            timeout: for how long to wait.
+            unknown: nothing; what the function is given is one object.
 
         Raises:
             InvokeError: the run failed, flow control let it not start, or a debounce took a later call.
             RunCancelled: it was called off.
             InvokeTimeoutError: it has not ended within `timeout`; it goes on.
             NotFoundError: no app of this store has such a function.
-            UsageError: it is no durable function, and no id of one.
+            UsageError: it is no durable function, and no id of one; or the data is a whole event, or more than one thing.
         """
         name = function_id_of(function, "engine.invoke")
+        if unknown:
+            raise _unknown_argument(unknown)
+        refuse_event(data, "engine.invoke", "engine.invoke(function, event.data)")
         timeout_s = None
         if timeout is not None:
             timeout_s = Place("invoke", "timeout").duration_ms(timeout) / 1000

@@ -35,6 +35,12 @@ class StepMaker:
         self._run = run
         self._is_blocking = is_blocking
 
+    if not TYPE_CHECKING:  # checkers refuse it
+
+        def __call__(self, *_given: object, **_named: object) -> None:
+            text = f"ctx.step is not called, its methods are: {_AS_IN[6:]}"
+            raise UsageError(text)
+
     @property
     def token(self) -> str:
         """An idempotency token of the step that executes: the same for each of its tries.

@@ -21,7 +21,7 @@ from ._duration import Duration, to_seconds
 from ._errors import ConfigError, InvokeTimeoutError, NonDeterminismError, NotFoundError
 from ._layered import run_through
 from ._limits import Limit, read_limits
-from ._setting import Place
+from ._setting import Place, near
 from ._views import (
     ENDED,
     FunctionInfo,
@@ -102,6 +102,15 @@ class Reader:
         except NonDeterminismError:  # written by an earlier version of the function
             return read_plain(json)
 
+    async def _refuse_unknown(self, function_id: str | None) -> None:
+        """For a function of which no run was found: it may be that there is no such function."""
+        if function_id is None or self._engine.find_function(function_id) is not None:
+            return
+        known = [row[0] for row in await self._read(lambda core: core.functions())]
+        if function_id not in known:
+            text = f"there is no function '{function_id}' in this store.{near(function_id, known)}"
+            raise NotFoundError(text)
+
 
 class Runs(Reader):
     """`engine.runs`: what is known of runs."""
@@ -171,9 +180,12 @@ class Runs(Reader):
         statuses = read_some(place, _read_statuses(status), LIVE)
         asked = Selection(statuses, _name_or_none(function), last_only=False)
         asked.see(place, if_, (_to_ms(since), _to_ms(until)))
-        return await do_to_many(
+        done = await do_to_many(
             self._read, asked, cancel_page, limit=limit, dry_run=dry_run
         )
+        if not done.count:
+            await self._refuse_unknown(asked.function)
+        return done
 
     async def rerun(
         self,
@@ -247,9 +259,12 @@ class Runs(Reader):
         statuses = read_some(place, _read_statuses(status), ENDED)
         asked = Selection(statuses, _name_or_none(function), last_only=True)
         asked.see(place, if_, (_to_ms(since), _to_ms(until)))
-        return await do_to_many(
+        done = await do_to_many(
             self._read, asked, rerun_page, limit=limit, dry_run=dry_run
         )
+        if not done.count:
+            await self._refuse_unknown(asked.function)
+        return done
 
     async def list(
         self,
@@ -263,6 +278,9 @@ class Runs(Reader):
         """Runs without their steps, newest first. `since` is a moment of creation.
 
         `get` has a run's `steps` and what it is `waiting_on`: to look at those of a listed run raises a `UsageError`.
+
+        Raises:
+            NotFoundError: there is no such function in the store.
         """
         statuses = _read_statuses(status)
         name = _name_or_none(function)
@@ -275,6 +293,8 @@ class Runs(Reader):
                 cursor=cursor,
             )
         )
+        if not rows:
+            await self._refuse_unknown(name)
         shown = [await self._let_out(row) for row in rows]
         listed = (read_run(row, self._read_result, is_listed=True) for row in shown)
         return Page(listed, following)

@@ -32,7 +32,7 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
-from ._duration import Duration
+from ._duration import Duration, is_duration
 from ._engine_settings import DEFAULTS, NONE_IS_DEFAULT, Placed, check
 from ._errors import ConfigError
 from ._flow import Backoff
@@ -56,6 +56,10 @@ _DECIMAL: Final = re.compile(r"\s*[+-]?\d+(\.\d+)?\s*")
 _LIKENESS: Final = 0.75
 _BACKOFF_FORMS: Final = (
     '"1s,10s,1m", ["1s", "10s", "1m"], or a table: {delays = ["1s"], jitter = "0s"}'
+)
+_BACKOFF_TEXTS: Final = (
+    "durations with commas between them, as in 1s,10s,1m (the jitter is 30s: Backoff(..., jitter=) "
+    "or a file sets it), or none"
 )
 
 
@@ -237,6 +241,12 @@ class _File(PydanticBaseSettingsSource):
         found: dict[str, Any] = {}
         for key, value in file.values.items():
             place = file.place(key)
+            if key not in known and not file.table and _is_table(value):
+                text = (
+                    f"{place.owner}: [{key}] is a table: the settings of this file stand at its top, as in "
+                    'store = "./state"; [tool.durable] is for a pyproject.toml'
+                )
+                raise ConfigError(text)
             if key not in known:
                 accepted = ", ".join(known)
                 text = f"{place.owner}: {place.argument} is no setting.{near(key, known)}\n  accepted: {accepted}"
@@ -245,6 +255,10 @@ class _File(PydanticBaseSettingsSource):
                 value = store_within(file.path.parent, value)  # noqa: PLW2901  # as it is meant
             found[key] = _of_file(key, value, place)
         return found
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def _refuse_unknown(cls: type[Settings], given: Iterable[str]) -> None:
@@ -291,6 +305,11 @@ def _backoff(value: object, place: Place) -> Backoff:
     try:
         return make(**parts)
     except ConfigError as error:
+        if place.is_text:
+            texts = cast("list[str]", parts["delays"])
+            wrong = next((one for one in texts if not is_duration(one)), "")
+            reason = f"has {wrong!r}, which is no duration"
+            raise place.error(",".join(texts), reason, _BACKOFF_TEXTS) from None
         text = f"{place.owner}: {place.argument}: {error}"
         raise ConfigError(text) from None
 

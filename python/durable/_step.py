@@ -26,7 +26,7 @@ from ._errors import (
 )
 from ._failure import read_step_error, retry_of, write_error
 from ._misfit import error_of_kind, error_of_type
-from ._misuse import misuse_of
+from ._misuse import explained, misuse_of, unawaited
 
 
 if TYPE_CHECKING:
@@ -184,6 +184,10 @@ class StepHome(Protocol):
         """Publish a message, on another thread."""
         ...
 
+    def function_ids(self) -> list[str]:
+        """What it executes."""
+        ...
+
 
 class Written:
     """A handler's result that is JSON already."""
@@ -266,6 +270,11 @@ class StepCall(Coroutine[Any, Any, T]):
         self.codec = codec
         self.is_blocking = is_blocking
 
+    if not TYPE_CHECKING:  # checkers refuse it
+
+        def __getitem__(self, _part: object) -> None:
+            raise UsageError(unawaited("'StepCall' object is not subscriptable"))
+
     @override
     def __await__(self) -> Generator[Any, Any, T]:  # noqa: C901, PLR0912  # one table of cases
         run = self.run
@@ -347,9 +356,11 @@ class StepCall(Coroutine[Any, Any, T]):
 
     def failure(self, raised: BaseException) -> Op:
         """What is reported of an error that calling its function came to."""
-        error = raised
+        error: BaseException = raised
         if type(raised) is TypeError:
             error = misuse_of(self, raised) or raised
+        if isinstance(error, TypeError | AttributeError):
+            error = explained(error, self.run.function.id)
         if isinstance(raised, SerializationError):
             error = raised.of_function(self.run.function.id)
         error.add_note(f"in step '{self.name}' of function '{self.run.function.id}'")

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+from ._errors import ConfigError
+
 
 if TYPE_CHECKING:
     from ._duration import Duration
@@ -54,7 +56,10 @@ def read_sync(place: Place, sync: Duration) -> str:
     """
     if sync == "always":
         return "always"
-    ms = place.duration_ms(sync)
+    try:
+        ms = place.duration_ms(sync)
+    except ConfigError:
+        raise place.error(sync, "is not known", _SYNC_FORMS) from None
     if not 1 <= ms <= _MAX_SYNC_MS:
         raise place.error(sync, "is not between 1 ms and a minute", _SYNC_FORMS)
     return f"{ms}ms"

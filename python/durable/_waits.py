@@ -19,13 +19,13 @@ from ._bridge import (
     WAIT_FOR_SIGNAL,
 )
 from ._codec import read_plain, write_object, write_plain
-from ._duration import ACCEPTED, Duration, DurationError, to_ms
+from ._duration import ACCEPTED, Duration, DurationError, seconds_for_ms, to_ms
 from ._errors import InvokeError, SerializationError, UsageError
 from ._events import Event, EventType, check_heard, make_event
-from ._expression import check_fields, has_field
+from ._expression import check_fields, has_field, wrong_match
 from ._failure import read_invoke_error
-from ._function import Function, function_id_of
-from ._setting import Place
+from ._function import Function, function_id_of, refuse_event
+from ._setting import Place, near
 from ._signals import Signal, read_signal, wrong_signal
 from ._step import StepCall, StepOwner
 
@@ -38,9 +38,6 @@ T = TypeVar("T")
 
 #: Beyond what any sleep may reach, and within what the engine counts in.
 _LAST_MOMENT: Final = 2**53
-#: Moments since 2001 and before 2100 in seconds; in ms they are of early 1970.
-_LEAST_SECONDS: Final = 1_000_000_000
-_MOST_SECONDS: Final = 4_102_444_800
 _ON_CONFLICT: Final = frozenset({"fail", "replace"})
 
 
@@ -166,7 +163,11 @@ class InvokeCall(WaitCall[T]):
     @override
     def error(self) -> InvokeError:
         """How that run ended, or why there was none."""
-        return read_invoke_error(self.name, self.data or b"{}")
+        found = read_invoke_error(self.name, self.data or b"{}")
+        if found.reason == "refused" and "there is no function" in str(found):
+            hint = near(self.invocation[0], self.run.worker.function_ids())
+            found.args = (f"{found}{hint}",)
+        return found
 
 
 #: Makes a call for a run, under a name, asked for at a line.
@@ -243,7 +244,7 @@ def event_for(  # as many as the step has
     def make(run: StepOwner, name: str, frame: FrameType) -> EventCall:
         own = run.function.type_of(run.event_tuples[0][1])
         if own is not None and if_ is not None:
-            check_fields(place.at("if_"), if_, own.model)
+            check_fields(place.at("if_"), if_, own.model, is_condition=True)
         if match is not None:
             _check_match(run, step_id, match)
         run_id, behind = _BEHIND.get() or ("", "")
@@ -270,6 +271,7 @@ def invocation(
     """
     invoked = None if isinstance(function, str) else function
     given = function_id_of(function, f"step '{step_id}'")
+    refuse_event(data, f"step '{step_id}'", "ctx.step.invoke(id, function, event.data)")
     json = write_object({} if data is None else data, "data")
     asked = (INVOKE, given, json, _ms(step_id, "timeout", timeout))
 
@@ -289,8 +291,8 @@ def _expression(step_id: str, match: str | None, if_: str | None) -> str | None:
             raise UsageError(text)
     if match is None:
         return if_
-    if match.startswith(("event.", "async.")):
-        text = f"step '{step_id}': match={match!r}: a path in both events, as in \"data.order_id\""
+    if problem := wrong_match(match):
+        text = f"step '{step_id}': match={match!r} {problem}"
         raise UsageError(text)
     is_equal = f"event.{match} == async.{match}"
     return is_equal if if_ is None else f"{is_equal} && ({if_})"
@@ -307,7 +309,7 @@ def _check_coming(
     if match is not None:
         check_fields(place.at("match"), f"async.{match}", model, of="async")
     if if_ is not None:
-        check_fields(place.at("if_"), if_, model, of="async")
+        check_fields(place.at("if_"), if_, model, of="async", is_condition=True)
 
 
 def _check_match(run: StepOwner, step_id: str, match: str) -> None:
@@ -345,12 +347,8 @@ def _moment(step_id: str, when: datetime | int) -> int:
         return max(0, -(-since // timedelta(milliseconds=1)))
     try:
         moment = math.ceil(when)
-        if _LEAST_SECONDS <= moment < _MOST_SECONDS:
-            text = (
-                f"step '{step_id}': sleep_until takes ms since the epoch; {when!r} is a day of early 1970 and looks like seconds: "
-                "give a datetime with a time zone, or 1000 times as much"
-            )
-            raise UsageError(text)
+        if problem := seconds_for_ms(f"step '{step_id}': sleep_until takes", when):
+            raise UsageError(problem)
     except (TypeError, ValueError, OverflowError):
         text = f"step '{step_id}': sleep_until takes a datetime or ms since the epoch, not {when!r}"
         raise UsageError(text) from None

@@ -348,6 +348,10 @@ class Worker(Callers):
                 self._put_aside(run)
         return executing
 
+    def function_ids(self) -> list[str]:
+        """What it executes."""
+        return [function.id for function in self._functions.values()]
+
     # --- what the engine says
 
     def _take_work(self, item: Any) -> None:

@@ -217,3 +217,19 @@ async def test_what_is_wrong_is_said_before_anything_is_done(
             await engine.runs.rerun_many(**of)
     with pytest.raises(durable.ConfigError, match="cancelled, completed, failed"):
         await engine.runs.rerun_many(status="parked")
+
+
+async def test_an_unknown_function_is_no_function_without_runs(world: Any) -> None:
+    desk_of(world)
+    engine = await world.open()
+    assert (await engine.runs.list(function="desk")) == []
+    assert (await engine.runs.rerun_many(function="desk")).count == 0
+    text = "there is no function 'dsk' in this store. Did you mean 'desk'?"
+    for ask in (engine.runs.list, engine.runs.rerun_many, engine.runs.cancel_many):
+        with pytest.raises(durable.NotFoundError) as caught:
+            await ask(function="dsk")
+        assert str(caught.value) == text
+    await world.close()
+    world.app = durable.App("other")
+    engine = await world.open()  # what the store knows, this engine need not
+    assert (await engine.runs.list(function="desk")) == []

@@ -1,6 +1,6 @@
 """What is told of each mistake that users make: what is wrong, where, and what to do. The whole message, word by word.
 
-The mistakes themselves are in `mistakes.py`, those about the world outside of steps here. `docs/mistakes.md` shows all of them.
+The mistakes themselves are in `mistakes.py` and beside it, those about the world outside of steps here. `docs/mistakes.md` shows all of them.
 """
 
 # ruff: noqa: ARG001, S311, TID251  # these calls are the mistakes
@@ -25,9 +25,11 @@ import pytest
 import durable
 from durable.cli.explain import explain
 
+from . import mistakes_declared, mistakes_of_habit
 from .mistakes import MISTAKES, Mistake, charge, failing, mistake, same
 
 
+assert mistakes_declared.mistake is mistakes_of_habit.mistake is mistake
 PAGE = Path(__file__).parents[2] / "docs" / "mistakes.md"
 AGAIN = "the handler is called again after a restart, and is then given something else. Put it into a step, which is remembered: "
 

@@ -437,10 +437,16 @@ async def test_outside_of_runs_and_inside_steps_it_is_the_agent_that_it_was(
 
 async def test_what_cannot_be_durable_is_refused_with_words(replay: Any) -> None:
     model = FunctionModel(Asks())
-    with pytest.raises(durable.ConfigError, match="unique `name`"):
+    with pytest.raises(durable.ConfigError, match=r"unique `name`.* to `DurableAgent`"):
         DurableAgent(Agent(model))
-    with pytest.raises(durable.ConfigError, match="unique `id`"):
+    not_one: Any = "support"
+    with pytest.raises(
+        durable.ConfigError, match=r"DurableAgent\('support'\): it is no"
+    ):
+        DurableAgent(not_one)
+    with pytest.raises(durable.ConfigError, match="unique `id`") as caught:
         DurableAgent(Agent(model, name="a", toolsets=[FunctionToolset()]))
+    assert "_Durability" not in str(caught.value)
     support, app = DurableAgent(Agent(model, name="support")), durable.App("shop")
 
     @app.function(on="shop/streamed", retries=0)
@@ -456,6 +462,7 @@ async def test_what_cannot_be_durable_is_refused_with_words(replay: Any) -> None
         run = await t.execute(streamed, durable.Event("shop/streamed"))
         assert run.error is not None
         assert "use `await agent.run(...)`" in run.error.message
+        assert f"in function 'streamed' ({__file__}:" in run.error.message
         plainly = await t.execute(plain, durable.Event("shop/plain"))
         assert plainly.error is not None
         assert "needs an `async def` handler" in plainly.error.message

@@ -333,7 +333,7 @@ async def test_waits_run_in_parallel_and_the_first_may_win(world: Any) -> None:
     [
         ({"match": "data.ordr_id"}, "has no data.ordr_id"),
         ({"match": 5}, "match=5 is no text"),
-        ({"match": "event.data.order_id"}, "a path in both events"),
+        ({"match": "event.data.order_id"}, "is looked up in both events"),
         ({"if_": True}, "if_=True is no text"),
         ({"since": "start"}, "since='start'; accepted: 'run'"),
         ({"timeout": "soon"}, "timeout='soon'"),

@@ -30,12 +30,62 @@ def test_an_id_used_twice_is_refused() -> None:
         app.function("same")(two)
 
 
+def execute(source: str, **names: Any) -> Any:
+    """As a module that is imported, or a notebook's cell; what it calls `made`."""
+    names |= {"__name__": "shop", "durable": durable}
+    exec(compile(source, "shop.py", "exec"), names)  # noqa: S102  # it is ours
+    return names.get("made")
+
+
 def test_a_module_imported_again_replaces_its_functions_with_a_warning() -> None:
     app = durable.App("t")
-    app.function()(one)
+    source = "@app.function(on='{}')\nasync def made(ctx): ..."
+    execute(source.format("a"), app=app)
     with pytest.warns(UserWarning, match="defined again"):
-        again = app.function()(one)
+        again = execute("\n" + source.format("b"), app=app)  # changed meanwhile
+    assert app.functions == {"made": again}
+    assert [*again.triggers] == ["b"]
+
+
+def test_a_function_that_is_registered_twice_alike_counts_once() -> None:
+    app = durable.App("t")
+    app.function(on="a")(one)
+    with pytest.warns(UserWarning, match="defined again"):
+        again = app.function(on="a")(one)
     assert app.functions == {"one": again}
+    with pytest.raises(durable.ConfigError, match="would be lost"):
+        app.function(on="b")(one)
+    assert app.functions == {"one": again}
+
+
+def test_functions_made_by_one_def_are_refused_whatever_their_settings() -> None:
+    app = durable.App("t")
+
+    def make(on: str) -> None:
+        @app.function(on=on)
+        async def f(ctx: durable.Context) -> None:
+            del ctx
+
+    make("a")
+    text = "function 'f' is made more than once by one `def` .*would be lost"
+    for on in ("a", "b"):
+        with pytest.raises(durable.ConfigError, match=text):
+            make(on)
+    assert [*app.functions["f"].triggers] == ["a"]
+
+
+def test_two_functions_of_one_source_are_refused() -> None:
+    app = durable.App("t")
+    source = "@app.function(on='a')\nasync def made(ctx): ...\n"
+    text = r"'made' exists twice in app 't' \(shop.py:1 and shop.py:3\)"
+    with pytest.raises(durable.ConfigError, match=text):
+        execute(source + source, app=app)
+
+
+def test_an_app_is_not_opened() -> None:
+    app: Any = durable.App("t")
+    with pytest.raises(durable.UsageError, match=r"async with durable\.Engine"), app:
+        pass
 
 
 @pytest.mark.asyncio
@@ -67,13 +117,15 @@ def test_a_failure_handler_is_one_of_its_functions() -> None:
 
 def test_a_function_defined_again_takes_its_failure_handler_along() -> None:
     app = durable.App("t")
-    app.function(on_failure=two)(one)
+    source = "@app.function(on_failure={})\nasync def made(ctx): ..."
+    names = {"app": app, "one": one, "two": two}
+    execute(source.format("two"), **names)
     with pytest.warns(UserWarning, match="defined again"):
-        again = app.function(on_failure=one)(one)
-    assert app.functions == {"one": again, "one-failure": again.on_failure}
+        again = execute(source.format("one"), **names)
+    assert app.functions == {"made": again, "made-failure": again.on_failure}
     with pytest.warns(UserWarning, match="defined again"):
-        again = app.function()(one)
-    assert app.functions == {"one": again}
+        again = execute(source.format("None"), **names)
+    assert app.functions == {"made": again}
 
 
 def test_an_id_that_a_failure_handler_has_is_taken() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
+from typing_extensions import TypedDict
 
 import durable
 from durable._events import is_event, make_event, read_conditions, read_triggers
@@ -20,6 +22,19 @@ class Order(BaseModel):
     cents: int = 0
 
 
+@dataclass
+class Line:
+    """One thing of it."""
+
+    sku: str
+
+
+class Row(TypedDict):
+    """The same, as a dict."""
+
+    sku: str
+
+
 order_placed = durable.EventType("shop/order.placed", Order)
 
 
@@ -29,6 +44,62 @@ def test_a_typed_event_is_made_of_fields_or_of_one_instance() -> None:
     assert one == two
     assert one.data == Order(order_id="o1", cents=5)
     assert one.name == "shop/order.placed"
+
+
+def test_what_a_type_is_called_with_is_checked() -> None:
+    made = order_placed({"order_id": "o1"})  # type: ignore[arg-type]
+    assert made.data == Order(order_id="o1")
+    for wrong in ({"order": "o1"}, Line(sku="a")):
+        with pytest.raises(ValidationError):
+            order_placed(wrong)  # type: ignore[arg-type]
+    line = durable.EventType("shop/line", Line)
+    assert line(sku="a").data == Line(sku="a")
+    with pytest.raises(ValidationError):
+        line(sku=5)
+    with pytest.raises(ValidationError):
+        durable.EventType("shop/row", Row)(sku=5)
+
+
+@pytest.mark.parametrize("model", [Order(order_id="o1"), "Order", {"id": str}, [str]])
+def test_a_model_is_a_type(model: Any) -> None:
+    with pytest.raises(durable.ConfigError, match="and no type itself"):
+        durable.EventType("shop/order.placed", model)
+
+
+@pytest.mark.parametrize("model", [dict[str, int], Order | Line, Any, Row])
+def test_every_type_may_be_a_model(model: Any) -> None:
+    assert repr(durable.EventType("a", model)).startswith("EventType('a', ")
+
+
+@pytest.mark.parametrize("ts", [1_763_700_000, 1_763_700_000.5])
+def test_a_moment_in_seconds_is_refused(ts: Any) -> None:
+    with pytest.raises(durable.EventRefused, match="looks like seconds: give a date"):
+        durable.Event("a", ts=ts)
+    with pytest.raises(durable.EventRefused, match=r"^event 'shop/order\.placed': ts"):
+        order_placed.event(Order(order_id="o1"), ts=ts)
+    assert durable.Event("a", ts=1000).ts == 1000  # as clocks of tests begin
+
+
+def test_an_event_is_no_dict() -> None:
+    event: Any = durable.Event("a")
+    with pytest.raises(durable.UsageError, match="its fields are attributes"):
+        event["data"]
+
+
+@pytest.mark.parametrize("text", ["@daily", "@dayly", "0 9 * * *", "*/5 * * * 1-5"])
+def test_a_cron_is_no_event(text: str) -> None:
+    for given in (text, durable.On(text)):
+        with pytest.raises(durable.ConfigError, match="is a moment, and no event"):
+            read_triggers(Place("f", "on"), given)
+
+
+@pytest.mark.parametrize("name", ["@shop/daily", "a b c d e", "0", "shop/5 * * * *"])
+def test_odd_names_are_names(name: str) -> None:
+    if "*" in name:
+        with pytest.raises(durable.ConfigError, match="cannot stand here"):
+            read_triggers(Place("f", "on"), name)
+    else:
+        assert read_triggers(Place("f", "on"), name) == {name: None}
 
 
 def test_fields_that_do_not_fit_are_refused_where_the_event_is_made() -> None:

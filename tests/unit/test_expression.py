@@ -10,7 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 import durable
 from durable import _bridge as bridge
-from durable._expression import check, has_field
+from durable._expression import (
+    check,
+    check_constant,
+    check_fields,
+    has_field,
+    wrong_match,
+)
 from durable._setting import Place
 
 
@@ -153,3 +159,60 @@ def test_no_text_breaks_the_border(text: str) -> None:
 def test_a_field_is_there_or_not(path: str, *, expected: bool) -> None:
     """What is more than a path in the data is not looked at."""
     assert has_field({"a": {"b": 1}, "n": None}, path) is expected
+
+
+class Flags(BaseModel):
+    """What may be true and what may not."""
+
+    paid: bool
+    gift: bool | None = None
+    loose: Any = None
+    thing: object = None
+    cents: int = 0
+    note: str | None = None
+    tags: list[str] = Field(default=[], alias="labels")
+
+
+@pytest.mark.parametrize("name", ["paid", "gift", "loose", "thing"])
+def test_a_condition_may_be_a_field_that_may_be_true(name: str) -> None:
+    check_fields(_PLACE, f"event.data.{name}", Flags, is_condition=True)
+
+
+@pytest.mark.parametrize("name", ["cents", "note"])
+def test_a_field_that_is_never_true_is_no_condition(name: str) -> None:
+    text = f" event.data.{name}"
+    says = f"event.data.{name} is never true or false: compare it, as in event.data.{name} != null"
+    with pytest.raises(durable.ConfigError, match=says):
+        check_fields(_PLACE, text, Flags, is_condition=True)
+    check_fields(_PLACE, text, Flags)
+    check_fields(_PLACE, f"{text} != null", Flags, is_condition=True)
+    check_fields(_PLACE, f"{text} == null ? true : false", Flags, is_condition=True)
+
+
+@pytest.mark.parametrize("text", ["1", " -2.5", "'yes'", '"no"', "null"])
+def test_a_constant_is_no_condition(text: str) -> None:
+    with pytest.raises(durable.ConfigError, match="always the same, and never true"):
+        check_constant(_PLACE, text)
+
+
+@pytest.mark.parametrize("text", ["true", "false", "event.data.a", "'a' == 'b'"])
+def test_what_is_true_or_false_is_a_condition(text: str) -> None:
+    assert check_constant(_PLACE, text) == text
+
+
+@pytest.mark.parametrize("match", ["data.order_id", "name", "data['a']", "user.id"])
+def test_a_match_is_a_path_in_both_events(match: str) -> None:
+    assert wrong_match(match) is None
+
+
+@pytest.mark.parametrize(
+    ("match", "says"),
+    [
+        ("order_id", 'write "data.order_id"'),
+        ("event.data.a", "leave 'event.' out"),
+        ("async.data.a", "leave 'async.' out"),
+        ("5 == 5", "is no path in both events"),
+    ],
+)
+def test_another_match_is_answered_with_what_was_meant(match: str, says: str) -> None:
+    assert says in (wrong_match(match) or "")

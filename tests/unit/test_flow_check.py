@@ -399,7 +399,10 @@ STOPPED = durable.EventType("test/stop", Stopped)
         (durable.CancelOn("test/stop", if_="async.data.x =="), "^"),
         (durable.CancelOn("test/stop", if_="has(async.data.x)"), "has"),
         (durable.CancelOn("test/stop", match="data.x ="), "^"),
-        (durable.CancelOn("test/stop", match="event.data.x"), "leave that out"),
+        (
+            durable.CancelOn("test/stop", match="event.data.x"),
+            "is looked up in both events",
+        ),
         (durable.CancelOn("test/stop", timeout="soon"), "timeout"),
         (durable.CancelOn("test/stop", timeout=0), "timeout=0 is too short"),
         (durable.CancelOn("test/stop", timeout="367d"), "timeout='367d'"),

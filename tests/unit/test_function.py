@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 import durable
 from durable._function import flow_json
@@ -206,3 +207,32 @@ def test_the_id_of_a_failure_handler_is_not_too_long() -> None:
         durable.ConfigError, match=r"an id of function 'x+' of 248 bytes"
     ):
         make(id="x" * 249, on_failure=handler)
+
+
+def test_a_function_is_not_called() -> None:
+    with pytest.raises(durable.UsageError, match=r"engine\.invoke\(handler, data\)"):
+        make(handler, "f")(1)
+
+
+def test_habits_of_others_are_answered_and_are_no_attributes() -> None:
+    made = make()
+    with pytest.raises(durable.UsageError, match="function 'handler' has no 'delay'"):
+        made.delay("o1")
+    assert not hasattr(made, "apply_async")
+    with pytest.raises(AttributeError, match="no attribute 'zzz'"):
+        made.zzz  # noqa: B018  # asking is what counts
+
+
+def test_conditions_are_of_fields_that_may_be_true() -> None:
+    class Paid(BaseModel):
+        cents: int
+
+    paid = durable.EventType("paid", Paid)
+    for settings in (
+        {"on": durable.On(paid, if_="event.data.cents")},
+        {"on": paid, "batch": durable.Batch(2, "1s", if_="event.data.cents")},
+        {"cancel_on": durable.CancelOn(paid, if_="async.data.cents")},
+        {"cancel_on": durable.CancelOn(paid, if_="'yes'")},
+    ):
+        with pytest.raises(durable.ConfigError, match=r"if_: .*never true"):
+            make(**settings)

@@ -4,13 +4,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pydantic import BaseModel
 
 import durable
 from durable._misuse import explained, misuse_of
+from durable._step import StepCall
 
 
 def caught(code: Any) -> BaseException:
@@ -102,3 +108,71 @@ def test_a_type_error_of_the_function_itself_is_its_own() -> None:
         len(5)  # type: ignore[arg-type]
 
     assert misuse_of(call_of(broken), caught(broken)) is None  # type: ignore[arg-type]
+
+
+def test_the_line_is_the_user_s_own_where_libraries_are_between() -> None:
+    @contextmanager
+    def opened() -> Iterator[None]:
+        refuse("wrong")()
+        yield
+
+    def code() -> None:
+        with opened():
+            pass
+
+    own = str(explained(caught(code), "f"))
+    assert f"({__file__}:" in own
+    library = compile("def call(it): it()", contextlib.__file__, "exec")
+    names: dict[str, Any] = {}
+    exec(library, names)  # noqa: S102  # it is ours
+    error = caught(lambda: names["call"](durable.EventType))
+    assert error.__traceback__ is not None
+    placed = durable.UsageError("wrong").with_traceback(error.__traceback__)
+    assert f"({__file__}:" in str(explained(placed, "f"))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda step: step + 1,
+        lambda step: step["id"],
+        lambda step: step.id,
+        len,
+        lambda step: step < 1,
+        list,
+    ],
+)
+def test_a_step_that_is_used_like_its_result_is_told(use: Any) -> None:
+    run: Any = SimpleNamespace(function=SimpleNamespace(id="f"))
+    call: Any = StepCall(run, "s", sys._getframe())
+    told = explained(caught(lambda: use(call)), "f")
+    assert type(told) is durable.UsageError
+    assert "it is a step that was not awaited" in str(told)
+
+
+def test_data_is_found_where_it_is() -> None:
+    class Order(BaseModel):
+        order_id: str
+
+    ordered = durable.EventType("ordered", Order)
+    event: Any = ordered(order_id="o1")
+    plain: Any = durable.Event("ordered", {"order_id": "o1"})
+    for code, says in (
+        (lambda: event.order_id, "it is ctx.event.data.order_id"),
+        (lambda: plain.order_id, "it is ctx.event.data['order_id']"),
+        (lambda: plain.other, "it has name, data, id, ts, v, user; what was sent is"),
+        (lambda: plain.data.order_id, "it is ['order_id']. What has no declared type"),
+        (lambda: durable.Context(cast("Any", None)).data, "it is ctx.event.data"),
+    ):
+        assert says in str(explained(caught(code), "f"))
+    error = caught(lambda: plain.data.other)
+    assert explained(error, "f") is error
+
+
+def test_a_habit_of_others_gets_its_line() -> None:
+    async def f(ctx: Any) -> None: ...
+
+    made: Any = durable.App("shop").function("other")(f)
+    told = explained(caught(lambda: made.delay()), "f")
+    assert type(told) is durable.UsageError
+    assert f"in function 'f' ({__file__}:" in str(told)

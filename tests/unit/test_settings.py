@@ -85,7 +85,7 @@ def test_settings_that_are_handed_in_are_all_that_is_read(
         ("CLOCK", "scaled:60", "scaled:60"),
         ("GRACE", "1m", "1m"),
         ("GRACE", "1.5", 1.5),
-        ("RETENTION", "PT5M", "PT5M"),
+        ("RETENTION", "P5D", "P5D"),
         ("RETENTION", "None", None),
         ("BACKOFF", "1s,10s", durable.Backoff(["1s", "10s"])),
         ("BACKOFF", "none", None),
@@ -144,7 +144,10 @@ def test_a_store_of_a_file_is_the_same_from_everywhere(
         ("MAX_IN_FLIGHT", "0", "DURABLE_MAX_IN_FLIGHT=0 is too small"),
         ("HOT_RUNS", "none", "DURABLE_HOT_RUNS='none' is no whole number"),
         ("REPLAY", "alway", "DURABLE_REPLAY='alway'"),
-        ("BACKOFF", "1s,soon", "DURABLE_BACKOFF: Backoff: delays='soon'"),
+        ("BACKOFF", "1s,soon", "DURABLE_BACKOFF='1s,soon' has 'soon', which is"),
+        ("BACKOFF", '["1s"]', "is no duration\n  accepted: durations with commas"),
+        ("RETENTION", "1h", "DURABLE_RETENTION='1h' is too short: senders' event ids"),
+        ("SYNC", "never", "DURABLE_SYNC='never' is not known\n  accepted: \"always\""),
         ("CLOCK", "sundial", "DURABLE_CLOCK='sundial' is no clock"),
     ],
 )
@@ -175,6 +178,15 @@ def test_a_wrong_variable_is_nothing_to_who_gives_another(
 )
 def test_a_wrong_key_of_a_file_is_named(here: Path, text: str, says: str) -> None:
     (here / "pyproject.toml").write_text(f"[tool.durable]\n{text}\n")
+    with pytest.raises(durable.ConfigError, match=says):
+        durable.Engine()
+
+
+@pytest.mark.parametrize("table", ["durable", "tool.durable"])
+def test_a_table_in_a_file_of_ours_is_too_much(here: Path, table: str) -> None:
+    (here / "durable.toml").write_text(f"[{table}]\nhot_runs = 3\n")
+    first = table.split(".", maxsplit=1)[0]
+    says = rf"durable.toml: \[{first}\] is a table: .* stand at its top"
     with pytest.raises(durable.ConfigError, match=says):
         durable.Engine()
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from durable._errors import BLOCKED_LOOP, PAST_MOMENT, all_errors
+from durable._errors import BLOCKED_LOOP, LATE_FUNCTION, PAST_MOMENT, all_errors
 
 from .failure import CommandError
 
@@ -143,6 +143,12 @@ WARNINGS = [
         "PastMoment",
         "A warning: a step was to sleep until a moment that had passed before its run's event came, so it did not sleep.",
         "Look at the moment's day and time zone. Where it may well have passed, as a date in an event, do not sleep then.",
+    ),
+    Explanation(
+        LATE_FUNCTION,
+        "LateFunction",
+        "A warning: a function was added to an application on which an engine was open, which does not execute it.",
+        "Define all functions before `async with durable.Engine(app)`, or close the engine and open it again.",
     ),
 ]
 """What is logged as a warning and fails nothing."""

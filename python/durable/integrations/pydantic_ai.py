@@ -311,6 +311,10 @@ class _Durability(BaseDurabilityCapability[AgentDepsT]):
             _AGENT_RUN.reset(token)
 
 
+#: What `pydantic_ai` names in its messages: what its reader has written.
+_Durability.__name__ = "DurableAgent"
+
+
 def _run_here() -> StepOwner | None:
     """The run whose handler executes here: outside of steps, in which an agent is a function like others.
 
@@ -354,6 +358,9 @@ class DurableAgent(WrapperAgent[AgentDepsT, OutputDataT]):
         models: Mapping[str, Model] | None = None,
         event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
     ) -> None:
+        if not isinstance(cast("object", wrapped), AbstractAgent):
+            text = f"DurableAgent({wrapped!r}): it is no agent; give one, as in DurableAgent(Agent(model, name='support'))"
+            raise ConfigError(text)
         super().__init__(wrapped)
         self._durability: _Durability[AgentDepsT] = _Durability(
             name=name, models=models, event_stream_handler=event_stream_handler
@@ -361,7 +368,8 @@ class DurableAgent(WrapperAgent[AgentDepsT, OutputDataT]):
         try:
             self._durability.for_agent(wrapped)
         except UserError as error:
-            raise ConfigError(str(error)) from error
+            text = str(error).replace(f"{_Durability.__name__}.for_agent()", "it")
+            raise ConfigError(text) from error
 
     if not TYPE_CHECKING:  # checkers see what the wrapped agent takes
 
