@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from durable._core import (
     Core as Core,
     CoreError as CoreError,
+    HttpServer as HttpServer,
     __version__ as __version__,
     check_cron as check_cron,
     check_expression as check_expression,

@@ -416,6 +416,36 @@ class Core:
         """Stop: no more work, wait up to `grace_ms` for reports of what executes (drain and submit
         go on from the loop's thread), commit, end the threads. Blocks; safe to call twice."""
 
+@final
+class HttpServer:
+    """An open engine behind HTTP, on threads of its own. Closed before its engine is."""
+
+    @staticmethod
+    def start(
+        core: Core,
+        host: str,
+        port: int,
+        *,
+        is_dev: bool,
+        urls: Sequence[str] = (),
+        discovers: bool = False,
+        event_keys: Sequence[str] = (),
+        signing_keys: Sequence[str] = (),
+    ) -> HttpServer:
+        """Listen on an address of this machine; port 0: any that is free. Functions that live elsewhere, and were
+        registered before, are called from now on.
+
+        `is_dev`: for one programmer, without keys. `urls`: applications to ask for their functions; `discovers`: look
+        for them at the usual places. Raises CoreError: `invalid`, or `io` where nobody can listen there.
+        """
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+
+    def close(self) -> None:
+        """Answer what has been asked, for a moment, and stop. Blocks for a few seconds at most; safe to call twice."""
+
 def check_expression(
     text: str, scope: Literal["event", "async"], *, plain: bool = False
 ) -> tuple[str, int, int] | None:

@@ -8,6 +8,7 @@ import typer
 from .bench.group import bench
 from .configured import config
 from .demo_command import demo
+from .dev_command import dev
 from .events import events
 from .explain_command import explain
 from .failure import EXIT_CODES
@@ -17,6 +18,7 @@ from .redo import cancel, rerun
 from .run_command import run
 from .runs import runs
 from .schedules import schedules
+from .serve_command import serve
 from .store import store
 
 
@@ -32,6 +34,8 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(run)
+app.command()(dev)
+app.command()(serve)
 runs.command()(cancel)
 runs.command()(rerun)
 app.add_typer(runs, name="runs")

@@ -7,6 +7,7 @@ mod expression;
 mod items;
 mod reads;
 mod rehearsal;
+mod server;
 mod upkeep;
 
 use pyo3::prelude::*;
@@ -14,13 +15,14 @@ use pyo3::prelude::*;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// One object, one exception, eight functions; see `_core.pyi`.
+/// Two objects, one exception, eight functions; see `_core.pyi`.
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("CoreError", error::class(py)?)?;
     module.add_class::<engine::Core>()?;
+    module.add_class::<server::HttpServer>()?;
     module.add_function(wrap_pyfunction!(expression::check_expression, module)?)?;
     module.add_function(wrap_pyfunction!(expression::expression_paths, module)?)?;
     module.add_function(wrap_pyfunction!(expression::expression_keys, module)?)?;

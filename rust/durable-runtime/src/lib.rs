@@ -10,6 +10,7 @@
 
 mod error;
 
+mod asking;
 mod calendar;
 mod clock;
 mod config;

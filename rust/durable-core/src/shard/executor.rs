@@ -24,12 +24,12 @@ impl Shard {
             if is_served && !is_of_it {
                 self.change_executor(id, executor);
             }
+            let function = self.function_mut(id);
             if is_served || is_of_it {
-                let function = self.function_mut(id);
                 function.is_served = is_served;
-                if is_served && !was_served {
-                    function.served_since = now;
-                }
+            }
+            if is_served && !was_served {
+                function.served_since = now;
             }
             self.serve(id);
         }

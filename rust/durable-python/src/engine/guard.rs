@@ -11,6 +11,11 @@ use super::Core;
 use crate::error::raise;
 
 impl Core {
+    pub(crate) fn shared(&self) -> PyResult<&Arc<Engine>> {
+        self.engine()?;
+        Ok(&self.engine)
+    }
+
     pub(super) fn engine(&self) -> PyResult<&Engine> {
         if self.is_forked() {
             return Err(raise(

@@ -1,0 +1,54 @@
+"""`durable dev`: a server for one programmer."""
+
+from typing import Annotated
+
+import typer
+
+from .options import DEFAULT_STORE, Store
+from .serving import serve
+
+
+def dev(
+    application: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODULE:APP]",
+            help="An application of this package to execute in this process, as in shop.pipeline:app.",
+        ),
+    ] = None,
+    *,
+    urls: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-u",
+            "--url",
+            metavar="URL",
+            help="Where an application with an Inngest SDK is, as in http://localhost:8000/api/inngest.",
+        ),
+    ] = None,
+    discovers: Annotated[
+        bool,
+        typer.Option(
+            "--discovery/--no-discovery",
+            help="Look for applications at the usual ports and paths of this machine.",
+        ),
+    ] = True,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="An address of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535)] = 8288,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """A server for one programmer: applications with an Inngest SDK run against it unchanged.
+
+    SDKs find it by themselves where INNGEST_DEV=1 is set.
+    """
+    from durable._http_server import ServerSettings  # noqa: PLC0415  # slow to import
+
+    from .application import find_app  # noqa: PLC0415
+
+    app = None if application is None else find_app(application)
+    settings = ServerSettings(
+        host=host, port=port, urls=tuple(urls or ()), discovers=discovers
+    )
+    serve(app, store, settings)

@@ -1,0 +1,62 @@
+"""`durable serve`: a server of one's own, with keys."""
+
+from typing import Annotated
+
+import typer
+
+from .options import DEFAULT_STORE, Store
+from .serving import serve as serve_until_stopped
+
+
+def serve(
+    application: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODULE:APP]",
+            help="An application of this package to execute in this process, as in shop.pipeline:app.",
+        ),
+    ] = None,
+    *,
+    event_keys: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--event-key",
+            metavar="KEY",
+            envvar=["DURABLE_EVENT_KEY", "INNGEST_EVENT_KEY"],
+            help="What opens the event API; several where one replaces another.",
+        ),
+    ] = None,
+    signing_keys: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--signing-key",
+            metavar="KEY",
+            envvar=["DURABLE_SIGNING_KEY", "INNGEST_SIGNING_KEY"],
+            help="Hexadecimal. Signs requests, the first of several, and opens the rest of the API.",
+        ),
+    ] = None,
+    urls: Annotated[
+        list[str] | None,
+        typer.Option("-u", "--url", metavar="URL", help="Where an application is."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="An address of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535)] = 8288,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """A server of one's own: events and applications come in with keys only."""
+    from durable._http_server import ServerSettings  # noqa: PLC0415  # slow to import
+
+    from .application import find_app  # noqa: PLC0415
+
+    app = None if application is None else find_app(application)
+    settings = ServerSettings(
+        host=host,
+        port=port,
+        is_dev=False,
+        urls=tuple(urls or ()),
+        event_keys=tuple(event_keys or ()),
+        signing_keys=tuple(signing_keys or ()),
+    )
+    serve_until_stopped(app, store, settings)

@@ -1,0 +1,157 @@
+//! Functions called over HTTP: each piece of work is one request, and the reply says what came of it.
+
+mod caller;
+mod checkpoint;
+mod gateway;
+mod memo;
+mod ops;
+mod reply;
+mod request;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use durable_core::{Epoch, Op, Report, RunId};
+use durable_runtime::{Engine, Item, Offer, Submission};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
+use crate::apps::{Apps, Callee};
+use crate::keys::Keys;
+use caller::Caller;
+pub(crate) use caller::client;
+pub(crate) use checkpoint::{Checkpoint, Checkpointed};
+pub(crate) use memo::steps_json;
+use ops::Plan;
+pub(crate) use request::{event_json, events_json, uuid_of};
+
+/// See the file's first line.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    engine: Arc<Engine>,
+    apps: Arc<Apps>,
+    caller: Caller,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What executes, and how many reports of it have gone out.
+    calls: BTreeMap<(RunId, Epoch), Call>,
+    /// Runs that are not to be called before all that they asked for has come.
+    waiting: BTreeSet<RunId>,
+}
+
+/// More are forgotten, and called where they need not be.
+const MOST_WAITING: usize = 100_000;
+
+#[derive(Debug, Default)]
+struct Call {
+    report_count: u32,
+    confirmed: Vec<(u32, tokio::sync::oneshot::Sender<()>)>,
+}
+
+impl Executor {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        apps: Arc<Apps>,
+        keys: Arc<Keys>,
+        client: reqwest::Client,
+    ) -> Self {
+        let caller = Caller::new(client, keys);
+        Self { engine, apps, caller, state: Mutex::default() }
+    }
+
+    /// Takes what comes until the engine has closed. For a thread of its own.
+    pub(crate) fn run(self: &Arc<Self>, tasks: &Handle, is_over: &dyn Fn() -> bool) {
+        const AT_MOST: Duration = Duration::from_millis(500);
+        while !is_over() {
+            for item in self.engine.remote_outbox().receive(AT_MOST) {
+                self.take(item, tasks);
+            }
+        }
+    }
+
+    fn take(self: &Arc<Self>, item: Item, tasks: &Handle) {
+        match item {
+            Item::Work(offer) => {
+                let call = (offer.run, offer.epoch);
+                self.state.lock().calls.insert(call, Call::default());
+                let executor = Arc::clone(self);
+                tasks.spawn(async move { executor.execute(*offer).await });
+            }
+            Item::Confirm { run, epoch, number, .. } => self.confirm((run, epoch), number),
+            // Whoever waits for a confirmation hears that there will be none.
+            Item::Abandon { run, epoch } => {
+                self.state.lock().calls.remove(&(run, epoch));
+            }
+            Item::Answer { .. }
+            | Item::Memos { .. }
+            | Item::Ended { .. }
+            | Item::Unknown(_)
+            | Item::Finished(..)
+            | Item::Stirred(_)
+            | Item::Poisoned(_)
+            | Item::Room
+            | Item::Idle(_) => {}
+        }
+    }
+
+    async fn execute(self: Arc<Self>, offer: Offer) {
+        let is_discovery = offer.step.is_none();
+        if is_discovery
+            && !offer.pending.is_empty()
+            && self.state.lock().waiting.contains(&offer.run)
+        {
+            self.report(&offer, Vec::new(), Some(offer.memo_count));
+            return; // it is called once all that it asked for has come
+        }
+        let plan = match self.apps.callee(offer.function) {
+            Some(callee) => self.call(&offer, &callee).await,
+            None => Plan::failed(
+                "Error",
+                "the function is registered no more, so nobody knows where it is",
+                false,
+            ),
+        };
+        if is_discovery {
+            self.state.lock().keep(offer.run, plan.waits_for_all);
+        }
+        let parked_at = (is_discovery && !plan.is_over()).then_some(offer.memo_count);
+        self.report(&offer, plan.ops, parked_at);
+    }
+
+    async fn call(&self, offer: &Offer, callee: &Callee) -> Plan {
+        let reply = self.caller.call(offer, callee).await;
+        let mut plan = ops::plan(offer, reply, self.engine.now().as_millis());
+        gateway::perform(&mut plan, self.caller.client()).await;
+        plan
+    }
+
+    fn report(&self, offer: &Offer, ops: Vec<Op>, parked_at: Option<u32>) {
+        let call = self.state.lock().calls.remove(&(offer.run, offer.epoch));
+        let Some(call) = call else { return }; // nobody wants to hear of it any more
+        let (run, epoch, number) = (offer.run, offer.epoch, call.report_count);
+        self.submit(Report { run, epoch, number, ops, parked_at });
+    }
+
+    /// An engine that is closed needs no report: the work is offered again.
+    fn submit(&self, report: Report) {
+        let submission = Submission { reports: vec![report], ..Submission::default() };
+        let _taken = self.engine.submit(submission).ok();
+    }
+}
+
+impl State {
+    fn keep(&mut self, run: RunId, waits_for_all: bool) {
+        if self.waiting.len() > MOST_WAITING {
+            self.waiting.clear();
+        }
+        if waits_for_all {
+            self.waiting.insert(run);
+        } else {
+            self.waiting.remove(&run);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What is asked over HTTP: the routes, who is let in, and the shape of answers.
+
+mod answer;
+mod app;
+mod events;
+mod guard;
+mod rest;
+mod run_state;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post};
+use durable_runtime::Engine;
+
+use crate::apps::Apps;
+use crate::config::Config;
+use crate::executor::Executor;
+use crate::keys::Keys;
+
+/// The most bytes of a request: a send of many events.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// What every answer is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) apps: Arc<Apps>,
+    pub(crate) executor: Arc<Executor>,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) config: Arc<Config>,
+}
+
+/// All routes.
+pub(crate) fn router(server: Server) -> Router {
+    let asked = Router::new()
+        .route("/fn/register", post(app::register))
+        .route("/fn/remove", delete(app::remove))
+        .route("/invoke/{function}", post(app::invoke))
+        .route("/v0/runs/{run}/actions", get(run_state::actions))
+        .route("/v0/runs/{run}/batch", get(run_state::batch))
+        .route("/v0/runs/{run}", delete(rest::cancel_silently))
+        .route("/v0/telemetry", post(app::telemetry))
+        .route("/v1/checkpoint/{run}/async", post(run_state::checkpoint))
+        .route("/v1/http/runs/{run}/async", post(run_state::checkpoint))
+        .route("/v1/signals", post(rest::signal))
+        .route("/v1/events", get(rest::events))
+        .route("/v1/events/{event}", get(rest::event))
+        .route("/v1/events/{event}/runs", get(rest::runs_of_event))
+        .route("/v1/runs/{run}", get(rest::run).delete(rest::cancel))
+        .route("/v1/runs/{run}/jobs", get(rest::jobs))
+        .route_layer(from_fn_with_state(server.clone(), guard::only_with_key));
+    Router::new()
+        .route("/health", get(app::health))
+        .route("/dev", get(app::info))
+        .route("/e/{key}", post(events::send))
+        .merge(asked)
+        .fallback(answer::no_such_place)
+        .layer(DefaultBodyLimit::max(MOST_BYTES))
+        .layer(from_fn_with_state(server.clone(), guard::only_from_here))
+        .with_state(server)
+}

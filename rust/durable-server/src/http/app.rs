@@ -1,0 +1,145 @@
+//! Applications: what they say of themselves, and what they ask about the server.
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use durable_core::Backoff;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Server, answer, guard};
+use crate::apps::Synced;
+use crate::config::Kind;
+use crate::executor::uuid_of;
+use crate::registration;
+
+pub(super) async fn health() -> Response {
+    answer::json(StatusCode::OK, &json!({"status": 200, "message": "OK"}))
+}
+
+/// `GET /dev`: that this is a server for one programmer, and which functions there are.
+pub(super) async fn info(State(server): State<Server>) -> Response {
+    if server.config.kind != Kind::Dev {
+        return answer::no_such_place().await;
+    }
+    let functions = match server.engine.functions() {
+        Ok(functions) => functions,
+        Err(error) => return answer::failed(&error),
+    };
+    let live = functions.iter().filter(|record| !record.is_archived);
+    let functions: Vec<Value> = live
+        .map(|record| {
+            let spec = &record.spec;
+            let events = spec.triggers.iter().map(|event| json!({"event": event}));
+            let crons = spec.crons.iter().map(|cron| json!({"cron": cron.text}));
+            let triggers: Vec<Value> = events.chain(crons).collect();
+            json!({"id": uuid_of(&spec.name), "slug": spec.name, "name": spec.name, "triggers": triggers})
+        })
+        .collect();
+    let version = env!("CARGO_PKG_VERSION");
+    answer::json(
+        StatusCode::OK,
+        &json!({
+            "version": version,
+            "authed": false,
+            "startOpts": {"sdkURLs": server.config.urls},
+            "functions": functions,
+            "handlers": [],
+        }),
+    )
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Deploy {
+    #[serde(default, rename = "deployId")]
+    id: Option<String>,
+}
+
+/// `POST /fn/register`.
+pub(super) async fn register(
+    State(server): State<Server>,
+    Query(deploy): Query<Deploy>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let kind = server.config.kind.as_str();
+    if let Some(expected) = guard::text(&headers, "x-inngest-expected-server-kind")
+        && expected != kind
+    {
+        return answer::error(
+            StatusCode::BAD_REQUEST,
+            &format!("Expected server kind {expected}, got {kind}"),
+        );
+    }
+    let said = match registration::read(&body, &Backoff::default()) {
+        Ok(said) => said,
+        Err(why) => return answer::error(StatusCode::BAD_REQUEST, &why),
+    };
+    let (app, apps) = (said.app.clone(), server.apps);
+    // It waits for the disk.
+    let synced = tokio::task::spawn_blocking(move || {
+        if apps.is_local(&said.app)? {
+            let text = format!(
+                "an application '{}' has its functions in this process: choose another id",
+                said.app
+            );
+            return Err(durable_runtime::Error::new(durable_runtime::Kind::Invalid, text));
+        }
+        apps.sync(said)
+    })
+    .await;
+    match synced {
+        Ok(Ok(synced)) => {
+            let mut json = json!({"ok": true, "modified": synced == Synced::Modified});
+            if synced == Synced::Modified
+                && let Some(fields) = json.as_object_mut()
+            {
+                let sync = deploy.id.unwrap_or_else(|| uuid_of(&format!("sync {app}")));
+                fields.insert("sync_id".to_owned(), sync.into());
+                fields.insert("app_id".to_owned(), uuid_of(&format!("app {app}")).into());
+            }
+            answer::json(StatusCode::OK, &json)
+        }
+        Ok(Err(error)) => answer::error(answer::status_of(error.kind), &error.text),
+        Err(broken) => answer::error(StatusCode::INTERNAL_SERVER_ERROR, &broken.to_string()),
+    }
+}
+
+/// `DELETE /fn/remove?url=`: applications that are gone are left as they are; their runs wait for them.
+pub(super) async fn remove() -> Response {
+    answer::json(StatusCode::OK, &json!({"ok": true}))
+}
+
+/// SDKs tell how they are used. Nobody keeps it.
+pub(super) async fn telemetry() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+/// `POST /invoke/{function}`: one run, whatever the triggers.
+pub(super) async fn invoke(
+    State(server): State<Server>,
+    Path(function): Path<String>,
+    body: Bytes,
+) -> Response {
+    #[derive(Default, Deserialize)]
+    struct Given {
+        #[serde(default)]
+        data: Option<serde_json::Map<String, Value>>,
+    }
+    let given = if body.is_empty() { Ok(Given::default()) } else { serde_json::from_slice(&body) };
+    let given = match given {
+        Ok(given) => given,
+        Err(error) => {
+            return answer::error(StatusCode::BAD_REQUEST, &format!("no JSON object: {error}"));
+        }
+    };
+    let data = Value::from(given.data.unwrap_or_default()).to_string();
+    match server.engine.invoke(function, data.into()).await {
+        Ok((run, event)) => {
+            let json = json!({"status": 200, "id": event.to_string(), "run_id": run.to_string()});
+            answer::json(StatusCode::OK, &json)
+        }
+        Err(error) => answer::failed(&error),
+    }
+}

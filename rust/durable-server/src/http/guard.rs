@@ -1,0 +1,90 @@
+//! Who is let in: whoever reaches the server, but no page of another site, and the rest of the API with a key only.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::{Server, answer};
+use crate::config::Kind;
+
+/// Everything: a browser that shows another site's page reaches this machine too, and names that others own may lead
+/// here.
+pub(super) async fn only_from_here(
+    State(server): State<Server>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let kind = server.config.kind;
+    let mut response = match refusal(&server, &request) {
+        Some(why) => answer::error(StatusCode::FORBIDDEN, why),
+        None => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    headers.insert("x-inngest-server-kind", HeaderValue::from_static(kind.as_str()));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// What is not the event API.
+pub(super) async fn only_with_key(
+    State(server): State<Server>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if server.keys.lets_ask(text(request.headers(), "authorization")) {
+        next.run(request).await
+    } else {
+        answer::refused(
+            StatusCode::UNAUTHORIZED,
+            "the signing key, as a bearer, is missing or another one",
+        )
+    }
+}
+
+fn refusal(server: &Server, request: &Request) -> Option<&'static str> {
+    let headers = request.headers();
+    let host = text(headers, "host").unwrap_or_default();
+    if server.config.kind == Kind::Dev && !is_of_this_machine(host) {
+        return Some(
+            "this server is for programs of this machine: ask for it as localhost or 127.0.0.1",
+        );
+    }
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let is_other_site = text(headers, "sec-fetch-site") == Some("cross-site");
+    let origin = text(headers, "origin");
+    let is_own =
+        origin.is_none_or(|origin| origin.split_once("://").is_some_and(|(_, of)| of == host));
+    ((!is_own && !is_read) || is_other_site)
+        .then_some("a page of another site may not ask this server")
+}
+
+/// A name or a number that always is this machine, with or without a port.
+fn is_of_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_this_machine_are_few() {
+        for host in ["localhost", "localhost:8288", "127.0.0.1:1", "[::1]:8288", "[::1]"] {
+            assert!(is_of_this_machine(host), "{host}");
+        }
+        for host in
+            ["", "evil.com", "localhost.evil.com:8288", "127.0.0.1.nip.io", "localhost:8288:1x"]
+        {
+            assert!(!is_of_this_machine(host), "{host}");
+        }
+    }
+}

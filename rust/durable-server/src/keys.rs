@@ -1,0 +1,173 @@
+//! Keys: what requests are signed with, and who may come in.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::names::hex;
+
+/// How old a signature may be, and how far ahead, s.
+const TOLERANCE_S: u64 = 300;
+
+/// What a server's keys are kept as.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys {
+    /// Signing keys without their prefix, the first first.
+    signing: Vec<String>,
+    /// What opens the API with them: hashes, never the keys.
+    bearers: Vec<[u8; 32]>,
+    /// Event keys, hashed.
+    events: Vec<[u8; 32]>,
+}
+
+impl Keys {
+    pub(crate) fn new(signing: &[String], events: &[String]) -> Self {
+        let bare: Vec<String> = signing.iter().map(|key| without_prefix(key).to_owned()).collect();
+        let ways = |(key, bare): (&String, &String)| {
+            let decoded = decode(bare).unwrap_or_default();
+            let hashed = hex(&Sha256::digest(decoded));
+            let prefix = key.strip_suffix(bare.as_str()).unwrap_or_default();
+            [key.clone(), bare.clone(), format!("{prefix}{hashed}"), hashed]
+        };
+        let bearers = signing.iter().zip(&bare).flat_map(ways).map(|text| digest(&text)).collect();
+        Self { signing: bare, bearers, events: events.iter().map(|key| digest(key)).collect() }
+    }
+
+    /// Why this cannot be a signing key.
+    pub(crate) fn refusal(key: &str) -> Option<String> {
+        let is_hex = decode(without_prefix(key)).is_some_and(|bytes| !bytes.is_empty());
+        (!is_hex).then(|| {
+            "a signing key is an even number of hexadecimal digits, behind signkey-ENV- if you like: make one with \
+             `openssl rand -hex 32`"
+                .to_owned()
+        })
+    }
+
+    /// Whether events may be sent with this key.
+    pub(crate) fn lets_send(&self, key: &str) -> bool {
+        self.events.is_empty() || is_among(&self.events, key)
+    }
+
+    /// Whether what is not the event API may be asked with this `Authorization`.
+    pub(crate) fn lets_ask(&self, authorization: Option<&str>) -> bool {
+        if self.bearers.is_empty() {
+            return true; // whatever it says: SDKs in dev mode send all kinds of it
+        }
+        let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
+        token.is_some_and(|token| is_among(&self.bearers, token.trim()))
+    }
+
+    /// The header that signs a body, in its canonical form where it is JSON.
+    pub(crate) fn sign(&self, canonical: &[u8]) -> Option<String> {
+        let at = now_s();
+        let signature = hex(&mac(self.signing.first()?, canonical, &at.to_string())?);
+        Some(format!("t={at}&s={signature}"))
+    }
+
+    /// Whether whoever answered has one of the keys and has just signed this body.
+    pub(crate) fn is_signed(&self, body: &[u8], header: Option<&str>) -> bool {
+        if self.signing.is_empty() {
+            return true;
+        }
+        let Some((at, signature)) = header.and_then(parts_of) else { return false };
+        let is_fresh = at.parse::<u64>().is_ok_and(|at| now_s().abs_diff(at) <= TOLERANCE_S);
+        let Some(signature) = decode(signature) else { return false };
+        let is_by = |key: &String| {
+            mac(key, body, at).is_some_and(|own| bool::from(own.as_slice().ct_eq(&signature)))
+        };
+        is_fresh && self.signing.iter().any(is_by)
+    }
+}
+
+/// All of them are looked at: how long it takes says nothing.
+fn is_among(known: &[[u8; 32]], text: &str) -> bool {
+    let given = digest(text);
+    let found = known.iter().fold(0_u8, |found, one| found | one.ct_eq(&given).unwrap_u8());
+    found == 1
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+fn mac(key: &str, body: &[u8], at: &str) -> Option<Vec<u8>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).ok()?;
+    mac.update(body);
+    mac.update(at.as_bytes());
+    Some(mac.finalize().into_bytes().to_vec())
+}
+
+fn parts_of(header: &str) -> Option<(&str, &str)> {
+    let part = |name: &str| header.split('&').find_map(|part| part.strip_prefix(name));
+    part("t=").zip(part("s="))
+}
+
+fn without_prefix(key: &str) -> &str {
+    let behind = key.strip_prefix("signkey-").and_then(|rest| rest.split_once('-'));
+    behind.map_or(key, |(_, bare)| bare)
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let digit =
+        |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => Some((digit(high)? << 4) | digit(low)?),
+        _ => None,
+    };
+    text.as_bytes().chunks(2).map(pair).collect()
+}
+
+fn now_s() -> u64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "signatures are by the world's clock, whatever the engine's is"
+    )]
+    let now = SystemTime::now();
+    now.duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "signkey-test-00ff10";
+
+    #[test]
+    fn a_key_opens_as_it_is_and_hashed() {
+        let keys = Keys::new(&[KEY.to_owned()], &["e1".to_owned()]);
+        let hashed = hex(&Sha256::digest([0x00, 0xff, 0x10]));
+        for token in [KEY, "00ff10", hashed.as_str(), &format!("signkey-test-{hashed}")] {
+            assert!(keys.lets_ask(Some(&format!("Bearer {token}"))), "{token}");
+        }
+        for wrong in [None, Some("Bearer "), Some("Bearer 00ff11"), Some(KEY)] {
+            assert!(!keys.lets_ask(wrong), "{wrong:?}");
+        }
+        assert!(keys.lets_send("e1") && !keys.lets_send("e2"));
+        let open = Keys::new(&[], &[]);
+        assert!(
+            open.lets_ask(Some("Bearer undefined")) && open.lets_ask(None) && open.lets_send("any")
+        );
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_body_and_its_moment() {
+        let keys = Keys::new(&[KEY.to_owned()], &[]);
+        let header = keys.sign(b"{}").unwrap();
+        assert!(keys.is_signed(b"{}", Some(&header)));
+        assert!(!keys.is_signed(b"[]", Some(&header)));
+        assert!(!keys.is_signed(b"{}", None));
+        let old = now_s() - TOLERANCE_S - 1;
+        let late = hex(&mac("00ff10", b"{}", &old.to_string()).unwrap());
+        assert!(!keys.is_signed(b"{}", Some(&format!("t={old}&s={late}"))));
+        let rotated = Keys::new(&["signkey-test-aa".to_owned(), KEY.to_owned()], &[]);
+        assert!(rotated.is_signed(b"{}", Some(&header)), "by the key of before");
+    }
+
+    #[test]
+    fn a_signing_key_is_hexadecimal() {
+        assert_eq!(Keys::refusal(KEY), None);
+        assert!(Keys::refusal("signkey-test-").is_some() && Keys::refusal("secret").is_some());
+    }
+}
