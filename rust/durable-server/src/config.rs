@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::keys::Keys;
+use crate::reach::Net;
 
 /// Whom the server is for. SDKs look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct Config {
     pub event_keys: Vec<String>,
     /// What requests are signed with, the first, and what opens the rest of the API.
     pub signing_keys: Vec<String>,
+    /// What the server may call beside the public network.
+    pub allowed: Vec<Net>,
     /// How much each application is given at a time.
     pub capacity: u32,
 }
@@ -52,6 +55,7 @@ impl Config {
             discovers: false,
             event_keys: Vec::new(),
             signing_keys: Vec::new(),
+            allowed: Net::loopback(),
             capacity: 1_000,
         }
     }

@@ -19,8 +19,8 @@ use tokio::runtime::Handle;
 
 use crate::apps::{Apps, Callee};
 use crate::keys::Keys;
+use crate::reach::Outgoing;
 use caller::Caller;
-pub(crate) use caller::client;
 pub(crate) use checkpoint::{Checkpoint, Checkpointed};
 pub(crate) use memo::steps_json;
 use ops::Plan;
@@ -57,7 +57,7 @@ impl Executor {
         engine: Arc<Engine>,
         apps: Arc<Apps>,
         keys: Arc<Keys>,
-        client: reqwest::Client,
+        client: Outgoing,
     ) -> Self {
         let caller = Caller::new(client, keys);
         Self { engine, apps, caller, state: Mutex::default() }

@@ -19,6 +19,7 @@ use crate::apps::Apps;
 use crate::config::Config;
 use crate::executor::Executor;
 use crate::keys::Keys;
+use crate::reach::Reach;
 
 /// The most bytes of a request: a send of many events.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
@@ -30,6 +31,7 @@ pub(crate) struct Server {
     pub(crate) apps: Arc<Apps>,
     pub(crate) executor: Arc<Executor>,
     pub(crate) keys: Arc<Keys>,
+    pub(crate) reach: Reach,
     pub(crate) config: Arc<Config>,
 }
 

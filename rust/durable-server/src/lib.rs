@@ -13,6 +13,8 @@ mod server;
 mod keys;
 mod length;
 mod names;
+mod outgoing;
+mod reach;
 
 mod apps;
 mod registration;
@@ -21,4 +23,5 @@ mod executor;
 mod http;
 
 pub use config::{Config, Kind};
+pub use reach::Net;
 pub use server::Server;

@@ -15,9 +15,10 @@ use tokio::sync::watch;
 
 use crate::apps::Apps;
 use crate::config::Config;
-use crate::executor::{Executor, client};
+use crate::executor::Executor;
 use crate::http;
 use crate::keys::Keys;
+use crate::reach::{Outgoing, Reach};
 
 /// Threads that serve requests and call functions.
 const THREADS: usize = 2;
@@ -43,7 +44,8 @@ impl Server {
         let address = listener.local_addr().map_err(|error| io(&error))?;
         let apps = Arc::new(Apps::new(Arc::clone(&engine), config.capacity));
         let keys = Arc::new(Keys::new(&config.signing_keys, &config.event_keys));
-        let client = client().map_err(|why| Error::new(Kind::Io, why))?;
+        let client =
+            Outgoing::new(Reach::new(&config.allowed)).map_err(|why| Error::new(Kind::Io, why))?;
         let executor = Arc::new(Executor::new(
             Arc::clone(&engine),
             Arc::clone(&apps),
@@ -66,8 +68,15 @@ impl Server {
             })?
         };
         apps.resume()?;
-        let looking = discovery::look(client, config.clone(), address);
-        let server = http::Server { engine, apps, executor, keys, config: Arc::new(config) };
+        let looking = discovery::look(client.clone(), config.clone(), address);
+        let server = http::Server {
+            engine,
+            apps,
+            executor,
+            keys,
+            reach: client.reach().clone(),
+            config: Arc::new(config),
+        };
         let serving = thread("durable-server", move || {
             runtime.block_on(async {
                 let looking = tokio::spawn(looking);

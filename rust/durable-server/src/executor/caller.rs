@@ -1,55 +1,34 @@
 //! The HTTP client: signs what it asks, and checks who answers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use durable_runtime::Offer;
-use reqwest::redirect::Policy;
+use reqwest::Method;
 use ulid::Ulid;
 
 use super::reply::{MOST_BYTES, Reply};
 use super::request::{body, item_id, step_id};
 use crate::apps::Callee;
 use crate::keys::Keys;
+use crate::reach::Outgoing;
 
-/// So long a function may take to answer.
-const AT_MOST: Duration = Duration::from_hours(2);
-const TO_CONNECT: Duration = Duration::from_secs(10);
-const REDIRECTS: usize = 3;
 /// Whoever is called speaks the version that it prefers: what it is told is the same in all.
 const ANY_VERSION: &str = "-1";
 
 /// See the file's first line.
 #[derive(Debug)]
 pub(super) struct Caller {
-    client: reqwest::Client,
+    client: Outgoing,
     keys: Arc<Keys>,
 }
 
-/// The client of everything that the server asks for. HTTP's own names have capital letters: some of those who are
-/// asked look for them so.
-pub(crate) fn client() -> Result<reqwest::Client, String> {
-    // Where another has been chosen before, that one is used.
-    let _chosen = rustls::crypto::ring::default_provider().install_default().is_ok();
-    reqwest::Client::builder()
-        .http1_title_case_headers()
-        .http1_only()
-        .no_proxy()
-        .redirect(Policy::limited(REDIRECTS))
-        .connect_timeout(TO_CONNECT)
-        .timeout(AT_MOST)
-        .tcp_nodelay(true)
-        .build()
-        .map_err(|error| format!("no HTTP client: {error}"))
-}
-
 impl Caller {
-    pub(super) fn new(client: reqwest::Client, keys: Arc<Keys>) -> Self {
+    pub(super) fn new(client: Outgoing, keys: Arc<Keys>) -> Self {
         Self { client, keys }
     }
 
-    pub(super) fn client(&self) -> &reqwest::Client {
+    pub(super) fn client(&self) -> &Outgoing {
         &self.client
     }
 
@@ -60,7 +39,7 @@ impl Caller {
         let url = url_of(callee, &step_id(offer))?;
         let mut request = self
             .client
-            .post(url)
+            .request(Method::POST, &url)?
             .header("Content-Type", "application/json")
             .header("User-Agent", "Inngest")
             .header("X-Request-Id", request_id)
@@ -111,7 +90,7 @@ async fn read(mut response: reqwest::Response) -> Result<Reply, String> {
 }
 
 /// The function's address with the step that is meant.
-fn url_of(callee: &Callee, step: &str) -> Result<reqwest::Url, String> {
+fn url_of(callee: &Callee, step: &str) -> Result<String, String> {
     let mut url = reqwest::Url::parse(&callee.endpoint)
         .map_err(|error| format!("'{}' is no address: {error}", callee.endpoint))?;
     let others: Vec<(String, String)> = url
@@ -124,7 +103,7 @@ fn url_of(callee: &Callee, step: &str) -> Result<reqwest::Url, String> {
         .extend_pairs(others)
         .append_pair("fnId", &callee.name)
         .append_pair("stepId", step);
-    Ok(url)
+    Ok(url.into())
 }
 
 fn unreachable(callee: &Callee, error: &reqwest::Error) -> String {
@@ -156,7 +135,7 @@ mod tests {
             max_attempts: 1,
         };
         let url = url_of(&callee, "abc").unwrap();
-        assert_eq!(url.as_str(), "http://h:1/api?env=x&fnId=app-f&stepId=abc");
+        assert_eq!(url, "http://h:1/api?env=x&fnId=app-f&stepId=abc");
         assert!(url_of(&Callee { endpoint: "no address".to_owned(), ..callee }, "s").is_err());
     }
 }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::memo::named;
 use super::ops::Plan;
+use crate::reach::Outgoing;
 
 /// So long one may take.
 const AT_MOST: Duration = Duration::from_mins(10);
@@ -80,10 +81,10 @@ impl Request {
         }
     }
 
-    async fn made(&self, client: &reqwest::Client) -> Result<Bytes, String> {
+    async fn made(&self, client: &Outgoing) -> Result<Bytes, String> {
         let method = reqwest::Method::from_bytes(self.method.to_ascii_uppercase().as_bytes())
             .map_err(|error| format!("'{}' is no method: {error}", self.method))?;
-        let mut request = client.request(method, &self.url).timeout(AT_MOST);
+        let mut request = client.request(method, &self.url)?.timeout(AT_MOST);
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
@@ -119,7 +120,7 @@ impl Request {
 }
 
 /// Makes all of them at once; each becomes an op.
-pub(super) async fn perform(plan: &mut Plan, client: &reqwest::Client) {
+pub(super) async fn perform(plan: &mut Plan, client: &Outgoing) {
     let mut tasks = Vec::new();
     for request in std::mem::take(&mut plan.requests) {
         let client = client.clone();

@@ -76,6 +76,10 @@ pub(super) async fn register(
         Ok(said) => said,
         Err(why) => return answer::error(StatusCode::BAD_REQUEST, &why),
     };
+    let mut endpoints = said.functions.iter().filter_map(|function| function.endpoint.as_deref());
+    if let Some(why) = endpoints.find_map(|url| server.reach.check(url).err()) {
+        return answer::error(StatusCode::BAD_REQUEST, &why);
+    }
     let (app, apps) = (said.app.clone(), server.apps);
     // It waits for the disk.
     let synced = tokio::task::spawn_blocking(move || {

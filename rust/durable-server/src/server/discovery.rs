@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use reqwest::Method;
+
 use crate::config::Config;
+use crate::reach::Outgoing;
 
 /// So often.
 const EVERY: Duration = Duration::from_secs(5);
@@ -15,27 +18,32 @@ const PORTS: [u16; 8] = [3000, 3001, 4000, 5000, 5173, 8000, 8080, 8787];
 const PATHS: [&str; 3] = ["/api/inngest", "/x/inngest", "/.netlify/functions/inngest"];
 
 /// Asks again and again, for as long as the server lives.
-pub(super) async fn look(client: reqwest::Client, config: Config, own: SocketAddr) {
+pub(super) async fn look(client: Outgoing, config: Config, own: SocketAddr) {
     let mut urls: BTreeSet<String> = config.urls.iter().cloned().collect();
     loop {
         if config.discovers {
             urls.extend(found(&client, &urls, own).await);
         }
         for url in &urls {
-            // Whoever does not answer is asked again.
-            let _asked = client.put(url).timeout(AT_MOST).body("{}").send().await.is_ok();
+            if let Ok(request) = client.request(Method::PUT, url) {
+                // Whoever does not answer is asked again.
+                let _asked = request.timeout(AT_MOST).body("{}").send().await.is_ok();
+            }
         }
         tokio::time::sleep(EVERY).await;
     }
 }
 
-async fn found(client: &reqwest::Client, known: &BTreeSet<String>, own: SocketAddr) -> Vec<String> {
+async fn found(client: &Outgoing, known: &BTreeSet<String>, own: SocketAddr) -> Vec<String> {
     let mut probes = Vec::new();
     for port in PORTS.into_iter().filter(|port| *port != own.port()) {
         for path in PATHS {
             let url = format!("http://localhost:{port}{path}");
-            if !known.contains(&url) {
-                let request = client.get(&url).timeout(TO_PROBE);
+            if known.contains(&url) {
+                continue;
+            }
+            if let Ok(request) = client.request(Method::GET, &url) {
+                let request = request.timeout(TO_PROBE);
                 probes.push(tokio::spawn(async move {
                     let answer = request.send().await.ok()?;
                     answer.headers().contains_key("x-inngest-sdk").then_some(url)
