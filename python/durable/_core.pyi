@@ -105,7 +105,9 @@ Work: TypeAlias = tuple[
     int,  # epoch
     int,  # function, its number from `register`
     str | None,  # step to execute; None: the code between steps
-    tuple[int, int],  # attempt, from 0; that of a step inside the code between steps
+    tuple[
+        int, int, int
+    ],  # attempt, from 0; that of a step inside the code between steps; how often it has failed
     int,  # memo_count: what is seen once these memos are taken in
     tuple[
         EventTuple, ...

@@ -51,8 +51,10 @@ class SteeredRun(LiveRun):
         super().begin(call)
 
     @override
-    def report_step(self, call: StepCall[Any], op: Op) -> None:
-        super().report_step(call, op)
+    def report_step(
+        self, call: StepCall[Any], op: Op, raised: BaseException | None = None
+    ) -> None:
+        super().report_step(call, op, raised)
         if op[0] == STEP_RUN:
             _steered(self).note_step(self, call.name)
 
