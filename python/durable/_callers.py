@@ -32,7 +32,7 @@ class Callers(ABC):
     ) -> None:
         self.loop = loop
         self.unheard = unheard
-        self.noticed = Noticed()
+        self.noticed = Noticed(lambda: int(core.stats()["ahead_ms"]))
         self._core = core
         # in the order of their calls: each pair is the sends and then the calls of one submit
         self._requests: deque[tuple[list[Any], list[Any]]] = deque()

@@ -411,7 +411,7 @@ class Core:
 
     def stats(self) -> dict[str, object]:
         """Counts: `functions` {name: {queued, running, executing, completed, failed, cancelled, and
-        parked: {sleep, retry}}}, `live`, `executing`, `timers`, `stale_reports`, `mailbox`, `outbox`, `now_ms`,
+        parked: {sleep, retry}}}, `live`, `executing`, `timers`, `stale_reports`, `mailbox`, `outbox`, `now_ms`, `ahead_ms`,
         `commits` {count, bytes, turns, size_p50, size_p99, time_p50_us, time_p99_us}. Does not block."""
 
     def close(self, grace_ms: int = 0) -> None:
