@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
-import os
 import threading
 from collections import deque
 from functools import partial
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ._bridge import STEP_RUN
 from ._context import SyncContext
+from ._engine_settings import default_threads
 from ._errors import NonDeterminismError
 from ._layers import drive
 from ._outside import watched
@@ -60,7 +60,7 @@ class Threads:
     ) -> None:
         self._loop = loop
         self._context = context
-        self._pool = _Pool(count or min(32, (os.cpu_count() or 1) + 4))
+        self._pool = _Pool(count or default_threads())
         self._finished: deque[Callable[[], object]] = deque()
         self._lock = threading.Lock()
         self._is_due = False
