@@ -272,8 +272,11 @@ class Engine(Sharing, Realtime, Invoking):
 
     @property
     def notices(self) -> list[str]:
-        """What opening the store did or found that its owner should know: what was replayed or built again, and how far
-        its time is ahead of this machine's clock. Each is logged as a warning of `durable.notices`, too."""
+        """What opening the store did or found that its owner should know.
+
+        What was replayed or built again, and how far its time is ahead of this machine's clock. Each is logged as a
+        warning of `durable.notices`, too.
+        """
         with public_errors():
             return self.session.core.notices
 

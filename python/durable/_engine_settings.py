@@ -142,7 +142,8 @@ def in_force(name: str, value: object) -> object:
     """What an engine uses where a setting is this, as it may be written; of a seed that nobody says: `None`."""
     if value is not None or name not in NONE_IS_DEFAULT:
         return value
-    return _IN_FORCE.get(name, lambda: DEFAULTS[name])()
+    make = _IN_FORCE.get(name)
+    return DEFAULTS[name] if make is None else make()
 
 
 def _read_clock(place: Place, clock: object) -> str:

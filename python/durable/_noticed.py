@@ -56,7 +56,14 @@ class Sleep(Protocol):
 class Noticed:
     """What one engine has warned of, so that nobody is told the same for each of a million runs."""
 
-    __slots__ = ("_ahead_ms", "_channels", "_looked_at", "_matches", "_moments", "_steps")
+    __slots__ = (
+        "_ahead_ms",
+        "_channels",
+        "_looked_at",
+        "_matches",
+        "_moments",
+        "_steps",
+    )
 
     def __init__(self, ahead_ms: Callable[[], int] = lambda: 0) -> None:
         """`ahead_ms`: how far the engine's time, in which events come, is ahead of the clock that users read."""

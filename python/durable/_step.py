@@ -336,7 +336,7 @@ class StepCall(Coroutine[Any, Any, T]):
         except asyncio.CancelledError as error:
             if run.is_dropped or _is_cancelled():
                 raise  # whoever awaits the step was called off
-            op = (STEP_ERROR, self.name, write_error(error), None)
+            op: Op = (STEP_ERROR, self.name, write_error(error), None)
             run.report_step(self, op, error)
         except BaseException as error:  # noqa: BLE001  # every error of a step is kept
             run.report_step(self, self.failure(error), error)

@@ -80,7 +80,11 @@ async def test_what_a_crash_cut_off_does_not_count_as_a_try(
     assert attempts == [0, 1, 2, 3]
     assert noting.tries == [(1, 0, False), (3, 1, True)]
     said = [
-        (line.levelno, getattr(line, "attempt", None), line.getMessage().partition("(")[2])
+        (
+            line.levelno,
+            getattr(line, "attempt", None),
+            line.getMessage().partition("(")[2],
+        )
         for line in caplog.records
         if line.name == "durable.failures" and "ConnectionError" in line.getMessage()
     ]

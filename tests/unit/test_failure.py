@@ -11,8 +11,8 @@ import pytest
 
 import durable
 from durable._bridge import NEVER
-from durable.testing import TestEngine
 from durable._failure import read_error, read_step_error, retry_of, tell, write_error
+from durable.testing import TestEngine
 
 
 def raised(error: BaseException) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def caught() -> ValueError:
         ("charge", 1, "WARNING", "step 'charge' failed: ValueError: no (try 2 of 2"),
     ],
 )
-def test_a_failure_is_logged_with_whose_it_is_and_where_it_was_raised(  # noqa: PLR0917  # a case
+def test_a_failure_is_logged_with_whose_it_is_and_where_it_was_raised(  # a case
     step: str | None,
     failures: int,
     level: str,
@@ -84,9 +84,7 @@ def test_a_failure_is_logged_with_whose_it_is_and_where_it_was_raised(  # noqa: 
     """Tries that a crash cut off count as attempts, and not against the tries; what ends a run is an error."""
     error = caught()
     call: Any = None if step is None else SimpleNamespace(name=step, attempt=6)
-    tell(
-        a_run(2), (write_error(error), None), error, failures=failures, call=call
-    )
+    tell(a_run(2), (write_error(error), None), error, failures=failures, call=call)
     (line,) = caplog.records
     known: Any = line
     assert (line.levelname, told in line.getMessage()) == (level, True)

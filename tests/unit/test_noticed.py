@@ -71,7 +71,9 @@ def test_only_the_first_runs_of_a_function_are_read() -> None:
     ("ahead_ms", "is_told"), [(0, True), (59_999, True), (60_000, False)]
 )
 def test_a_moment_is_told_by_the_clock_that_users_read(
-    ahead_ms: int, is_told: bool, caplog: pytest.LogCaptureFixture
+    ahead_ms: int,
+    is_told: bool,  # noqa: FBT001  # a case
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The event came at the engine's time, which may be ahead of it."""
     noticed = Noticed(lambda: ahead_ms)

@@ -143,11 +143,7 @@ def rerun(  # noqa: PLR0913  # options, all by name
     which = Which(status, function, since, until, if_, limit)
     _check(run_id, which)
     if run_id is not None:
-        changes: dict[str, Any] = {"from_step": from_step}
-        if output is not None:
-            changes["output"] = _json("--output", output)
-        if data is not None:
-            changes["data"] = _json("--data", data)
+        changes = {"from_step": from_step, **_given(output=output, data=data)}
 
         async def again(engine: "Engine") -> tuple[str, str]:
             new_id = await engine.runs.rerun(run_id, **changes)
@@ -216,6 +212,14 @@ def _check(run_id: str | None, which: Which) -> None:
     if run_id is not None and which.is_said():
         text = "a run's id and --status, --function, --since, --until, --if or --limit do not go together"
         raise CommandError(text)
+
+
+def _given(**options: str | None) -> dict[str, Any]:
+    return {
+        name: _json(f"--{name}", text)
+        for name, text in options.items()
+        if text is not None
+    }
 
 
 def _json(option: str, given: str) -> object:

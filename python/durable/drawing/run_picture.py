@@ -139,7 +139,7 @@ def _stack_of(run: Run, error: ErrorInfo) -> str:
 
 def _step_of(run: Run, error: ErrorInfo | None) -> Step | None:
     """The step whose error ended the run, as `StepError` says it."""
-    for step in reversed(run.steps.values()):
+    for step in reversed([*run.steps.values()]):
         if error is not None and step.error is not None:
             said = f"step '{step.name}' failed: {step.error.name}: {step.error.message}"
             if error.message in {said, step.error.message}:

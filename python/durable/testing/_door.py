@@ -35,11 +35,11 @@ class Door:
     def __getattr__(self, name: str) -> Any:
         """What the core has of that name."""
         found = getattr(self._inner, name)
-        if callable(found) and threading.get_ident() != self._loop_thread:
-            return partial(self._go_through, name)
-        return found
+        return partial(self._go_through, name) if callable(found) else found
 
     def _go_through(self, name: str, /, *args: Any, **named: Any) -> Any:
+        if threading.get_ident() == self._loop_thread:
+            return getattr(self._inner, name)(*args, **named)
         with self._changed:
             self._changed.wait_for(lambda: not self._is_shut)
             self._inside += 1

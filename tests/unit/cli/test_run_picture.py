@@ -135,8 +135,6 @@ def test_a_step_whose_error_was_caught_shows_where_it_raised() -> None:
 
 
 def test_what_was_killed_before_its_first_step_says_so() -> None:
-    killed = replace(
-        DONE, status="queued", ended_at=None, steps={}, started_at=at(3)
-    )
+    killed = replace(DONE, status="queued", ended_at=None, steps={}, started_at=at(3))
     assert "no step of it is recorded yet" in drawn(killed)
     assert "no step of it" not in drawn(replace(killed, started_at=None))

@@ -42,12 +42,12 @@ async def test_who_reads_is_waited_for_and_who_comes_then_reads_the_next() -> No
     second.gate.set()
     door: Any = Door(first)
     loop = asyncio.get_running_loop()
-    early = loop.run_in_executor(None, lambda: door.read())
+    early = loop.run_in_executor(None, door.read)
     await asyncio.to_thread(first.begun.wait, 30)
     opened = asyncio.ensure_future(door.reopen(loop, lambda: second))
     while not door._is_shut:
         await asyncio.to_thread(bool)
-    late = loop.run_in_executor(None, lambda: door.read())
+    late = loop.run_in_executor(None, door.read)
     first.gate.set()
     await opened
     assert (await early, await late) == ("first", "second")
@@ -80,4 +80,4 @@ async def test_a_store_that_cannot_be_opened_keeps_nobody_waiting() -> None:
     loop = asyncio.get_running_loop()
     with pytest.raises(durable.DurableError, match="rotted"):
         await door.reopen(loop, open_core)
-    assert await loop.run_in_executor(None, lambda: door.read()) == "closed"
+    assert await loop.run_in_executor(None, door.read) == "closed"
