@@ -18,7 +18,7 @@ from ._setting import wrong_id
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator
 
     from ._sending import Unheard
 
@@ -277,9 +277,8 @@ class Listener:
 
 def _ahead_ms(core: Core) -> int:
     """How far the engine's time is ahead of this machine's clock."""
-    stats: Mapping[str, Any] = core.stats()
-    ahead_ms: int = stats["ahead_ms"]
-    return ahead_ms
+    stats: Any = core.stats()
+    return int(stats["ahead_ms"])
 
 
 def settle(future: asyncio.Future[Any] | None, value: object) -> None:

@@ -220,7 +220,10 @@ mod tests {
     fn who_opens_a_store_that_is_ahead_is_told_by_how_much() {
         assert_eq!(told(Duration::from_secs(59)), None);
         let text = told(HOUR * 49 + SECOND * 65).unwrap();
-        assert!(text.starts_with("the store's time is 2 d 1 h 1 min ahead of this machine's"), "{text}");
+        assert!(
+            text.starts_with("the store's time is 2 d 1 h 1 min ahead of this machine's"),
+            "{text}"
+        );
         assert!(text.contains("use a new store"), "{text}");
         assert!(told(HOUR).unwrap().contains("is 1 h ahead"));
     }

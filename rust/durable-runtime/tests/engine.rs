@@ -414,7 +414,10 @@ fn time_goes_on_though_the_wall_is_behind_the_store() {
 fn a_store_that_is_ahead_of_the_wall_says_so() {
     let engine = open_ahead_of_the_wall();
     let notices = engine.notices();
-    assert!(notices.iter().any(|text| text.contains("ahead of this machine's clock")), "{notices:?}");
+    assert!(
+        notices.iter().any(|text| text.contains("ahead of this machine's clock")),
+        "{notices:?}"
+    );
     assert!(engine.stats().ahead > Duration::from_hours(24));
     let usual = open(&memory());
     assert_eq!((usual.notices(), usual.stats().ahead), (Vec::new(), Duration::ZERO));

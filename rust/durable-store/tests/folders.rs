@@ -1,5 +1,6 @@
 //! What a folder may hold that becomes a store.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,12 +16,13 @@ fn options(disk: &FaultDisk) -> Options {
     }
 }
 
-fn put(disk: &FaultDisk, names: &[&str]) {
-    disk.create_dir(Path::new("/store")).unwrap();
+fn put(disk: &FaultDisk, names: &[&str]) -> io::Result<()> {
+    disk.create_dir(Path::new("/store"))?;
     for name in names {
-        let file = disk.open(&Path::new("/store").join(name), OpenMode::Create).unwrap();
-        file.write_at(0, b"mine").unwrap();
+        let file = disk.open(&Path::new("/store").join(name), OpenMode::Create)?;
+        file.write_at(0, b"mine")?;
     }
+    Ok(())
 }
 
 /// Nothing is made in it, and nothing in it is touched.
@@ -28,7 +30,7 @@ fn put(disk: &FaultDisk, names: &[&str]) {
 fn a_folder_with_other_files_is_not_made_a_store() {
     let disk = FaultDisk::new(1);
     let names = ["b.py", "a.txt", "c", "d", "e"];
-    put(&disk, &names);
+    put(&disk, &names).unwrap();
     let error = Store::open(options(&disk)).unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, StoreError::Refused { .. }), "{text}");
@@ -43,7 +45,8 @@ fn a_folder_with_other_files_is_not_made_a_store() {
 #[test]
 fn a_folder_with_nothing_of_anybodys_becomes_a_store() {
     let disk = FaultDisk::new(1);
-    put(&disk, &[".gitignore", ".DS_Store", "lost+found", "lock", "format.draft", "owner.sock"]);
+    put(&disk, &[".gitignore", ".DS_Store", "lost+found", "lock", "format.draft", "owner.sock"])
+        .unwrap();
     assert!(Store::open(options(&disk)).unwrap().report.created);
 }
 
@@ -52,7 +55,7 @@ fn a_folder_with_nothing_of_anybodys_becomes_a_store() {
 fn a_store_with_other_files_beside_it_is_opened() {
     let disk = FaultDisk::new(1);
     drop(Store::open(options(&disk)).unwrap());
-    put(&disk, &["notes.txt"]);
+    put(&disk, &["notes.txt"]).unwrap();
     assert!(!Store::open(options(&disk)).unwrap().report.created);
 }
 
@@ -63,7 +66,7 @@ fn a_backup_is_not_restored_among_other_files() {
     drop(Store::open(first()).unwrap());
     let saved = Path::new("/saved.backup");
     backup(first(), saved).unwrap();
-    put(&disk, &["notes.txt"]);
+    put(&disk, &["notes.txt"]).unwrap();
     let error = restore(saved, options(&disk)).unwrap_err();
     assert!(error.to_string().contains("holds other files (notes.txt)"), "{error}");
     assert_eq!(disk.list(Path::new("/store")).unwrap(), ["notes.txt"]);

@@ -83,15 +83,16 @@ impl LocalExecutor {
     pub(crate) fn reload(&mut self, view: &View, id: RunId, epoch: Epoch) -> Result<Option<Offer>> {
         let Some(record) = view.get(&write::run_key(id))? else { return Ok(None) };
         let run: RunRecord = write::decode("a live run", &record)?;
-        let (step, start_count, step_start_count, failure_count) = if run.stretch == Stretch::Executing(epoch) {
-            (None, run.start_count, run.step_start_count(), run.failure_count)
-        } else {
-            let is_it = |state| state == PendingState::Executing(epoch);
-            let Some(step) = run.pending.iter().find(|step| is_it(step.state)) else {
-                return Ok(None);
+        let (step, start_count, step_start_count, failure_count) =
+            if run.stretch == Stretch::Executing(epoch) {
+                (None, run.start_count, run.step_start_count(), run.failure_count)
+            } else {
+                let is_it = |state| state == PendingState::Executing(epoch);
+                let Some(step) = run.pending.iter().find(|step| is_it(step.state)) else {
+                    return Ok(None);
+                };
+                (Some(step.name.clone()), step.start_count, step.start_count, step.failure_count)
             };
-            (Some(step.name.clone()), step.start_count, step.start_count, step.failure_count)
-        };
         let work = Work {
             run: id,
             epoch,

@@ -212,8 +212,9 @@ pub(super) fn refuse_foreign(options: &Options) -> Result<()> {
     let folder = &options.folder;
     let names = options.disk.list(folder);
     let names = names.map_err(|error| StoreError::io("readdir", folder, error))?;
-    let is_foreign =
-        |name: &&String| !name.starts_with('.') && *name != FOUND && !NAMES.contains(&name.as_str());
+    let is_foreign = |name: &&String| {
+        !name.starts_with('.') && *name != FOUND && !NAMES.contains(&name.as_str())
+    };
     let foreign: Vec<_> = names.iter().filter(is_foreign).map(String::as_str).collect();
     if foreign.is_empty() {
         return Ok(());
