@@ -26,9 +26,8 @@ class Sentry(Middleware):
     """
 
     def __init__(self, *, each_try: bool = False, cancelled: bool = False) -> None:
-        ignore_logger(
-            LOGGER_NAME
-        )  # sentry_sdk takes each line of level ERROR for an event
+        # sentry_sdk takes each line of level ERROR for an event
+        ignore_logger(LOGGER_NAME)
         self._each_try = each_try
         self._cancelled = cancelled
 
