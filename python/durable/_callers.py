@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections import deque
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,7 +33,7 @@ class Callers(ABC):
     ) -> None:
         self.loop = loop
         self.unheard = unheard
-        self.noticed = Noticed()
+        self.noticed = Noticed(partial(_ahead_ms, core))
         self._core = core
         # in the order of their calls: each pair is the sends and then the calls of one submit
         self._requests: deque[tuple[list[Any], list[Any]]] = deque()
@@ -272,6 +273,12 @@ class Listener:
         """There is; or there never will be."""
         self._error = self._error or error
         self._event.set()
+
+
+def _ahead_ms(core: Core) -> int:
+    """How far the engine's time is ahead of this machine's clock."""
+    stats: Any = core.stats()
+    return int(stats["ahead_ms"])
 
 
 def settle(future: asyncio.Future[Any] | None, value: object) -> None:

@@ -64,7 +64,10 @@ class _Given(Generic[DataT]):
 
     @property
     def attempt(self) -> int:
-        """Which try this is, from 0: of the step inside a step's function, else of the code between."""
+        """Which try this is, from 0: of the step inside a step's function, else of the code between.
+
+        It rises with each call, also where a crash cut one off, which costs none of the function's `retries`.
+        """
         call = CURRENT_STEP.get()
         return self._run.attempt if call is None else call.attempt
 

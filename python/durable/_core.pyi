@@ -105,7 +105,9 @@ Work: TypeAlias = tuple[
     int,  # epoch
     int,  # function, its number from `register`
     str | None,  # step to execute; None: the code between steps
-    tuple[int, int],  # attempt, from 0; that of a step inside the code between steps
+    tuple[
+        int, int, int
+    ],  # attempt, from 0; that of a step inside the code between steps; how often it has failed
     int,  # memo_count: what is seen once these memos are taken in
     tuple[
         EventTuple, ...
@@ -409,7 +411,7 @@ class Core:
 
     def stats(self) -> dict[str, object]:
         """Counts: `functions` {name: {queued, running, executing, completed, failed, cancelled, and
-        parked: {sleep, retry}}}, `live`, `executing`, `timers`, `stale_reports`, `mailbox`, `outbox`, `now_ms`,
+        parked: {sleep, retry}}}, `live`, `executing`, `timers`, `stale_reports`, `mailbox`, `outbox`, `now_ms`, `ahead_ms`,
         `commits` {count, bytes, turns, size_p50, size_p99, time_p50_us, time_p99_us}. Does not block."""
 
     def close(self, grace_ms: int = 0) -> None:

@@ -13,6 +13,7 @@ from ._failure import read_error
 from ._layered import outcome_through
 from ._layers import tell_late
 from ._middleware import Finished
+from ._run_logger import ENDED, fields_of_end
 
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Ends:
     async def _tell_all(self, layered: Layered, status: str, json: bytes) -> None:
         about, stack = layered.about, layered.stack
         end = Finished(about, status)
+        ENDED.set(fields_of_end(about))
         if status == "completed":
             find = about.find_origins
             try:

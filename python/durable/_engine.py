@@ -31,7 +31,7 @@ from ._middleware import Sending
 from ._reading import Events, Functions, Runs
 from ._realtime import Realtime
 from ._schedules import Schedules
-from ._sending import encode_events, tell_of_strays
+from ._sending import encode_events, tell_notices, tell_of_strays
 from ._session import Session, read_apps
 from ._setting import Place
 from ._settings_file import is_set_outside
@@ -111,6 +111,8 @@ class Engine(Sharing, Realtime, Invoking):
             None if read.blocked_after_ms is None else read.blocked_after_ms / 1000
         )
         self._session: Session | None = None
+        #: What `stats` said before this process executed anything; `None` until it owns the store.
+        self.stats_before: dict[str, Any] | None = None
         self.stack = stack_of(())
         self._lifespans = contextlib.AsyncExitStack()
         self._closing: weakref.finalize[..., Any] | None = None
@@ -155,6 +157,7 @@ class Engine(Sharing, Realtime, Invoking):
         )
         if self.apps and session.is_owner:  # else it was opened to be read
             tell_of_strays(self.stats(), self._functions)
+            tell_notices(self.store, session.core.notices)
 
     @override
     def _opening(self) -> Callable[[], Core]:
@@ -175,6 +178,7 @@ class Engine(Sharing, Realtime, Invoking):
         loop: asyncio.AbstractEventLoop,
         numbers: Mapping[int, Function[Any, Any]],
     ) -> Session:
+        self.stats_before = core.stats()
         worker = self._make_worker(core, loop, numbers)
         worker.open(blocked_after_s=self._blocked_after_s, opened_by=self._opened_by)
         try:
@@ -268,7 +272,11 @@ class Engine(Sharing, Realtime, Invoking):
 
     @property
     def notices(self) -> list[str]:
-        """What opening the store did that its owner should know: what was replayed or built again."""
+        """What opening the store did or found that its owner should know.
+
+        What was replayed or built again, and how far its time is ahead of this machine's clock. Each is logged as a
+        warning of `durable.notices`, too.
+        """
         with public_errors():
             return self.session.core.notices
 
@@ -423,7 +431,8 @@ class Engine(Sharing, Realtime, Invoking):
         for: `sleep`, `retry`, more `events`, a `signal` alone), how much is `executing`, how many ever `completed`, `failed`, were
         `cancelled`, how many events were ever `skipped`, how often a key had no value (`missing_keys`) or a
         priority no number (`priority_errors`), and whether it is `paused`. `commits`: `count`, `turns`, `bytes`, `size_p50`, `size_p99`, `time_p50_us`, `time_p99_us`.
-        And `live`, `executing`, `timers`, `mailbox`, `outbox`, `staged_bytes`, `now_ms`.
+        And `live`, `executing`, `timers`, `mailbox`, `outbox`, `staged_bytes`, `now_ms`, and `ahead_ms`: how far
+        that is ahead of this machine's clock, 0 unless that was set back or the store was last open on a faster one.
         """
         with public_errors():
             return self.session.core.stats()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os  # get_type_hints reads the annotations  # noqa: TC003
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict
@@ -23,6 +23,11 @@ _MAX_THREADS: Final = 10_000
 _MAX_SEED: Final = 2**64 - 1
 _MAX_FACTOR: Final = 2**32 - 1
 _CLOCK: Final = re.compile(r"system|scaled:(\d+)|virtual(:auto)?(:\d+)?")
+
+
+def default_threads() -> int:
+    """How many threads plain handlers and blocking steps share, where nobody says it."""
+    return min(32, (os.cpu_count() or 1) + 4)
 
 
 class EngineSettings(TypedDict, total=False):
@@ -133,6 +138,14 @@ def check(name: str, value: object, place: Place) -> object:
     return _READERS[name](place, value)
 
 
+def in_force(name: str, value: object) -> object:
+    """What an engine uses where a setting is this, as it may be written; of a seed that nobody says: `None`."""
+    if value is not None or name not in NONE_IS_DEFAULT:
+        return value
+    make = _IN_FORCE.get(name)
+    return DEFAULTS[name] if make is None else make()
+
+
 def _read_clock(place: Place, clock: object) -> str:
     accepted = '"system", "scaled:60" (60 times as fast) or "virtual" (for tests)'
     text = place.instance(clock, str, accepted)
@@ -178,6 +191,12 @@ def _read_blocked_after(place: Place, after: Duration | None) -> int | None:
     return place.duration_between_ms(after, "10ms", "1h")
 
 
+#: What stands behind defaults of `None`: of the retention durable-runtime's config.rs says it.
+_IN_FORCE: Final[Mapping[str, Callable[[], object]]] = {
+    "retention": lambda: "7d",
+    "backoff": Backoff,
+    "threads": default_threads,
+}
 _READERS: Final[Mapping[str, Callable[[Place, Any], object]]] = {
     "store": read_store,
     "max_in_flight": lambda place, it: place.whole_number(it, 1, _MAX_CAPACITY),

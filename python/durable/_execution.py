@@ -41,18 +41,18 @@ class LiveRun(RunState):
         self,
         step: str | None,
         epoch: int,
-        attempts: tuple[int, int],
+        attempts: tuple[int, int, int],
         news: tuple[int, list[MemoTuple], list[str]],
     ) -> None:
         """Execute the code, or one step of it."""
         seen, memos, pending = news
         if step is None:
             self.epoch, self.number = epoch, 0
-            self.attempt, self.step_attempt = attempts
+            self.attempt, self.step_attempt, self.failures = attempts
             if self.ahead is not None:
                 self.ahead.rest()
         else:
-            self.targets[step] = (epoch, attempts[0])
+            self.targets[step] = (epoch, attempts[0], attempts[2])
         self.pending.update(pending)
         if self.driver is None:
             self._remember(seen, memos)
@@ -84,7 +84,7 @@ class LiveRun(RunState):
                 call.take_memo(kind, is_error=is_error, data=data)
                 answered.append(call)
                 if is_error and call in self.unconfirmed.values():  # it failed just now
-                    self.attempt = self.step_attempt = 0
+                    self.attempt = self.step_attempt = self.failures = 0
             elif not self.worker.forgets:
                 self.memos[name] = (-1, kind, is_error, data)
         for call in answered:
@@ -132,7 +132,7 @@ class LiveRun(RunState):
         if epoch == self.epoch:
             self.drop(is_called_off=True)
             return True
-        for name, (its, _) in list(self.targets.items()):
+        for name, (its, *_) in list(self.targets.items()):
             if its == epoch:
                 del self.targets[name]
         for call in self.calls.values():
@@ -173,6 +173,7 @@ class LiveRun(RunState):
         new = type(self)(self.worker, self.id, self.function, events)
         new.epoch, new.number = self.epoch, self.number
         new.attempt, new.step_attempt = self.attempt, self.step_attempt
+        new.failures = self.failures
         new.seen, new.pending, new.targets = self.seen, self.pending, self.targets
         new.memos, new.fresh = self.memos, self.fresh
         self.drop()
@@ -219,11 +220,13 @@ class LiveRun(RunState):
                 self._report_lost(call.name, call.epoch)
             self.mark()
 
-    def report_step(self, call: StepCall[Any], op: Op) -> None:
+    def report_step(
+        self, call: StepCall[Any], op: Op, raised: BaseException | None = None
+    ) -> None:
         """A step's function has returned or raised."""
         if op[0] == STEP_ERROR:
             call.data = None
-            tell(self, f"step '{call.name}'", op[2:], attempt=call.attempt)
+            tell(self, op[2:], raised, call=call, failures=call.failures)
         if call.epoch is not None:
             epoch, call.epoch = call.epoch, None
             if epoch >= 0:
@@ -232,7 +235,7 @@ class LiveRun(RunState):
             self.mark()
             return
         if op[0] == STEP_RUN:
-            self.attempt = self.step_attempt = 0
+            self.attempt = self.step_attempt = self.failures = 0
         self.inline = None
         number, ahead = self.number, self.ahead
         self.unconfirmed[number] = call
@@ -282,7 +285,10 @@ class LiveRun(RunState):
             self.worker.forget(self, is_live=True)
         elif not self.is_dropped:
             failure = (write_error(error), retry_of(error))
-            tell(self, "the handler", failure, attempt=self.attempt)
+            failures = [self.failures]
+            if self.epoch is None:  # it was called for these
+                failures = [its for *_, its in self.targets.values()] or failures
+            tell(self, failure, error, failures=failures[0])
             has_left = self.has_left_step or self.inline is not None
             self._end_with((RUN_ERROR, *failure, has_left))
 
@@ -322,7 +328,7 @@ class LiveRun(RunState):
                 return  # it is looked at again once that is confirmed
             self.ready = []
             self.inline = call = ready[0]
-            call.attempt = self.step_attempt
+            call.attempt, call.failures = self.step_attempt, 0
             call.state = GO
             call.wake()
             return
@@ -380,7 +386,7 @@ class LiveRun(RunState):
 
     def _settle_targets(self) -> None:
         """Steps that were to execute and that the code, called again, has not come to."""
-        for name, (epoch, _) in list(self.targets.items()):
+        for name, (epoch, *_) in list(self.targets.items()):
             del self.targets[name]
             if name in self.lost:
                 self._report_lost(name, epoch)
@@ -439,7 +445,7 @@ class LiveRun(RunState):
             self._leave(call)
             call.take_memo(StepCall.kind, is_error=False, data=b"null")
             return
-        call.epoch, call.attempt = self.targets.pop(call.name)
+        call.epoch, call.attempt, call.failures = self.targets.pop(call.name)
         call.data = None
         call.state = GO
 

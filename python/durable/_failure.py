@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import orjson
@@ -28,9 +30,13 @@ from ._errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import TracebackType
 
 
-_LOGGER: Final = logging.getLogger("durable.failures")
+LOGGER_NAME: Final = "durable.failures"
+_LOGGER: Final = logging.getLogger(LOGGER_NAME)
+#: Where the files of this package are.
+_OURS: Final = f"{Path(__file__).parent}{os.sep}"
 MAX_STACK_CHARS: Final = 8_000
 MAX_MESSAGE_CHARS: Final = 16_000
 _MAX_FRAMES: Final = 30
@@ -60,6 +66,8 @@ _SAID: Final = frozenset(
 class Run(Protocol):
     """Whose failure it is."""
 
+    attempt: int
+
     @property
     def id(self) -> str: ...
     @property
@@ -70,6 +78,7 @@ class Call(Protocol):
     """A step that the code awaits."""
 
     name: str
+    attempt: int
 
     def where(self) -> str:
         """The line that made it."""
@@ -112,30 +121,68 @@ def write_error(error: BaseException) -> bytes:
 
 
 def tell(
-    run: Run, who: str, failure: tuple[bytes, int | None], *, attempt: int
+    run: Run,
+    failure: tuple[bytes, int | None],
+    raised: BaseException | None,
+    *,
+    failures: int,
+    call: Call | None = None,
 ) -> None:
     """Log a failure when it happens: of those that are tried again the store keeps none.
 
-    `failure` is the error's JSON and when it is tried again, as in the op that reports it.
+    `failure` is the error's JSON and when it is tried again, as in the op that reports it; `failures` how many tries
+    failed before. `call` is the step; without one it is the handler that failed, and where that is not tried again its
+    run has ended.
     """
-    if _LOGGER.isEnabledFor(logging.WARNING):
-        json, retry = failure
+    json, retry = failure
+    tries = run.function.retries.count + 1
+    is_last = retry == NEVER or failures + 1 >= tries
+    level = logging.ERROR if is_last and call is None else logging.WARNING
+    if _LOGGER.isEnabledFor(level):
         error = read_error(json)
-        tries = run.function.retries.count + 1
-        is_last = retry == NEVER or attempt + 1 >= tries
         what_next = "it is not tried again" if is_last else "it is tried again"
-        _LOGGER.warning(
+        _LOGGER.log(
+            level,
             "function '%s', run %s: %s failed: %s: %s (%stry %d of %d: %s)",
             run.function.id,
             run.id,
-            who,
+            "the handler" if call is None else f"step '{call.name}'",
             error["name"],
             error["message"],
             _explained_by(error),
-            attempt + 1,
+            failures + 1,
             tries,
             what_next,
+            exc_info=_where_raised(raised),
+            extra=_fields(run, call),
         )
+
+
+def _fields(run: Run, call: Call | None) -> dict[str, Any]:
+    """As `durable.logging.fields`: what failed is no longer under way, so its context does not say it."""
+    return {
+        "run_id": run.id,
+        "function_id": run.function.id,
+        "step_id": None if call is None else call.name,
+        "attempt": run.attempt if call is None else call.attempt,
+    }
+
+
+def _where_raised(
+    error: BaseException | None,
+) -> tuple[type[BaseException], BaseException, TracebackType] | None:
+    """For a record: the error with its traceback, where any of that is not ours."""
+    place = None if error is None else _in_users_code(error.__traceback__)
+    return None if error is None or place is None else (type(error), error, place)
+
+
+def _in_users_code(place: TracebackType | None) -> TracebackType | None:
+    """A traceback without the frames of this package that it begins with."""
+    while place is not None:
+        if not place.tb_frame.f_code.co_filename.startswith(_OURS):
+            return place
+        place = place.tb_next
+    return None
 
 
 def _explained_by(error: dict[str, Any]) -> str:
@@ -152,13 +199,14 @@ def tell_of_end(run: Run, json: bytes, calls: Iterable[Call]) -> None:
         for call in calls
         if error["message"].startswith(f"step '{call.name}':")
     ]
-    _LOGGER.warning(
+    _LOGGER.error(
         "function '%s', run %s: the engine ended it: %s: %s%s (it is not tried again)",
         run.function.id,
         run.id,
         error["name"],
         error["message"],
         "".join(lines[:1]),
+        extra=_fields(run, None),
     )
 
 
@@ -221,8 +269,9 @@ def _message_of(error: BaseException) -> str:
 
 def _stack_of(error: BaseException) -> str:
     try:
+        place = _in_users_code(error.__traceback__) or error.__traceback__
         lines = traceback.format_exception(
-            type(error), error, error.__traceback__, limit=-_MAX_FRAMES
+            type(error), error, place, limit=-_MAX_FRAMES
         )
     except Exception:  # as above  # noqa: BLE001
         return ""

@@ -170,7 +170,10 @@ class Layered:
         """New code comes: say so, where nobody has."""
         await self._go_through()
         if self._stretch is None and self.stack.around_execution:
-            self._stretch = Execution(self.about, attempt=self.run.attempt)
+            run = self.run
+            self._stretch = Execution(
+                self.about, attempt=run.attempt, failures=run.failures
+            )
             self._entered = []
             await self.stack.enter(self._tell, self._stretch, self._entered)
 
@@ -249,7 +252,9 @@ class Layered:
         Raises:
             Exception: what its function raised, or a hook.
         """
-        execution = Execution(self.about, _about(call), call.attempt)
+        execution = Execution(
+            self.about, _about(call), call.attempt, failures=call.failures
+        )
         entered: list[Any] = []
         output = Output(self.about, execution.step, attempt=call.attempt)
         try:

@@ -41,7 +41,7 @@ class RunAbout:
     Attributes:
         id: the run's id.
         function_id: its function's id.
-        attempt: which try of the code between steps this is, from 0.
+        attempt: which try of the code between steps this is, from 0. Counts also those that a crash cut off.
         tries: how often a step, or the code between steps, is tried at most.
         event_name: the name of the event that started it.
         event_id: the engine's id of that event.
@@ -133,7 +133,8 @@ class Execution:
     Attributes:
         run: whose code it is.
         step: the step that is tried; `None` for a stretch of the handler's code.
-        attempt: which try this is, from 0.
+        attempt: which try this is, from 0. Counts also those that a crash cut off, which `retries` does not.
+        failures: how many tries before this one failed: what decides whether it is the last.
         error: in `after_execution`: what it raised. A `BaseException` that is no `Exception` says that it was cut off.
         comes_to: in `after_execution` of a stretch: the step that the code has come to; `None` where it has ended.
     """
@@ -141,13 +142,14 @@ class Execution:
     run: RunAbout
     step: StepAbout | None = None
     attempt: int = 0
+    failures: int = field(default=0, kw_only=True)
     error: BaseException | None = None
     comes_to: StepAbout | None = None
 
     @property
     def is_last(self) -> bool:
         """True where it failed and is not tried again, or would not be if it failed."""
-        return self.attempt + 1 >= self.run.tries or (
+        return self.failures + 1 >= self.run.tries or (
             self.error is not None and retry_of(self.error) == NEVER
         )
 

@@ -12,7 +12,7 @@ from ._expression import has_field
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ._bridge import EventTuple
     from ._function import Function
@@ -56,9 +56,18 @@ class Sleep(Protocol):
 class Noticed:
     """What one engine has warned of, so that nobody is told the same for each of a million runs."""
 
-    __slots__ = ("_channels", "_looked_at", "_matches", "_moments", "_steps")
+    __slots__ = (
+        "_ahead_ms",
+        "_channels",
+        "_looked_at",
+        "_matches",
+        "_moments",
+        "_steps",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, ahead_ms: Callable[[], int] = lambda: 0) -> None:
+        """`ahead_ms`: how far the engine's time, in which events come, is ahead of the clock that users read."""
+        self._ahead_ms = ahead_ms
         self._looked_at: Counter[str] = Counter()
         self._matches: set[tuple[str, str, str]] = set()
         self._steps: defaultdict[str, set[str]] = defaultdict(set)
@@ -91,7 +100,8 @@ class Noticed:
     def look_at_moment(self, call: Sleep, moment_ms: int) -> None:
         """Warn where a step would sleep until before its run's event came: where time passed meanwhile is no oddity."""
         run = call.run
-        if moment_ms >= run.event_tuples[0][4]:
+        came_at = run.event_tuples[0][4]
+        if moment_ms >= came_at or moment_ms + self._ahead_ms() >= came_at:
             return
         where = call.where()
         if not _is_new(where, self._moments[run.function.id], _MAX_STEPS):

@@ -8,6 +8,7 @@ each call while the handler's own code executes, so that it does not matter how 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime as dt
 import inspect
@@ -73,6 +74,11 @@ _DRAWS: Final[dict[CodeType, tuple[str, str]]] = {
 #: What the module's functions draw from.
 _SHARED: Final[object] = getattr(random.random, "__self__", None)
 
+_SLEEP: Final = "asyncio.sleep"
+_SLEEPING: Final[CodeType] = asyncio.sleep.__code__
+_TAKES_AS_LONG: Final = "then sleeps as long again. Sleep as a step"
+_IS_GIVEN_ANOTHER: Final = "is then given something else. Put it into a step"
+
 #: What calls the hooks of middleware.
 _TELLING: Final = frozenset(
     {tell.__code__, ThreadTell.__call__.__code__, tell_quietly.__code__}
@@ -133,7 +139,8 @@ class Outlook:
         if event == "c_call":
             known = _BUILT_IN.get(called)
         elif event == "call":
-            known = _WRITTEN.get(frame.f_code) or _drawn(frame)
+            code = frame.f_code
+            known = _WRITTEN.get(code) or _drawn(frame) or _slept(frame)
             caller = frame.f_back
         else:
             return
@@ -142,18 +149,28 @@ class Outlook:
         module = caller.f_globals.get("__name__", "")
         is_seen = is_of_user(caller.f_code.co_filename, module, self._home)
         if is_seen and not _is_in_hook(caller):
-            self._found = self._error(caller, *known)
+            self._found = self._error(caller, known)
             raise self._found
 
-    def _error(self, at: FrameType, name: str, remedy: str) -> NonDeterminismError:
+    def _error(self, at: FrameType, known: tuple[str, str]) -> NonDeterminismError:
+        name, remedy = known
         step = "await ctx.step.run" if self._function.is_async else "ctx.step.run"
         instead = remedy.format(name=name, step=step)
+        what_follows = _TAKES_AS_LONG if name == _SLEEP else _IS_GIVEN_ANOTHER
         text = (
             f"function '{self._function.id}' calls {name}() between steps ({at.f_code.co_filename}:{at.f_lineno}): the "
-            "handler is called again after a restart, and is then given something else. Put it into a step, which "
-            f"is remembered: {instead}"
+            f"handler is called again after a restart, and {what_follows}, which is remembered: {instead}"
         )
         return NonDeterminismError(text)
+
+
+def _slept(frame: FrameType) -> tuple[str, str] | None:
+    """Time that passes between steps; a turn for others takes none."""
+    if frame.f_code is not _SLEEPING:
+        return None
+    delay: Any = frame.f_locals.get("delay")
+    is_turn = isinstance(delay, int | float) and delay <= 0
+    return None if is_turn else (_SLEEP, f"await ctx.step.sleep('rest', {delay!r})")
 
 
 def _drawn(frame: FrameType) -> tuple[str, str] | None:

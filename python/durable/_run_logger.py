@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
@@ -13,9 +14,12 @@ from ._step import CURRENT_STEP
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
+    from ._middleware import RunAbout
     from ._step import StepOwner
 
 _LOGGER: Final = logging.getLogger("durable.run")
+#: What `durable.logging.fields` gives where a run is told of that has ended.
+ENDED: Final[ContextVar[dict[str, Any]]] = ContextVar("ENDED", default={})  # noqa: B039  # nobody changes it
 
 
 def fields_of(run: StepOwner) -> dict[str, Any]:
@@ -26,6 +30,16 @@ def fields_of(run: StepOwner) -> dict[str, Any]:
         "function_id": run.function.id,
         "step_id": None if call is None else call.name,
         "attempt": run.attempt if call is None else call.attempt,
+    }
+
+
+def fields_of_end(about: RunAbout) -> dict[str, Any]:
+    """The same of a run that has ended."""
+    return {
+        "run_id": about.id,
+        "function_id": about.function_id,
+        "step_id": None,
+        "attempt": about.attempt,
     }
 
 

@@ -38,6 +38,7 @@ class RunState:
         "ending",
         "epoch",
         "event_tuples",
+        "failures",
         "fresh",
         "function",
         "has_left_step",
@@ -80,13 +81,14 @@ class RunState:
         self.driver: Any = None
         # What the engine said. The stretch's epoch is None while it has no slot; a memo is its place
         # in the order of recording, its kind, whether it is an error, and JSON; a target is a step to execute
-        # with a slot of its own, with its epoch and attempt.
+        # with a slot of its own, with its epoch and attempt, and how often it has failed: what is cut off by a crash is
+        # an attempt and no failure.
         self.epoch: int | None = None
         self.number = self.seen = 0
-        self.attempt = self.step_attempt = 0
+        self.attempt = self.step_attempt = self.failures = 0
         self.memos: dict[str, Recorded] = {}
         self.pending: set[str] = set()
-        self.targets: dict[str, tuple[int, int]] = {}
+        self.targets: dict[str, tuple[int, int, int]] = {}
         # What the code said. `calls` are awaited and neither answered nor given up, `lost` were given
         # up, `late` are remembered, but others were recorded first. `unmet` are the step recorded last and
         # those pending, until the code comes to them or asks for a new one: so long it is gone through again.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._function import Function
 
 _LOGGER: Final = logging.getLogger("durable")
+_NOTICES: Final = logging.getLogger("durable.notices")
 _MAX_TOLD: Final = 1000
 
 
@@ -99,6 +100,12 @@ def _encode(event: object) -> NewEvent:
         raise EventRefused(text)
     user = None if event.user is None else write_plain(event.user, "user")
     return (name, data, event.id, event.ts, event.v, user)
+
+
+def tell_notices(store: str, notices: Iterable[str]) -> None:
+    """What opening a store did or found that somebody is to know."""
+    for notice in notices:
+        _NOTICES.warning("the store %s: %s", store, notice)
 
 
 def tell_of_strays(stats: Mapping[str, Any], known: Container[str]) -> None:

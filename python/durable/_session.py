@@ -30,7 +30,7 @@ _LOGGER: Final = logging.getLogger("durable")
 class Session:
     """What an open engine has: its store, its loop, its worker; and who lets other processes in."""
 
-    __slots__ = ("core", "is_owner", "loop", "owner", "worker")
+    __slots__ = ("core", "is_owner", "loop", "owner", "reached", "worker")
 
     def __init__(
         self,
@@ -46,6 +46,8 @@ class Session:
         self.loop = loop
         self.worker = worker
         self.owner: Owner | None = None
+        #: The process that has the store, where this one has not.
+        self.reached: Welcome | None = None
 
     def share(self, store: str, functions: Mapping[str, object]) -> None:
         """Let other processes in."""
@@ -95,7 +97,9 @@ def join_owner(  # noqa: PLR0917  # each is one thing that the engine has at han
     remote = RemoteCore(link)
     worker = Asking(remote, loop, Unheard(functions.values()))
     link.open()
-    return Session(cast("Core", remote), loop, worker, is_owner=False)
+    session = Session(cast("Core", remote), loop, worker, is_owner=False)
+    session.reached = welcome
+    return session
 
 
 def register(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -64,6 +65,16 @@ class Sharing(ABC):
     def is_owner(self) -> bool:
         """True where this process has the store and executes functions; False where another has it, or nobody yet."""
         return self._session is not None and self._session.is_owner
+
+    def process_of(self, function: str) -> int | None:
+        """The process that executes a function, as far as this engine was told when it was opened; `None`: nobody does."""
+        session = self._session
+        if session is None or session.is_owner:
+            is_ours = session is not None and function in self._functions
+            return os.getpid() if is_ours else None
+        reached = session.reached
+        is_theirs = reached is not None and function in reached.functions
+        return reached.pid if is_theirs and reached is not None else None
 
     def _open_core(self) -> Core:
         return self._opening()()

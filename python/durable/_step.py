@@ -139,8 +139,10 @@ class StepOwner(Protocol):
         """One of its tasks, where those that it waits for cannot be seen."""
         ...
 
-    def report_step(self, call: StepCall[Any], op: Op) -> None:
-        """Its function has returned or raised."""
+    def report_step(
+        self, call: StepCall[Any], op: Op, raised: BaseException | None = None
+    ) -> None:
+        """Its function has returned, or raised this."""
         ...
 
     def complete(self, value: object) -> None:
@@ -216,6 +218,7 @@ class StepCall(Coroutine[Any, Any, T]):
         "codec",
         "data",
         "epoch",
+        "failures",
         "function",
         "is_blocking",
         "is_outward",
@@ -243,7 +246,7 @@ class StepCall(Coroutine[Any, Any, T]):
         self.function = function
         self.line = (frame.f_code, frame.f_lasti)
         self.state: int = NEW
-        self.attempt = 0
+        self.attempt = self.failures = 0
         self.epoch: int | None = None  # its own, where it has a slot of its own
         self.waiter: asyncio.Future[None] | None = None
         self.task: object = None  # whose await it is; None: the handler's own
@@ -333,9 +336,10 @@ class StepCall(Coroutine[Any, Any, T]):
         except asyncio.CancelledError as error:
             if run.is_dropped or _is_cancelled():
                 raise  # whoever awaits the step was called off
-            run.report_step(self, (STEP_ERROR, self.name, write_error(error), None))
+            op: Op = (STEP_ERROR, self.name, write_error(error), None)
+            run.report_step(self, op, error)
         except BaseException as error:  # noqa: BLE001  # every error of a step is kept
-            run.report_step(self, self.failure(error))
+            run.report_step(self, self.failure(error), error)
         else:
             self.value = cast("T", value)
             run.report_step(self, (STEP_RUN, self.name, data))

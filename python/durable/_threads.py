@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
-import os
 import threading
 from collections import deque
 from functools import partial
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ._bridge import STEP_RUN
 from ._context import SyncContext
+from ._engine_settings import default_threads
 from ._errors import NonDeterminismError
 from ._layers import drive
 from ._outside import watched
@@ -60,7 +60,7 @@ class Threads:
     ) -> None:
         self._loop = loop
         self._context = context
-        self._pool = _Pool(count or min(32, (os.cpu_count() or 1) + 4))
+        self._pool = _Pool(count or default_threads())
         self._finished: deque[Callable[[], object]] = deque()
         self._lock = threading.Lock()
         self._is_due = False
@@ -237,10 +237,12 @@ class ThreadDriver:
         if call.state != WAITING:
             self._signal.set()
 
-    def _report(self, call: StepCall[Any], op: Any) -> None:
+    def _report(
+        self, call: StepCall[Any], op: Any, raised: BaseException | None
+    ) -> None:
         if not self.is_done:
             self._call = call
-            self.run.report_step(call, op)
+            self.run.report_step(call, op, raised)
         else:
             call.state = DROPPED
         if call.state != WAITING:
@@ -316,17 +318,18 @@ class ThreadDriver:
     def _execute_step(self, call: StepCall[Any]) -> None:
         token = CURRENT_STEP.set(call)
         op: tuple[Any, ...]
+        raised: BaseException | None = None
         try:
             value = self._try_step(call)
         except BaseException as error:  # every error of a step is kept  # noqa: BLE001
-            op = call.failure(error)
+            op, raised = call.failure(error), error
         else:
             call.value = value
             op = (STEP_RUN, call.name, call.data)
         finally:
             CURRENT_STEP.reset(token)
         call.state = WAITING
-        self.threads.post(lambda: self._report(call, op))
+        self.threads.post(lambda: self._report(call, op, raised))
 
     def _try_step(self, call: StepCall[Any]) -> Any:
         layered = self.run.layered

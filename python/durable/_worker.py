@@ -376,6 +376,7 @@ class Worker(Callers):
         _, run_id, _epoch, seen, memos = item
         run = self.runs.get(run_id)
         if run is not None:
+            run.failures = 0  # what goes on behind a memo has tries of its own
             run.take_memos(seen, memos)
 
     def _take_confirmation(self, item: Any) -> None:

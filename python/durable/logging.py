@@ -11,17 +11,18 @@ from typing import Any
 
 from typing_extensions import override
 
-from ._run_logger import fields_of, is_going_through
+from ._failure import LOGGER_NAME
+from ._run_logger import ENDED, fields_of, is_going_through
 from ._step import CURRENT_RUN
 
 
 def fields() -> dict[str, Any]:
     """`run_id`, `function_id`, `step_id` (`None` between steps) and `attempt` of the code that calls this.
 
-    Empty outside of runs.
+    Empty outside of runs. In `finished` hooks: of the run that has ended.
     """
     run = CURRENT_RUN.get()
-    return {} if run is None else fields_of(run)
+    return ENDED.get() if run is None else fields_of(run)
 
 
 def is_replaying() -> bool:
@@ -50,4 +51,6 @@ class RunFilter(logging.Filter):
         for name in ("run_id", "function_id", "step_id", "attempt"):
             if not hasattr(record, name):
                 setattr(record, name, found.get(name))
+        if record.name == LOGGER_NAME:  # said when it happens, and not again
+            return True
         return not (self._drops_replayed and is_replaying())

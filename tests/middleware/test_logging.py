@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 import durable
 from durable.logging import RunFilter, fields
@@ -125,3 +126,50 @@ async def test_fields_are_those_of_the_code_that_asks(world: Any) -> None:
 async def test_outside_of_runs_a_record_has_them_empty(kept: Kept) -> None:
     logging.getLogger("library").info("hello")
     assert kept.lines == [("hello", None, None)]
+
+
+class Telling(durable.Middleware):
+    """Logs each end, plain or awaited."""
+
+    @override
+    async def finished(self, end: durable.middleware.Finished) -> None:
+        logging.getLogger("library").info("ended: %s", end.status)
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["def", "async def"])
+async def test_a_failure_and_an_end_say_whose_they_are(
+    world: Any,
+    kept: Kept,
+    plain: bool,  # noqa: FBT001  # a case
+) -> None:
+    """Also the line of a handler that failed, which is over then; and none is held back as a replayed one."""
+
+    def broken() -> None:
+        raise ValueError("no")
+
+    async def handler(ctx: durable.Context) -> None:
+        await ctx.step.sleep("rest", "1h")
+        await ctx.step.run("a", broken)
+
+    def plain_handler(ctx: durable.SyncContext) -> None:
+        ctx.step.sleep("rest", "1h")
+        ctx.step.run("a", broken)
+
+    world.app = durable.App("world", middleware=[Telling()])
+    flat = durable.Retries(1, durable.Backoff("1s", jitter=0))
+    used = plain_handler if plain else handler
+    world.function(used, on="test/start", retries=flat)
+    engine = await world.open()
+    await world.start()
+    await engine.advance("1d")
+    async with asyncio.timeout(10):
+        await engine.join()
+    while len(kept.lines) < 4:  # the end is told of in a task of its own
+        await engine.advance(0)
+    about = [(text.partition(" failed")[0][-8:], *ids) for text, *ids in kept.lines]
+    assert about == [
+        ("step 'a'", "a", 0),
+        ("step 'a'", "a", 1),
+        (" handler", None, 0),
+        ("ended:", None, 0),
+    ]

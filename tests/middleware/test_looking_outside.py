@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 import uuid
@@ -62,6 +63,19 @@ async def test_an_async_handler_is_watched(world: Any, diary: Diary, ask: Any) -
     async def handler(ctx: durable.Context) -> Any:
         await ctx.step.run("charge", str, 1)
         return asking()
+
+    told(world, await ended(world, diary, handler))
+
+
+async def test_a_handler_that_sleeps_between_steps_is_told(
+    world: Any, diary: Diary
+) -> None:
+    """It would sleep as long again in each call. A step may, as it may ask for anything."""
+
+    async def handler(ctx: durable.Context) -> None:
+        await ctx.step.run("poll", asyncio.sleep, 0.001)
+        await asyncio.sleep(0.001)
+        await ctx.step.run("ship", str, 1)
 
     told(world, await ended(world, diary, handler))
 

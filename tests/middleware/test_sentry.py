@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sentry_sdk
 from sentry_sdk.envelope import Envelope
+from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.transport import Transport
 from typing_extensions import override
 
@@ -110,3 +111,28 @@ async def test_a_run_that_is_called_off_is_reported_where_that_is_wanted(
     await engine.session.worker.ends.settle(1)
     (event,) = sent
     assert event["message"].startswith("run of 'handler' was cancelled")
+
+
+async def test_what_is_logged_of_a_failure_is_no_second_report(world: Any) -> None:
+    """sentry_sdk makes an event of each line of level ERROR, where its integration for logging is on, as it is by default."""
+    kept = Kept()
+    sentry_sdk.init(
+        dsn="https://key@localhost/1",
+        transport=kept,
+        default_integrations=False,
+        auto_enabling_integrations=False,
+        integrations=[LoggingIntegration()],
+    )
+
+    async def handler(_: durable.Context) -> None:
+        raise ValueError("card refused")
+
+    try:
+        world.app = durable.App("world", middleware=[Sentry()])
+        world.function(handler, on="test/start", retries=0)
+        await world.open()
+        await world.start()
+    finally:
+        sentry_sdk.init()
+    (event,) = kept.events
+    assert event["transaction"] == "handler"

@@ -208,19 +208,25 @@ def test_the_command_line_looks_at_a_store_that_is_open(place: Place) -> None:
     assert len(command(place, "functions", "list")["functions"]) == 2
     again = command(place, "runs", "rerun", run["id"])
     assert member.ask("(await engine.runs.list())[0].rerun_of") == run["id"], again
+    said = printed(place, "runs", "rerun", run["id"])
+    assert f"executed by process {member.process.pid}, which has" in said
     assert member.is_owner()
 
 
 def command(place: Place, *words: str) -> Any:
+    return json.loads(printed(place, *words, "--json"))
+
+
+def printed(place: Place, *words: str) -> str:
     ran = subprocess.run(  # ourselves
-        [sys.executable, "-m", "durable", *words, "--json", "--store", place.store],
+        [sys.executable, "-m", "durable", *words, "--store", place.store],
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
+    return ran.stdout
 
 
 HOLD = "import sys, durable._core as c; core = c.Core.open(sys.argv[1]); print(flush=True); input()"

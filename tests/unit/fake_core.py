@@ -226,13 +226,14 @@ class FakeCore:
         memos = run.memos[run.given :] if run.is_live else list(run.memos)
         run.is_live, run.given = True, len(run.memos)
         pending = list(run.pending)
+        piece = run if step is None else run.pending[step]
         self._say(
             WORK,
             run.id,
             epoch,
             run.function,
             step,
-            (attempt, attempt),
+            (attempt, attempt, piece.failures),
             len(run.memos),
             events,
             memos,

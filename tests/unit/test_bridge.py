@@ -64,7 +64,7 @@ def test_an_event_goes_through_a_step_and_a_sleep_to_its_end(core: bridge.Core) 
     _, run, epoch, function, step, attempt, seen, events, memos, pending = _until(
         core, bridge.WORK
     )
-    assert (function, step, attempt, seen) == (0, None, (0, 0), 0)
+    assert (function, step, attempt, seen) == (0, None, (0, 0, 0), 0)
     assert (memos, pending) == ([], [])
     assert events[0][:3] == (event_id, "go", b'{"x":1}')
 

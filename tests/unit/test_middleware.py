@@ -28,7 +28,7 @@ def test_a_class_is_refused_with_what_was_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempt", "error", "is_last"),
+    ("failures", "error", "is_last"),
     [
         (0, None, False),
         (2, None, True),
@@ -37,12 +37,14 @@ def test_a_class_is_refused_with_what_was_meant() -> None:
     ],
 )
 def test_the_last_try_is_known(
-    attempt: int,
+    failures: int,
     error: Any,
     is_last: bool,  # noqa: FBT001  # a case
 ) -> None:
-    run = RunAbout("R1", "f", tries=3)
-    assert Execution(run, attempt=attempt, error=error).is_last is is_last
+    """Tries that a crash cut off do not count."""
+    execution = Execution(RunAbout("R1", "f", tries=3), attempt=7, failures=failures)
+    execution.error = error
+    assert execution.is_last is is_last
 
 
 @pytest.mark.asyncio

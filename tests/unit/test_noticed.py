@@ -65,3 +65,20 @@ def test_only_the_first_runs_of_a_function_are_read() -> None:
         one.own_data = lambda number=number: reads.append(number) or {"id": 1}
         noticed.look_at_matches(one)
     assert reads == list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "is_told"), [(0, True), (59_999, True), (60_000, False)]
+)
+def test_a_moment_is_told_by_the_clock_that_users_read(
+    ahead_ms: int,
+    is_told: bool,  # noqa: FBT001  # a case
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The event came at the engine's time, which may be ahead of it."""
+    noticed = Noticed(lambda: ahead_ms)
+    sleeper = run()
+    sleeper.event_tuples = [("E", "go", b"{}", 0, 100_000)]
+    call: Any = SimpleNamespace(name="rest", run=sleeper, where=lambda: "shop.py:12")
+    noticed.look_at_moment(call, 40_000)
+    assert ("DUR-0801" in caplog.text) is is_told

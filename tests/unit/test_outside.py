@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import logging
 import os
@@ -87,6 +88,29 @@ def test_inside_a_step_nothing_is_looked_for() -> None:
         Outlook(function()).call(lambda: random.random())
     finally:
         CURRENT_STEP.reset(token)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_seen"), [(5, True), (0.5, True), (0, False), (-1, False)]
+)
+def test_a_sleep_that_is_no_step_is_seen_and_a_turn_for_others_is_not(
+    seconds: float,
+    is_seen: bool,  # noqa: FBT001  # a case
+) -> None:
+    async def handler() -> None:
+        await asyncio.sleep(seconds)
+
+    async def play() -> None:
+        await WatchedCoroutine(function(handler), handler())
+
+    if not is_seen:
+        asyncio.run(play())
+        return
+    with pytest.raises(durable.NonDeterminismError) as caught:
+        WatchedCoroutine(function(handler), handler()).send(None)
+    text = str(caught.value)
+    assert f"calls asyncio.sleep() between steps ({__file__}:" in text
+    assert text.endswith(f": await ctx.step.sleep('rest', {seconds})")
 
 
 def test_what_is_caught_is_told_nevertheless() -> None:

@@ -210,6 +210,13 @@ async def test_who_calls_an_opening_off_keeps_the_store_from_nobody(
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    await until(lambda: bool(cores))
-    await asyncio.get_running_loop().shutdown_default_executor()
-    Core.open(store).close()
+    await until(lambda: bool(cores) and is_free(store))
+
+
+def is_free(store: str) -> bool:
+    """True once the thread that found it has closed it."""
+    try:
+        Core.open(store).close()
+    except CoreError:
+        return False
+    return True

@@ -7,7 +7,8 @@ import sys
 def main() -> None:
     """Run the command that the process was started with, and end the process with its exit code."""
     # What fails is shown by the commands themselves; a line for each try would tear their tables.
-    logging.getLogger("durable.failures").setLevel(logging.CRITICAL)
+    for name in ("durable.failures", "durable.notices"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     from .failure import CommandError, report  # noqa: PLC0415  # slow to import
     from .root import app  # noqa: PLC0415
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import typer
 from rich.text import Text
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 config = typer.Typer(no_args_is_help=True, help="The settings that engines use here.")
 
 _TITLES: Final = ("setting", "value", "from")
+_UNSAID: Final = {"seed": "another each time"}
 
 
 @config.command()
@@ -28,11 +29,12 @@ def show(*, as_json: AsJson = False) -> None:
     DURABLE_<NAME>, the nearest durable.toml or [tool.durable] of a pyproject.toml, the default.
     """
     from durable import Settings  # noqa: PLC0415  # slow to import
+    from durable._engine_settings import in_force  # noqa: PLC0415  # as above
 
     with told_plainly():
         settings = Settings()
     names = list(Settings.model_fields)
-    values = {name: _shown(getattr(settings, name)) for name in names}
+    values = {name: _shown(in_force(name, getattr(settings, name))) for name in names}
     origins = {name: settings.origin(name) for name in names}
     if as_json:
         print_json(
@@ -52,11 +54,29 @@ def _shown(value: object) -> object:
     return value
 
 
+def _text(value: object) -> str:
+    """A value for the eye."""
+    if not isinstance(value, dict):
+        return str(value)
+    parts = cast("dict[str, Any]", value)
+    delays = " ".join(_short(one) for one in parts["delays"])
+    return f"{delays}, jitter {_short(parts['jitter'])}"
+
+
+def _short(text: str) -> str:
+    """A length in the largest unit of which it is a multiple: of `60000ms` it is `1m`."""
+    ms = int(text.removesuffix("ms"))
+    for unit, size_ms in (("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if ms and ms % size_ms == 0:
+            return f"{ms // size_ms}{unit}"
+    return text
+
+
 def _table(values: Mapping[str, object], origins: Mapping[str, str]) -> object:
     rows = [
         (
             Text(name),
-            Text("none" if value is None else str(value)),
+            Text(_UNSAID.get(name, "none") if value is None else _text(value)),
             Text(origins[name], style="dim" if origins[name] == "default" else ""),
         )
         for name, value in values.items()

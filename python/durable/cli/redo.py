@@ -143,29 +143,41 @@ def rerun(  # noqa: PLR0913  # options, all by name
     which = Which(status, function, since, until, if_, limit)
     _check(run_id, which)
     if run_id is not None:
-        changes: dict[str, Any] = {"from_step": from_step}
-        if output is not None:
-            changes["output"] = _json("--output", output)
-        if data is not None:
-            changes["data"] = _json("--data", data)
-        new_id = read(store, lambda engine: engine.runs.rerun(run_id, **changes))
+        changes = {"from_step": from_step, **_given(output=output, data=data)}
+
+        async def again(engine: "Engine") -> tuple[str, str]:
+            new_id = await engine.runs.rerun(run_id, **changes)
+            return new_id, await _when(engine, new_id)
+
+        new_id, when = read(store, again)
         if as_json:
             print_json({"run_id": new_id, "rerun_of": run_id})
         else:
             results().print(f"run {run_id} starts again as run {new_id}")
-            results().print(_WHEN, style="dim")
+            results().print(when, style="dim")
         return
     if from_step or output or data:
         text = "--from-step, --output and --data are of one run: give its id"
         raise CommandError(text)
     asked = _Asked(which, ENDED, "start again", dry_run=dry_run, yes=yes)
-    done = read(store, lambda engine: asked.of(engine, engine.runs.rerun_many))
+
+    async def all_again(engine: "Engine") -> "tuple[BulkResult, str]":
+        done = await asked.of(engine, engine.runs.rerun_many)
+        is_done = done.run_ids and not dry_run
+        return done, await _when(engine, done.run_ids[0]) if is_done else ""
+
+    done, when = read(store, all_again)
     _tell(done, "started again", dry_run=dry_run, as_json=as_json)
-    if done.count and not dry_run and not as_json:
-        results().print(_WHEN, style="dim")
+    if when and not as_json:
+        results().print(when, style="dim")
 
 
-_WHEN: Final = "It executes when the application runs next: durable run MODULE:APP"
+async def _when(engine: "Engine", run_id: str) -> str:
+    """Who executes a run that was just started."""
+    pid = engine.process_of((await engine.runs.get(run_id)).function)
+    if pid is None:
+        return "It executes when the application runs next: durable run MODULE:APP"
+    return f"It is executed by process {pid}, which has the store open."
 
 
 @dataclass
@@ -200,6 +212,14 @@ def _check(run_id: str | None, which: Which) -> None:
     if run_id is not None and which.is_said():
         text = "a run's id and --status, --function, --since, --until, --if or --limit do not go together"
         raise CommandError(text)
+
+
+def _given(**options: str | None) -> dict[str, Any]:
+    return {
+        name: _json(f"--{name}", text)
+        for name, text in options.items()
+        if text is not None
+    }
 
 
 def _json(option: str, given: str) -> object:

@@ -99,7 +99,9 @@ class Session:
         progress = self.progress
         accepted = await self._engine.source_position(self._feed.source)
         progress.accepted_before = progress.position = accepted or 0
-        progress.counts_before = counts_of(self._engine.stats())
+        # What was live has gone on since the engine was opened, and may have ended.
+        before = self._engine.stats_before or self._engine.stats()
+        progress.counts_before = counts_of(before)
         work = asyncio.ensure_future(self._work())
         with _stopping(work):
             while not work.done():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
-from .timeline import Bar, draw, style_of
+from .timeline import Bar, draw, legend, style_of
 from .words import as_text, clip, length, moment, to_ms
 
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _RESULT_WIDTH = 400
 _SHORT_WAIT_MS = 1
 _SHOWN_EVENTS = 3
+_SHOWN_FAILURES = 3
 
 
 def picture_of(
@@ -35,7 +36,12 @@ def picture_of(
     parts: list[RenderableType] = [_headline(run), _times(run, now_ms), Text()]
     bars = bars_of(run, now_ms)
     if bars:
-        parts += [draw(bars, now_ms, width), Text()]
+        lasted = (to_ms(run.created_at) or now_ms, to_ms(run.ended_at))
+        parts += [draw(bars, now_ms, width, within=lasted), legend(bars), Text()]
+    if run.started_at is not None and run.ended_at is None and not run.steps:
+        line = "its handler was called, and no step of it is recorded yet"
+        parts.append(Text(line, style="dim"))
+    parts += [_failed_step(step) for step in _failed_steps(run)]
     code = None if code_of is None or run.error is None else code_of(run.error)
     parts.append(_outcome(run, code))
     parts += [_wait_line(one, now_ms) for one in run.waiting_on]
@@ -126,9 +132,33 @@ def _events_of(run: Run) -> str:
 
 def _stack_of(run: Run, error: ErrorInfo) -> str:
     """Where it was raised: inside the step, where a step's error ended the run."""
-    errors = [step.error for step in run.steps.values() if step.error is not None]
-    own = [one.stack for one in errors if one.stack and one.message == error.message]
-    return own[-1] if own else error.stack
+    step = _step_of(run, error)
+    own = "" if step is None or step.error is None else step.error.stack
+    return own or error.stack
+
+
+def _step_of(run: Run, error: ErrorInfo | None) -> Step | None:
+    """The step whose error ended the run, as `StepError` says it."""
+    for step in reversed([*run.steps.values()]):
+        if error is not None and step.error is not None:
+            said = f"step '{step.name}' failed: {step.error.name}: {step.error.message}"
+            if error.message in {said, step.error.message}:
+                return step
+    return None
+
+
+def _failed_steps(run: Run) -> list[Step]:
+    """Those whose errors did not end the run, with where they were raised."""
+    last = _step_of(run, run.error)
+    failed = [step for step in run.steps.values() if step.error is not None]
+    told = [one for one in failed if one is not last and one.error and one.error.stack]
+    return told[-_SHOWN_FAILURES:]
+
+
+def _failed_step(step: Step) -> Text:
+    text = Text(f"step '{step.name}' failed: {step.error}", style="red")
+    stack = "" if step.error is None else step.error.stack.rstrip()
+    return text.append(f"\n{stack}\n", style="dim")
 
 
 def _wait_line(wait: WaitingOn, now_ms: int) -> Text:

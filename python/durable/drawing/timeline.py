@@ -29,6 +29,16 @@ _SLEEP_LETTER: Final = "╌"
 _WAIT_LETTER: Final = "·"
 _BAR_LETTER: Final = "█"
 _RETRIED_LETTER: Final = "▒"
+_OPEN_LETTER: Final = "▸"
+#: What only waits, for a moment or for something to happen.
+_WAITS: Final = frozenset({"sleep", "wait_for_signal", "wait_for_event", "invoke"})
+_MEANINGS: Final = {
+    _BAR_LETTER: "executes",
+    _RETRIED_LETTER: "earlier tries, and the time between them",
+    _SLEEP_LETTER: "sleeps or waits",
+    _WAIT_LETTER: "waits for its turn",
+    _OPEN_LETTER: "goes on",
+}
 _LEAST_WIDTH: Final = 16
 _NAME_WIDTH: Final = 28
 _SIDE_WIDTH: Final = 34
@@ -58,10 +68,23 @@ class Bar:
     note: str = ""
 
 
-def draw(bars: Sequence[Bar], now_ms: int, width: int) -> Table:
-    """The bars on one axis, from the first beginning to the last end (or to now where one goes on)."""
-    began = min((bar.began_at for bar in bars), default=now_ms)
-    ended = max((_end(bar, now_ms) for bar in bars), default=now_ms)
+def draw(
+    bars: Sequence[Bar],
+    now_ms: int,
+    width: int,
+    *,
+    within: tuple[int, int | None] | None = None,
+) -> Table:
+    """The bars on one axis, from the first beginning to the last end (or to now where one goes on).
+
+    `within`: when the run began and ended, `None` where it goes on: the axis is at least as long as that, so that time in
+    which no process executed it is to be seen.
+    """
+    moments = [(bar.began_at, bar.ended_at) for bar in bars]
+    moments += [] if within is None else [within]
+    began = min((one for one, _ in moments), default=now_ms)
+    ends = (now_ms if end is None else end for _, end in moments)
+    ended = max(ends, default=now_ms)
     scale = _Scale(began, max(ended - began, 1), _axis_width(bars, width))
     table = Table(box=None, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
     table.add_column("step", no_wrap=True, max_width=_NAME_WIDTH)
@@ -78,6 +101,17 @@ def draw(bars: Sequence[Bar], now_ms: int, width: int) -> Table:
             Text(bar.note, style="red" if bar.status == "failed" else "dim"),
         )
     return table
+
+
+def legend(bars: Sequence[Bar]) -> Text:
+    """What the letters mean that these bars are drawn with."""
+    letters = {_letter_of(bar) for bar in bars}
+    if any(bar.attempts > 1 and _letter_of(bar) == _BAR_LETTER for bar in bars):
+        letters.add(_RETRIED_LETTER)
+    if any(bar.ended_at is None for bar in bars):
+        letters.add(_OPEN_LETTER)
+    said = [f"{one} {text}" for one, text in _MEANINGS.items() if one in letters]
+    return Text("   ".join(said), style="dim")
 
 
 def style_of(status: str) -> str:
@@ -111,18 +145,22 @@ class _Scale:
         last = max(first, self.column(max(_end(bar, now_ms), bar.began_at)))
         drawn = _letters(bar, last - first + 1)
         if bar.ended_at is None:
-            drawn = drawn[:-1] + "▸"
+            drawn = drawn[:-1] + _OPEN_LETTER
         return Text(" " * first + drawn, style=style_of(bar.status))
 
 
 def _letters(bar: Bar, count: int) -> str:
-    if bar.kind in {"sleep", "wait_for_signal", "wait_for_event", "invoke"}:
-        return _SLEEP_LETTER * count
-    if bar.kind == "wait" or bar.status == "queued":
-        return _WAIT_LETTER * count
-    if bar.attempts > 1:
+    letter = _letter_of(bar)
+    if letter == _BAR_LETTER and bar.attempts > 1:
         return _RETRIED_LETTER * (count - 1) + _BAR_LETTER
-    return _BAR_LETTER * count
+    return letter * count
+
+
+def _letter_of(bar: Bar) -> str:
+    if bar.kind in _WAITS:
+        return _SLEEP_LETTER
+    is_queued = bar.kind == "wait" or bar.status == "queued"
+    return _WAIT_LETTER if is_queued else _BAR_LETTER
 
 
 def _axis_width(bars: Sequence[Bar], width: int) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import sentry_sdk
+from sentry_sdk.integrations.logging import ignore_logger
 from typing_extensions import override
 
 from .._errors import StepError
+from .._failure import LOGGER_NAME
 from .._middleware import Execution, Finished, Middleware
 
 
@@ -15,7 +17,8 @@ class Sentry(Middleware):
     """Reports to Sentry what steps and handlers raise. `sentry_sdk.init` is yours to call.
 
     Each report has the tags `durable.function_id`, `durable.run_id`, `durable.step_id` and `durable.attempt`, and
-    function and step as its transaction. A handler that ends with a step's error is not reported again.
+    function and step as its transaction. A handler that ends with a step's error is not reported again; nor are the
+    lines of `durable.failures`, which say the same.
 
     Args:
         each_try: report each failed try; else what is not tried again alone.
@@ -23,6 +26,8 @@ class Sentry(Middleware):
     """
 
     def __init__(self, *, each_try: bool = False, cancelled: bool = False) -> None:
+        # sentry_sdk takes each line of level ERROR for an event
+        ignore_logger(LOGGER_NAME)
         self._each_try = each_try
         self._cancelled = cancelled
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar, cast
 
 from typing_extensions import override
 
-from durable._bridge import public_errors
 from durable._codec import write_object
 from durable._engine import Engine
-from durable._errors import StoreLocked, UsageError
+from durable._errors import UsageError
 from durable._events import Event, flat, is_event
 from durable._layers import copy_event
-from durable._session import register
+from durable._setting import Place
 from durable._step import CURRENT_RUN
 from durable._views import moment
 
 from ._disturbances import Disturbances, EventFate
+from ._door import Door
 from ._executed import Executed, executed
 from ._mocks import Mocks
 from ._pictures import picture, pictures
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from durable._duration import Duration
     from durable._execution import LiveRun
     from durable._function import Function
+    from durable._session import Session
     from durable._views import Run
     from durable._worker import Worker
 
@@ -46,8 +47,6 @@ _JUMP_MS: Final = 400 * 86_400_000
 _MAX_JUMPS: Final = 10
 _RETENTION: Final = "366d"
 _MAX_SHOWN_RUNS: Final = 5
-_OPEN_TRIES: Final = 200
-_OPEN_PAUSE_S: Final = 0.01
 #: What takes each event that comes for one more, before it is known as one that came before.
 _COUNTING: Final = frozenset({"batch", "debounce", "rate_limit"})
 
@@ -117,7 +116,13 @@ class TestEngine(Engine):
     async def advance(self, length: Duration) -> None:
         """Move the clock by so much, moment by moment, until all that fell due meanwhile is done."""
         await self._ready()
-        await super().advance(length)
+        until_ms = self.now_ms() + Place("advance", "length").duration_ms(length)
+        await self._steered.idle(partial(self._move_to, until_ms))
+
+    def _move_to(self, until_ms: int, ticket: int) -> None:
+        """Have the clock moved to this moment; asked again, where a crash has come between, it is the same one."""
+        core = self.session.core
+        core.advance(ticket, max(0, until_ms - core.now_ms()))
 
     async def run_until_idle(self) -> None:
         """Let all go on that does so by itself: as `join`, with the clock jumping from moment to moment.
@@ -166,11 +171,11 @@ class TestEngine(Engine):
             await asyncio.wait({waiting})
 
     async def _jump(self, waiting: asyncio.Future[Any], most_ms: int) -> None:
-        worker, core = self._steered, self.session.core
+        worker, until_ms = self._steered, self.now_ms() + most_ms
 
         def move(ticket: int) -> None:
             worker.moved_by = ticket
-            core.advance(ticket, most_ms)
+            self._move_to(until_ms, ticket)
 
         moving = asyncio.ensure_future(worker.idle(move))
         try:
@@ -375,13 +380,14 @@ class TestEngine(Engine):
         """Drop all that lives in memory, as when the process dies, and go on from the store.
 
         What was acknowledged is there, what executed begins anew. Called inside a step, it ends that step where it
-        stands. On the store in memory the engine's core lives on, and who waits for its answer does not notice; with
-        `store=` a path, that is closed and opened again, and who waits is told `EngineClosed`.
+        stands. With `store=` a path the store is closed and opened again; the one in memory lives on. Who waits for an
+        answer of the engine does not notice.
 
         Returns when all that was due is done.
         """
-        # A task of its own: the code that asks for it may be among what goes.
-        self._crashing = asyncio.ensure_future(self._crash())
+        if self._crashing is None or self._crashing.done():
+            # A task of its own: the code that asks for it may be among what goes.
+            self._crashing = asyncio.ensure_future(self._crash())
         await self.advance(0)
 
     async def _ready(self) -> None:
@@ -389,30 +395,24 @@ class TestEngine(Engine):
         if self._crashing is not None:
             await asyncio.shield(self._crashing)
 
-    async def _reopened(self, loop: asyncio.AbstractEventLoop) -> Core:
-        """A read that is under way keeps the closed store for a moment more."""
-        for _ in range(_OPEN_TRIES):
-            with contextlib.suppress(StoreLocked), public_errors():
-                return await loop.run_in_executor(None, self._open_core)
-            await asyncio.sleep(_OPEN_PAUSE_S)  # what reads is a thread  # noqa: TID251
-        return await loop.run_in_executor(None, self._open_core)
-
     async def _crash(self) -> None:
-        session = self.session
-        if self.store == "memory:":
+        core: Any = self.session.core
+        if isinstance(core, Door):
+            self._clock = f"virtual:{self.now_ms()}"
+            await self._steered.crash_with(core, self._open_core)
+        else:
             self._steered.crash()
-            return
-        now_ms, context = self.now_ms(), self._steered.context
-        tell_callers = self._steered.die()
-        with public_errors():
-            await session.loop.run_in_executor(None, session.core.close)
-            self._clock = f"virtual:{now_ms}"
-            core = await self._reopened(session.loop)
-            numbers = register(core, self.apps, self._backoff)
-            self._session = context.copy().run(
-                self._connect, core, session.loop, numbers
-            )
-        tell_callers()
+
+    @override
+    def _connect(
+        self,
+        core: Core,
+        loop: asyncio.AbstractEventLoop,
+        numbers: Mapping[int, Function[Any, Any]],
+    ) -> Session:
+        if self.store != "memory:":
+            core = cast("Core", Door(core))
+        return super()._connect(core, loop, numbers)
 
     # --- what is said of runs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from typing_extensions import override
@@ -14,20 +15,19 @@ from durable._bridge import (
     STEP_RUN,
     WORK,
 )
-from durable._errors import EngineClosed
 from durable._execution import LiveRun
 from durable._threads import ThreadDriver, Threads
 from durable._worker import Worker
 
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
-    from durable._bridge import Op, Report
+    from durable._bridge import Core, Op, Report
     from durable._step import StepCall
 
     from ._disturbances import EngineDisturbances
+    from ._door import Door
     from ._mocks import Mocks
 
 #: What the engine says of runs: it says it again to whoever executes after a crash.
@@ -51,8 +51,10 @@ class SteeredRun(LiveRun):
         super().begin(call)
 
     @override
-    def report_step(self, call: StepCall[Any], op: Op) -> None:
-        super().report_step(call, op)
+    def report_step(
+        self, call: StepCall[Any], op: Op, raised: BaseException | None = None
+    ) -> None:
+        super().report_step(call, op, raised)
         if op[0] == STEP_RUN:
             _steered(self).note_step(self, call.name)
 
@@ -80,6 +82,9 @@ class SteeredWorker(Worker):
         self.halt_at: str | int | None = None
         self.moved_by: int | None = None
         self._is_to_crash = False
+        self._takes_runs = True
+        self._is_away = False  # its store is closed
+        self._asks: dict[int, Callable[[int], None]] = {}  # what asked for `Idle`
         self._news: list[Any] = []  # of runs, not taken yet
         self._held: list[tuple[int, Any]] = []  # steps, each with its rank
         self._heard_count = 0
@@ -122,6 +127,10 @@ class SteeredWorker(Worker):
 
         Whoever waits for an answer of the engine does not notice.
         """
+        self._forget_runs()
+        self._take_up()
+
+    def _forget_runs(self) -> None:
         runs = list(self.runs.values())
         self.runs.clear()
         for run in runs:
@@ -135,22 +144,68 @@ class SteeredWorker(Worker):
         self._threads.close()
         self._threads = Threads(self.loop, self.context, self._thread_count)
         self._is_to_crash = False
+
+    def _take_up(self) -> None:
         self._core.connect([function.id for function in self._functions.values()])
         self._schedule()
 
-    def die(self) -> Callable[[], None]:
-        """Forget everything, and take up nothing again. What is given back tells those who wait for an answer."""
-        waiting = self._tickets, self._watched, self._listeners
-        self._tickets, self._watched, self._listeners = {}, {}, {}
-        self.close()
+    async def crash_with(self, door: Door, open_core: Callable[[], Core]) -> None:
+        """The same of a store on disk, which is closed and opened again.
 
-        def tell() -> None:
-            self._tickets, self._watched, self._listeners = waiting
-            text = "the engine crashed before it answered; what it had acknowledged is on disk"
-            self._failure = None
-            self._fail_callers(EngineClosed(text))
+        Raises:
+            DurableError: it cannot be opened again; who waits for an answer is told so.
+        """
+        await self._let_go()
+        try:
+            await door.reopen(self.loop, open_core)
+        except BaseException:
+            self.close()
+            raise
+        self._come_back()
 
-        return tell
+    async def _let_go(self) -> None:
+        """Take up nothing, and ask nothing from when all is answered that was asked before."""
+        self._forget_runs()
+        self._takes_runs = False
+        asked = {self._tickets[one] for one in self._tickets if one not in self._asks}
+        if asked:
+            await asyncio.wait(asked)
+        self._is_away = True
+        self._lose_patience_never()
+        self.loop.remove_reader(self._core.fileno())
+
+    def _come_back(self) -> None:
+        """The store is open again: take up what it has, and ask again what is to be told."""
+        self._forget_runs()
+        self._asked_at = self._quiet_at = None
+        self._has_room = self._takes_runs = True
+        self._is_away = False
+        reading = self.context.copy()
+        reading.run(self.loop.add_reader, self._core.fileno(), self._turn)
+        self._take_up()
+        if self._watched:
+            self._core.watch(list(self._watched))
+        for channel in self._listeners:
+            self._core.subscribe(channel)
+        for ticket, ask in self._asks.items():
+            ask(ticket)
+
+    @override
+    async def idle(
+        self, ask: Callable[[int], None], timeout_s: float | None = None
+    ) -> None:
+        asked: list[int] = []
+
+        def remembered(ticket: int) -> None:
+            asked.append(ticket)
+            self._asks[ticket] = ask
+            ask(ticket)
+
+        try:
+            await super().idle(remembered, timeout_s)
+        finally:
+            for ticket in asked:
+                del self._asks[ticket]
 
     @override
     def close(self) -> None:
@@ -159,6 +214,8 @@ class SteeredWorker(Worker):
 
     @override
     def _turn(self) -> None:
+        if self._is_away:
+            return
         super()._turn()
         if not self._is_closed and (self._news or self._held or self._is_to_crash):
             self._ask_for_quiet()
@@ -167,6 +224,8 @@ class SteeredWorker(Worker):
 
     @override
     def _take(self, items: list[Any]) -> None:
+        if not self._takes_runs:
+            items = [item for item in items if item[0] not in _OF_RUNS]
         if not self.disturbances.is_on:
             super()._take(items)
             return

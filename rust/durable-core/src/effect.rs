@@ -196,6 +196,9 @@ pub struct Work {
     pub attempt: u32,
     /// How often a step inside the code between steps may have been started before.
     pub step_attempt: u32,
+    /// How often this piece has failed: what decides whether it is tried again. Starts that a crash cut off are not
+    /// among these.
+    pub failure_count: u32,
     /// How many memos the run has.
     pub memo_count: u32,
     /// Names of the steps that were asked for and have no memo: the code waits for them and does not

@@ -92,7 +92,7 @@ fn work(py: Python<'_>, offer: Offer) -> PyResult<Bound<'_, PyTuple>> {
         offer.epoch.0,
         offer.function.0,
         offer.step,
-        (offer.attempt, offer.step_attempt),
+        (offer.attempt, offer.step_attempt, offer.failure_count),
         offer.memo_count,
         events,
         to_memos(py, offer.memos)?,

@@ -206,6 +206,7 @@ pub(crate) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, 
     all.set_item("outbox", stats.outbox_count)?;
     all.set_item("staged_bytes", stats.staged_bytes)?;
     all.set_item("now_ms", stats.now.as_millis())?;
+    all.set_item("ahead_ms", stats.ahead.as_millis())?;
     all.set_item("commits", commits)?;
     Ok(all)
 }

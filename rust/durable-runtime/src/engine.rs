@@ -90,6 +90,8 @@ pub struct Stats {
     pub staged_bytes: usize,
     /// The engine's time.
     pub now: Timestamp,
+    /// How far that is ahead of the wall's.
+    pub ahead: Duration,
     /// Commits.
     pub commits: CommitStats,
 }
@@ -143,7 +145,8 @@ impl Engine {
             let bytes = report.cut_bytes;
             format!("{bytes} bytes at the log's end had never been acknowledged and are gone")
         });
-        rebuilt.into_iter().chain(cut).chain(report.notes.iter().cloned()).collect()
+        let ahead = crate::steady::told(self.shared.clock.ahead());
+        rebuilt.into_iter().chain(cut).chain(report.notes.iter().cloned()).chain(ahead).collect()
     }
 
     /// Says what an application's functions are now. Returns their numbers once they are durable.
@@ -317,6 +320,7 @@ impl Engine {
             outbox_count: shared.outbox.len(),
             staged_bytes: shared.view.lock().as_ref().map_or(0, |view| view.staged_bytes()),
             now: shared.clock.now(),
+            ahead: shared.clock.ahead(),
             commits: shared.commits.lock().stats(),
         }
     }

@@ -97,6 +97,8 @@ pub struct Offer {
     pub attempt: u32,
     /// How often a step inside the code between steps may have been started before.
     pub step_attempt: u32,
+    /// How often this piece has failed, which is what its tries are counted by.
+    pub failure_count: u32,
     /// How many memos are seen once these are taken in.
     pub memo_count: u32,
     /// The events that started the run; empty where the run is live with the executor.

@@ -86,6 +86,29 @@ pub(crate) fn in_engine_time(mut message: Message, now: Timestamp, ahead: Durati
     message
 }
 
+/// What somebody should know who opens a store whose time is so far ahead; `None` where that is next to nothing, as after
+/// a clock was set right by some seconds.
+pub(crate) fn told(ahead: Duration) -> Option<String> {
+    if ahead < TOLD {
+        return None;
+    }
+    let minutes = ahead.as_secs() / 60;
+    let (days, hours, minutes) = (minutes / 1440, minutes / 60 % 24, minutes % 60);
+    let parts = [(days, "d"), (hours, "h"), (minutes, "min")];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    let length = parts.map(|(count, unit)| format!("{count} {unit}")).collect::<Vec<_>>().join(" ");
+    Some(format!(
+        "the store's time is {length} ahead of this machine's clock: it was last open on a scaled or virtual clock, or \
+         the machine's clock has been set back. Time in it goes on from there at its usual pace: what sleeps or waits \
+         does so for as long as was asked, moments that are shown lie {length} ahead, and crons come that much too \
+         early. The lead stays while the store is open, and shrinks while it is closed. If the machine's clock is \
+         wrong, set it right and open the store again; else use a new store for work in real time"
+    ))
+}
+
+/// From here on somebody is told.
+const TOLD: Duration = Duration::from_mins(1);
+
 /// When a run starts whose event lies ahead on the wall; `None` where it does not.
 pub(crate) fn starts_at(ts: Timestamp, now: Timestamp, ahead: Duration) -> Option<Timestamp> {
     Some(ts).filter(|ts| *ts > now.minus(ahead)).map(|ts| ts.plus(ahead))
@@ -191,6 +214,18 @@ mod tests {
         let mut steady = Steady::begin(DAWN.plus(HOUR), (DAWN, SECOND));
         assert_eq!(steady.read((DAWN.plus(SECOND), 2 * SECOND)), DAWN.plus(HOUR + SECOND));
         assert_eq!(steady.ahead(), HOUR);
+    }
+
+    #[test]
+    fn who_opens_a_store_that_is_ahead_is_told_by_how_much() {
+        assert_eq!(told(Duration::from_secs(59)), None);
+        let text = told(HOUR * 49 + SECOND * 65).unwrap();
+        assert!(
+            text.starts_with("the store's time is 2 d 1 h 1 min ahead of this machine's"),
+            "{text}"
+        );
+        assert!(text.contains("use a new store"), "{text}");
+        assert!(told(HOUR).unwrap().contains("is 1 h ahead"));
     }
 
     #[test]

@@ -409,6 +409,20 @@ fn time_goes_on_though_the_wall_is_behind_the_store() {
     assert!(engine.now() > FAR);
 }
 
+/// Whoever opens it is told, and the numbers say it too.
+#[test]
+fn a_store_that_is_ahead_of_the_wall_says_so() {
+    let engine = open_ahead_of_the_wall();
+    let notices = engine.notices();
+    assert!(
+        notices.iter().any(|text| text.contains("ahead of this machine's clock")),
+        "{notices:?}"
+    );
+    assert!(engine.stats().ahead > Duration::from_hours(24));
+    let usual = open(&memory());
+    assert_eq!((usual.notices(), usual.stats().ahead), (Vec::new(), Duration::ZERO));
+}
+
 /// It would be past by the engine's time. By the wall's it is so far ahead that the sleep is refused.
 #[test]
 fn a_moment_that_the_wall_has_not_reached_is_not_past() {

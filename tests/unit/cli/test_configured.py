@@ -38,6 +38,29 @@ def test_each_setting_is_shown_with_what_says_it(
     assert line.split() == ["hot_runs", "7", "DURABLE_HOT_RUNS"]
 
 
+def test_defaults_are_shown_as_what_they_come_to() -> None:
+    """Also those that stand for something else; a seed is another each time."""
+    shown = json.loads(CliRunner().invoke(app, ["config", "show", "--json"]).stdout)
+    threads = shown["threads"]["value"]
+    assert isinstance(threads, int)
+    assert shown["retention"] == {"value": "7d", "from": "default"}
+    assert shown["backoff"]["value"]["delays"][0] == "15000ms"
+    assert shown["seed"]["value"] is None
+    lines = CliRunner().invoke(app, ["config", "show"]).stdout.splitlines()
+    table = {line.split()[0]: line for line in lines[1:]}
+    assert "none" not in " ".join(table.values())
+    assert f" {threads} " in table["threads"]
+    assert "another each time" in table["seed"]
+    assert "15s 30s 1m 2m 5m" in table["backoff"]
+
+
+def test_what_is_said_to_be_none_is_shown_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DURABLE_BLOCKED_AFTER", "none")
+    shown = CliRunner().invoke(app, ["config", "show"]).stdout
+    (line,) = [one for one in shown.splitlines() if one.startswith("blocked_after")]
+    assert line.split() == ["blocked_after", "none", "DURABLE_BLOCKED_AFTER"]
+
+
 def test_a_wrong_setting_is_told_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DURABLE_GRACE", "soon")
     shown = CliRunner().invoke(app, ["config", "show"])

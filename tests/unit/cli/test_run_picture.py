@@ -111,3 +111,30 @@ def test_what_is_waited_for_is_named() -> None:
     ]
     for on, value, expected in rows:
         assert _reason(WaitingOn(on=on, value=value)) == expected
+
+
+FAILED = ErrorInfo("ZeroDivisionError", "division by zero", "File shop.py, line 5")
+
+
+def test_a_failed_run_shows_where_its_step_raised() -> None:
+    """Not the line at which the handler was told of it."""
+    step = Step("charge", "run", "failed", 2, None, FAILED, at(3), at(1500))
+    message = "step 'charge' failed: ZeroDivisionError: division by zero"
+    own = ErrorInfo("StepError", message, "File handler.py, line 9", "DUR-0402")
+    run = replace(DONE, status="failed", error=own, steps={"charge": step})
+    text = drawn(run)
+    assert text.count("File shop.py, line 5") == 1
+    assert "handler.py" not in text
+
+
+def test_a_step_whose_error_was_caught_shows_where_it_raised() -> None:
+    step = Step("ask", "run", "failed", 2, None, FAILED, at(3), at(1500))
+    text = drawn(replace(DONE, steps={"ask": step}))
+    assert "step 'ask' failed: ZeroDivisionError: division by zero" in text
+    assert "File shop.py, line 5" in text
+
+
+def test_what_was_killed_before_its_first_step_says_so() -> None:
+    killed = replace(DONE, status="queued", ended_at=None, steps={}, started_at=at(3))
+    assert "no step of it is recorded yet" in drawn(killed)
+    assert "no step of it" not in drawn(replace(killed, started_at=None))

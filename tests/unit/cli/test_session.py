@@ -21,6 +21,7 @@ class FakeEngine:
         self.position = position
         self.sent: list[tuple[str, int, list[str]]] = []
         self.queued = 0
+        self.stats_before: dict[str, Any] | None = None
         self._ends = ends
 
     async def source_position(self, source: str) -> int | None:
@@ -136,3 +137,13 @@ async def test_events_that_are_refused_are_told_with_their_lines() -> None:
     assert "lines 3 to 3" in caught.value.text
     assert "durable/own" in caught.value.text
     assert caught.value.exit_code == ExitCode.BAD_INPUT
+
+
+@pytest.mark.asyncio
+async def test_runs_that_ended_before_anybody_counted_are_counted() -> None:
+    """What was live when the engine was opened goes on at once, and may be done when the session begins."""
+    engine = FakeEngine(4)
+    engine.stats_before = engine.stats()
+    engine.sent.append(("numbers", 4, []))
+    progress = await session(engine, Seen()).run()
+    assert progress.counts.total.ended - progress.counts_before.total.ended == 1

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from durable.drawing.timeline import Bar, draw
+from durable.drawing.timeline import Bar, draw, legend
 
 
 def drawn(bars: list[Bar], now_ms: int = 0, width: int = 100) -> list[str]:
@@ -96,3 +96,27 @@ def test_the_axis_begins_with_the_first_bar() -> None:
         ]
 
     assert drawn(bars(1_700_000_000_000)) == drawn(bars(0))
+
+
+def test_the_axis_is_as_long_as_the_run() -> None:
+    """Nothing executed it from its creation to what is recorded first: a kill cut that off."""
+    late = [Bar("a", "run", "completed", 3000, 4000)]
+    console = Console(width=100, force_terminal=False, legacy_windows=False)
+    with console.capture() as caught:
+        console.print(draw(late, 0, 100, within=(0, 8000)))
+    axis, line = caught.get().splitlines()
+    labels = axis.index("╷0"), axis.rindex("╷")
+    first, last = span(line, "█")
+    assert 0.3 < (first - labels[0]) / (last - labels[0]) < 0.9
+    assert last < labels[1], "the axis goes on behind it"
+
+
+def test_the_legend_says_what_is_drawn_and_nothing_else() -> None:
+    work = Bar("a", "run", "completed", 0, 500)
+    assert legend([work]).plain == "█ executes"
+    again = Bar("b", "run", "completed", 0, 500, attempts=2)
+    nap = Bar("nap", "sleep", "sleeping", 500, None)
+    start = Bar("(waits for its start)", "wait", "queued", 0, 9)
+    said = legend([work, again, nap, start]).plain
+    for letter in "█▒╌·▸":
+        assert f"{letter} " in said

@@ -44,21 +44,21 @@ impl Shard {
         let is_start = run.started_at.is_none();
         let epoch = Epoch(run.epoch.0.saturating_add(1));
         run.epoch = epoch;
-        let (step, attempt, step_attempt) = if item.number == STRETCH {
+        let (step, attempt, step_attempt, failure_count) = if item.number == STRETCH {
             run.stretch = Stretch::Executing(epoch);
             run.started_at.get_or_insert(now);
             run.active_at = now;
             run.report_count = 0;
             let attempt = run.start_count;
             run.start_count = attempt.saturating_add(1);
-            (None, attempt, run.step_start_count().saturating_sub(1))
+            (None, attempt, run.step_start_count().saturating_sub(1), run.failure_count)
         } else {
             let pending = run.pending.iter_mut().find(|pending| pending.number == item.number);
             let pending = pending.unwrap_or_else(|| super::broken("a queued step is not pending"));
             pending.state = PendingState::Executing(epoch);
             let attempt = pending.start_count;
             pending.start_count = attempt.saturating_add(1);
-            (Some(pending.name.clone()), attempt, attempt)
+            (Some(pending.name.clone()), attempt, attempt, pending.failure_count)
         };
         turn.effects.push(Effect::OfferWork(Work {
             executor,
@@ -70,6 +70,7 @@ impl Shard {
             step,
             attempt,
             step_attempt,
+            failure_count,
             memo_count: run.memo_count,
             pending: run.pending.iter().map(|pending| pending.name.clone()).collect(),
         }));

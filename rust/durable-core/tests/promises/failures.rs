@@ -95,6 +95,28 @@ fn a_step_counts_its_own_starts_and_not_those_of_the_code_before_it() {
     assert_eq!((work.attempt, work.step_attempt), (1, 0), "what is behind a step begins anew");
 }
 
+/// What is cut off by a crash counts as a start and not as a failure, of the code and of a step.
+#[test]
+fn work_says_how_often_it_has_failed_beside_how_often_it_was_started() {
+    let mut world = World::new(vec![FunctionSpec { retries: 1, ..function("f", "a") }]);
+    world.send(vec![event("a")]);
+    world.only_work();
+    world.crash();
+    let work = world.only_work();
+    assert_eq!((work.attempt, work.failure_count), (1, 0));
+    world.report(&work, 0, vec![raised(Retry::After(SECOND))], None);
+    world.advance(SECOND);
+    let work = world.only_work();
+    assert_eq!((work.attempt, work.failure_count), (2, 1));
+    world.report(&work, 0, vec![failed("s", Retry::After(SECOND))], Some(0));
+    world.advance(SECOND);
+    let step = world.only_work();
+    assert_eq!((step.step.as_deref(), step.failure_count), (Some("s"), 1));
+    world.crash();
+    let step = world.work().into_iter().find(|work| work.step.is_some()).unwrap();
+    assert_eq!(step.failure_count, 1);
+}
+
 #[test]
 fn code_behind_a_step_error_or_a_memo_has_tries_of_its_own() {
     for op in [failed("s", Retry::Never), sleeps("s", Until::For(SECOND))] {

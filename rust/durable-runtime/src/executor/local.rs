@@ -49,6 +49,7 @@ impl LocalExecutor {
             step: work.step,
             attempt: work.attempt,
             step_attempt: work.step_attempt,
+            failure_count: work.failure_count,
             memo_count: upto,
             events,
             memos,
@@ -84,15 +85,16 @@ impl LocalExecutor {
     pub(crate) fn reload(&mut self, view: &View, id: RunId, epoch: Epoch) -> Result<Option<Offer>> {
         let Some(record) = view.get(&write::run_key(id))? else { return Ok(None) };
         let run: RunRecord = write::decode("a live run", &record)?;
-        let (step, start_count, step_start_count) = if run.stretch == Stretch::Executing(epoch) {
-            (None, run.start_count, run.step_start_count())
-        } else {
-            let is_it = |state| state == PendingState::Executing(epoch);
-            let Some(step) = run.pending.iter().find(|step| is_it(step.state)) else {
-                return Ok(None);
+        let (step, start_count, step_start_count, failure_count) =
+            if run.stretch == Stretch::Executing(epoch) {
+                (None, run.start_count, run.step_start_count(), run.failure_count)
+            } else {
+                let is_it = |state| state == PendingState::Executing(epoch);
+                let Some(step) = run.pending.iter().find(|step| is_it(step.state)) else {
+                    return Ok(None);
+                };
+                (Some(step.name.clone()), step.start_count, step.start_count, step.failure_count)
             };
-            (Some(step.name.clone()), step.start_count, step.start_count)
-        };
         let work = Work {
             executor: ExecutorId::LOCAL,
             run: id,
@@ -103,6 +105,7 @@ impl LocalExecutor {
             step,
             attempt: start_count.saturating_sub(1),
             step_attempt: step_start_count.saturating_sub(1),
+            failure_count,
             memo_count: run.memo_count,
             pending: run.pending.into_iter().map(|step| step.name).collect(),
         };

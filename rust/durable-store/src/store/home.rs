@@ -22,6 +22,27 @@ use crate::{Result, Seq, StoreError};
 
 const FORMAT: u32 = 1;
 
+/// What lies in a store's folder; `owner` and what begins with it says where its process is reached.
+const NAMES: [&str; 13] = [
+    "format",
+    "format.draft",
+    "image",
+    "image.redb",
+    "image.sled",
+    "lock",
+    "log",
+    "marker",
+    "owner",
+    "owner.new",
+    "owner.sock",
+    "reserve",
+    "snapshots",
+];
+/// At the root of a file system of its own, as a volume is mounted.
+const FOUND: &str = "lost+found";
+/// So many strange names are said.
+const TOLD: usize = 3;
+
 /// A store's folder, locked.
 #[derive(Debug)]
 pub(super) struct Home {
@@ -40,6 +61,9 @@ impl Home {
         let disk = Arc::clone(&options.disk);
         let made = disk.create_dir(&options.folder);
         made.map_err(|error| StoreError::io("mkdir", &options.folder, error))?;
+        if !has_format(options)? {
+            refuse_foreign(options)?;
+        }
         let lock = lock(options)?;
         let is_new = !has_format(options)?;
         if is_new {
@@ -179,6 +203,30 @@ fn lock(options: &Options) -> Result<StoreLock> {
 pub(super) fn has_format(options: &Options) -> Result<bool> {
     let path = options.folder.join("format");
     options.disk.exists(&path).map_err(|error| StoreError::io("stat", &path, error))
+}
+
+/// A folder without a store, in which somebody keeps something else, is not made one: a store's files among others' are
+/// easily taken away with them. What a crash left of a store that was being made is no such thing; nor are names with a
+/// dot, which systems and editors leave everywhere.
+pub(super) fn refuse_foreign(options: &Options) -> Result<()> {
+    let folder = &options.folder;
+    let names = options.disk.list(folder);
+    let names = names.map_err(|error| StoreError::io("readdir", folder, error))?;
+    let is_foreign = |name: &&String| {
+        !name.starts_with('.') && *name != FOUND && !NAMES.contains(&name.as_str())
+    };
+    let foreign: Vec<_> = names.iter().filter(is_foreign).map(String::as_str).collect();
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let (told, more) = foreign.split_at(foreign.len().min(TOLD));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    let (folder, told) = (folder.display(), told.join(", "));
+    Err(StoreError::refused(format!(
+        "{folder} holds other files ({told}{more}) and no store; a store has a folder of its own: name one that is \
+         empty or not there yet, such as {}",
+        options.folder.join("store").display()
+    )))
 }
 
 /// Without a format the folder is no store yet; but then nothing may have been written to its log.

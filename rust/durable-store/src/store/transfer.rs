@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::home::{Fill, found, has_format};
+use super::home::{Fill, found, has_format, refuse_foreign};
 use super::{Options, Store};
 use crate::checkpoint::snapshot_path;
 use crate::snapshot::{self, Reader};
@@ -39,6 +39,7 @@ pub fn restore(from: &Path, options: Options) -> Result<Seq> {
             "there is a store in {folder} already; name another folder, or move it away"
         )));
     }
+    refuse_foreign(&options)?;
     let summary = snapshot::verify(disk, from)?;
     let fill = |store: u64, snapshots: &Path| {
         let mut items = Reader::open(disk, from)?;
