@@ -25,7 +25,8 @@ ARROWS: dict[str, set[str]] = {
     "durable-core": set(),
     "durable-store": set(),
     "durable-runtime": {"durable-core", "durable-store"},
-    "durable-python": {"durable-core", "durable-runtime"},
+    "durable-server": {"durable-core", "durable-runtime"},
+    "durable-python": {"durable-core", "durable-runtime", "durable-server"},
     "durable-sim": {"durable-core", "durable-store", "durable-runtime"},
 }
 #: What the core may be built on: plain data, no I/O, no clock, no threads.

@@ -21,6 +21,7 @@ from typing import Final, Literal, TypeAlias, final
 __all__ = [
     "Core",
     "CoreError",
+    "HttpServer",
     "__version__",
     "check_cron",
     "check_expression",
@@ -423,22 +424,13 @@ class HttpServer:
     """An open engine behind HTTP, on threads of its own. Closed before its engine is."""
 
     @staticmethod
-    def start(
-        core: Core,
-        host: str,
-        port: int,
-        *,
-        is_dev: bool,
-        urls: Sequence[str] = (),
-        discovers: bool = False,
-        event_keys: Sequence[str] = (),
-        signing_keys: Sequence[str] = (),
-    ) -> HttpServer:
-        """Listen on an address of this machine; port 0: any that is free. Functions that live elsewhere, and were
-        registered before, are called from now on.
+    def start(core: Core, settings: bytes) -> HttpServer:
+        """Listen. Functions that live elsewhere, and were registered before, are called from now on.
 
-        `is_dev`: for one programmer, without keys. `urls`: applications to ask for their functions; `discovers`: look
-        for them at the usual places. Raises CoreError: `invalid`, or `io` where nobody can listen there.
+        `settings` is a JSON object with all of: `host`, an IP address of this machine; `port`, 0 for any that is free;
+        `is_dev`: for one programmer, without keys; `urls`: applications to ask for their functions; `discovers`: look
+        for them at the usual places; `event_keys` and `signing_keys`; `allowed`: addresses and ranges that may be
+        called beside the public network. Raises CoreError: `invalid`, or `io` where nobody can listen there.
         """
 
     @property

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
+
+import orjson
 
 from ._bridge import HttpServer, public_errors
 from ._errors import ConfigError
@@ -29,6 +31,8 @@ class ServerSettings:
         discovers: look for applications at the usual places of this machine.
         event_keys: what opens the event API.
         signing_keys: what requests are signed with, the first; and what opens the rest of the API.
+        allowed: IP addresses, and ranges as "10.2.0.0/16", that may be called beside the public network; in dev mode
+            this machine may be anyway.
     """
 
     host: str = "127.0.0.1"
@@ -38,6 +42,7 @@ class ServerSettings:
     discovers: bool = False
     event_keys: tuple[str, ...] = ()
     signing_keys: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
 
 
 @contextlib.asynccontextmanager
@@ -55,16 +60,7 @@ async def served(engine: Engine, settings: ServerSettings) -> AsyncGenerator[int
     loop = asyncio.get_running_loop()
 
     def start() -> HttpServer:
-        return HttpServer.start(
-            session.core,
-            settings.host,
-            settings.port,
-            is_dev=settings.is_dev,
-            urls=settings.urls,
-            discovers=settings.discovers,
-            event_keys=settings.event_keys,
-            signing_keys=settings.signing_keys,
-        )
+        return HttpServer.start(session.core, orjson.dumps(asdict(settings)))
 
     with public_errors():
         server = await loop.run_in_executor(None, start)

@@ -8,7 +8,7 @@ from .options import DEFAULT_STORE, Store
 from .serving import serve
 
 
-def dev(
+def dev(  # noqa: PLR0913  # each is an option
     application: Annotated[
         str | None,
         typer.Argument(
@@ -37,6 +37,14 @@ def dev(
         str, typer.Option(metavar="ADDRESS", help="An address of this machine.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535)] = 8288,
+    allowed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow",
+            metavar="ADDRESS[/BITS]",
+            help="What may be called beside the public network, as in 10.2.0.0/16.",
+        ),
+    ] = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """A server for one programmer: applications with an Inngest SDK run against it unchanged.
@@ -49,6 +57,10 @@ def dev(
 
     app = None if application is None else find_app(application)
     settings = ServerSettings(
-        host=host, port=port, urls=tuple(urls or ()), discovers=discovers
+        host=host,
+        port=port,
+        urls=tuple(urls or ()),
+        discovers=discovers,
+        allowed=tuple(allowed or ()),
     )
     serve(app, store, settings)

@@ -8,7 +8,7 @@ from .options import DEFAULT_STORE, Store
 from .serving import serve as serve_until_stopped
 
 
-def serve(
+def serve(  # noqa: PLR0913  # each is an option
     application: Annotated[
         str | None,
         typer.Argument(
@@ -43,6 +43,14 @@ def serve(
         str, typer.Option(metavar="ADDRESS", help="An address of this machine.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535)] = 8288,
+    allowed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow",
+            metavar="ADDRESS[/BITS]",
+            help="What may be called beside the public network, as in 10.2.0.0/16.",
+        ),
+    ] = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """A server of one's own: events and applications come in with keys only."""
@@ -58,5 +66,6 @@ def serve(
         urls=tuple(urls or ()),
         event_keys=tuple(event_keys or ()),
         signing_keys=tuple(signing_keys or ()),
+        allowed=tuple(allowed or ()),
     )
     serve_until_stopped(app, store, settings)

@@ -4,8 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use durable_runtime::{Error, Kind};
-use durable_server::{Config, Server};
+use durable_server::{Config, Net, Server};
 use pyo3::prelude::*;
+use serde::Deserialize;
 
 use crate::engine::Core;
 use crate::error::to_py;
@@ -16,42 +17,26 @@ pub(crate) struct HttpServer {
     server: Server,
 }
 
+/// See `_core.pyi`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    host: String,
+    port: u16,
+    is_dev: bool,
+    urls: Vec<String>,
+    discovers: bool,
+    event_keys: Vec<String>,
+    signing_keys: Vec<String>,
+    allowed: Vec<String>,
+}
+
 #[pymethods]
 impl HttpServer {
     #[staticmethod]
-    #[pyo3(
-        signature = (core, host, port, *, is_dev, urls=vec![], discovers=false, event_keys=vec![], signing_keys=vec![]),
-        text_signature = "(core, host, port, *, is_dev, urls=(), discovers=False, event_keys=(), signing_keys=())"
-    )]
-    fn start(
-        py: Python<'_>,
-        core: &Core,
-        host: &str,
-        port: u16,
-        is_dev: bool,
-        urls: Vec<String>,
-        discovers: bool,
-        event_keys: Vec<String>,
-        signing_keys: Vec<String>,
-    ) -> PyResult<Self> {
+    fn start(py: Python<'_>, core: &Core, settings: &[u8]) -> PyResult<Self> {
         let engine = Arc::clone(core.shared()?);
-        let address: IpAddr = host.parse().map_err(|_other| {
-            let text = format!(
-                "host='{host}' is no IP address: 127.0.0.1, or 0.0.0.0 for all of this machine's"
-            );
-            to_py(Error::new(Kind::Invalid, text))
-        })?;
-        let kind =
-            if is_dev { durable_server::Kind::Dev } else { durable_server::Kind::SelfHosted };
-        let config = Config {
-            kind,
-            address: SocketAddr::new(address, port),
-            urls,
-            discovers,
-            event_keys,
-            signing_keys,
-            ..Config::dev(port)
-        };
+        let config = config(settings).map_err(|why| to_py(Error::new(Kind::Invalid, why)))?;
         let server = py.detach(|| Server::start(engine, config)).map_err(to_py)?;
         Ok(Self { server })
     }
@@ -64,4 +49,32 @@ impl HttpServer {
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.server.close());
     }
+}
+
+fn config(settings: &[u8]) -> Result<Config, String> {
+    let set: Settings = serde_json::from_slice(settings).map_err(|error| error.to_string())?;
+    let address: IpAddr = set.host.parse().map_err(|_other| {
+        let host = &set.host;
+        format!("host='{host}' is no IP address: 127.0.0.1, or 0.0.0.0 for all of this machine's")
+    })?;
+    let net = |text: &String| {
+        let wrong =
+            || format!("'{text}' is neither an IP address nor a range of them, as 10.2.0.0/16");
+        Net::parse(text).ok_or_else(wrong)
+    };
+    let allowed = set.allowed.iter().map(net).collect::<Result<Vec<_>, _>>()?;
+    let base = Config::dev(set.port);
+    let kind =
+        if set.is_dev { durable_server::Kind::Dev } else { durable_server::Kind::SelfHosted };
+    let own = if set.is_dev { base.allowed.clone() } else { Vec::new() };
+    Ok(Config {
+        kind,
+        address: SocketAddr::new(address, set.port),
+        urls: set.urls,
+        discovers: set.discovers,
+        event_keys: set.event_keys,
+        signing_keys: set.signing_keys,
+        allowed: own.into_iter().chain(allowed).collect(),
+        ..base
+    })
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post};
 use durable_runtime::Engine;
 
@@ -20,9 +20,6 @@ use crate::config::Config;
 use crate::executor::Executor;
 use crate::keys::Keys;
 use crate::reach::Reach;
-
-/// The most bytes of a request: a send of many events.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// What every answer is made of.
 #[derive(Clone, Debug)]
@@ -60,7 +57,8 @@ pub(crate) fn router(server: Server) -> Router {
         .route("/e/{key}", post(events::send))
         .merge(asked)
         .fallback(answer::no_such_place)
-        .layer(DefaultBodyLimit::max(MOST_BYTES))
+        .layer(DefaultBodyLimit::disable()) // it has been read
+        .layer(from_fn(guard::only_whole))
         .layer(from_fn_with_state(server.clone(), guard::only_from_here))
         .with_state(server)
 }

@@ -1,5 +1,6 @@
 //! An open server: its threads, and applications that it looks for.
 
+mod accept;
 mod discovery;
 
 use std::net::{SocketAddr, TcpListener};
@@ -22,8 +23,8 @@ use crate::reach::{Outgoing, Reach};
 
 /// Threads that serve requests and call functions.
 const THREADS: usize = 2;
-/// What is being answered when the server closes has so long.
-const GRACE: Duration = Duration::from_secs(3);
+/// What does not end with the server is left after so long.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The engine behind HTTP. Dropping it closes it.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Server {
             let (executor, is_over) = (Arc::clone(&executor), Arc::clone(&is_over));
             let tasks = runtime.handle().clone();
             thread("durable-calls", move || {
-                executor.run(&tasks, &|| is_over.load(Ordering::Acquire))
+                executor.run(&tasks, &|| is_over.load(Ordering::Acquire));
             })?
         };
         apps.resume()?;
@@ -80,7 +81,7 @@ impl Server {
         let serving = thread("durable-server", move || {
             runtime.block_on(async {
                 let looking = tokio::spawn(looking);
-                serve(listener, server, stopped).await;
+                accept::serve(listener, http::router(server), stopped).await;
                 looking.abort();
             });
             runtime.shutdown_timeout(GRACE);
@@ -108,18 +109,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-async fn serve(listener: TcpListener, server: http::Server, mut stopped: watch::Receiver<bool>) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let over = stopped.clone();
-    let serving = axum::serve(listener, http::router(server)).with_graceful_shutdown(async move {
-        let _asked = stopped.wait_for(|is_over| *is_over).await.is_ok();
-    });
-    let serving = tokio::spawn(serving.into_future());
-    let mut over = over;
-    let _asked = over.wait_for(|is_over| *is_over).await.is_ok();
-    let _in_time = tokio::time::timeout(GRACE, serving).await.is_ok();
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener> {

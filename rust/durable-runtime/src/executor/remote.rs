@@ -15,6 +15,7 @@ pub(crate) fn offer(view: &View, work: Work) -> Result<Offer> {
         epoch: work.epoch,
         function: work.function,
         attempt: work.attempt,
+        failure_count: work.failure_count,
         step_attempt: work.step_attempt,
         memo_count: work.memo_count,
         events: events(view, &work)?,

@@ -92,7 +92,7 @@ struct Payload<'a> {
 }
 
 /// A wait without an end of its own lasts as long as any may, but for a minute.
-const LONGEST: std::time::Duration = std::time::Duration::from_secs(366 * 24 * 3_600 - 60);
+const LONGEST: std::time::Duration = std::time::Duration::from_mins(366 * 24 * 60 - 1);
 
 /// What follows from what a function's call came to.
 pub(super) fn plan(offer: &Offer, reply: Result<Reply, String>, now_ms: u64) -> Plan {

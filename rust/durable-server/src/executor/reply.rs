@@ -28,6 +28,16 @@ pub(super) struct Reply {
     pub(super) body: Bytes,
 }
 
+/// The reply that one which was streamed holds.
+#[derive(Deserialize)]
+struct Inner<'a> {
+    status: u16,
+    #[serde(default)]
+    headers: std::collections::BTreeMap<String, String>,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
 impl Reply {
     /// One header of it, by its name in small letters.
     pub(super) fn take_header(&mut self, name: &str, value: &str) {
@@ -45,14 +55,6 @@ impl Reply {
         if self.status != STREAMED {
             return Ok(self);
         }
-        #[derive(Deserialize)]
-        struct Inner<'a> {
-            status: u16,
-            #[serde(default)]
-            headers: std::collections::BTreeMap<String, String>,
-            #[serde(borrow)]
-            body: &'a RawValue,
-        }
         let inner: Inner<'_> = serde_json::from_slice(&self.body)
             .map_err(|error| format!("its streamed reply has ended early, or is none: {error}"))?;
         let mut reply = Self { status: inner.status, is_sdk: self.is_sdk, ..Self::default() };
@@ -60,7 +62,7 @@ impl Reply {
             reply.take_header(&name.to_ascii_lowercase(), value);
         }
         let text = serde_json::from_str::<String>(inner.body.get());
-        reply.body = text.map_or_else(|_json| inner.body.get().to_owned(), |text| text).into();
+        reply.body = text.unwrap_or_else(|_json| inner.body.get().to_owned()).into();
         Ok(reply)
     }
 

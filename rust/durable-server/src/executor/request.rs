@@ -24,7 +24,7 @@ fn compose(offer: &Offer, callee: &Callee, request_id: &str, use_api: bool) -> V
     let stack: Vec<_> = offer.memos.iter().map(|memo| hash_of_step(&memo.name)).collect();
     let others = offer.pending.iter().filter(|name| offer.step.as_ref() != Some(*name));
     let ctx = json!({
-        "attempt": offer.attempt,
+        "attempt": offer.failure_count,
         "disable_immediate_execution": others.count() > 0,
         "env": "",
         "fn_id": uuid_of(&callee.name),
@@ -162,7 +162,8 @@ mod tests {
             epoch: Epoch(3),
             function: FunctionId(0),
             step: None,
-            attempt: 1,
+            attempt: 4,
+            failure_count: 1,
             step_attempt: 0,
             memo_count: 1,
             events: vec![event("a/b", data)],

@@ -1,5 +1,7 @@
 //! Who is let in: whoever reaches the server, but no page of another site, and the rest of the API with a key only.
 
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -7,6 +9,11 @@ use axum::response::Response;
 
 use super::{Server, answer};
 use crate::config::Kind;
+
+/// The most bytes of a request: a send of many events.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// Within this time a body has come.
+const TO_COME_WHOLE: Duration = Duration::from_secs(30);
 
 /// Everything: a browser that shows another site's page reaches this machine too, and names that others own may lead
 /// here.
@@ -24,6 +31,26 @@ pub(super) async fn only_from_here(
     headers.insert("x-inngest-server-kind", HeaderValue::from_static(kind.as_str()));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// The whole request before anything is made of it: what is too large, or does not come, ends here.
+pub(super) async fn only_whole(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    if parts.headers.contains_key(header::CONTENT_ENCODING) {
+        let why = "a body is sent as it is: without Content-Encoding";
+        return answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
+    }
+    let whole = tokio::time::timeout(TO_COME_WHOLE, axum::body::to_bytes(body, MOST_BYTES)).await;
+    match whole {
+        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, bytes.into())).await,
+        Ok(Err(_)) => {
+            let why = format!("a request has at most {MOST_BYTES} bytes: send it in several");
+            answer::error(StatusCode::PAYLOAD_TOO_LARGE, &why)
+        }
+        Err(_late) => {
+            answer::error(StatusCode::REQUEST_TIMEOUT, "the body did not come whole in time")
+        }
+    }
 }
 
 /// What is not the event API.

@@ -157,7 +157,7 @@ mod tests {
     use serde_json::json;
 
     fn read(value: &Value) -> Result<Policies, String> {
-        policies(&Fields::of(value, "a function").unwrap())
+        policies(&Fields::of(value, "a function")?)
     }
 
     #[test]

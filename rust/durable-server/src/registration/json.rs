@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// The fields of one object.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Fields<'a> {
     map: &'a Map<String, Value>,
 }

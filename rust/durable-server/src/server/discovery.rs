@@ -39,15 +39,8 @@ async fn found(client: &Outgoing, known: &BTreeSet<String>, own: SocketAddr) -> 
     for port in PORTS.into_iter().filter(|port| *port != own.port()) {
         for path in PATHS {
             let url = format!("http://localhost:{port}{path}");
-            if known.contains(&url) {
-                continue;
-            }
-            if let Ok(request) = client.request(Method::GET, &url) {
-                let request = request.timeout(TO_PROBE);
-                probes.push(tokio::spawn(async move {
-                    let answer = request.send().await.ok()?;
-                    answer.headers().contains_key("x-inngest-sdk").then_some(url)
-                }));
+            if !known.contains(&url) {
+                probes.push(tokio::spawn(probed(client.clone(), url)));
             }
         }
     }
@@ -56,4 +49,11 @@ async fn found(client: &Outgoing, known: &BTreeSet<String>, own: SocketAddr) -> 
         urls.extend(probe.await.ok().flatten());
     }
     urls
+}
+
+/// The address, where an SDK answers there.
+async fn probed(client: Outgoing, url: String) -> Option<String> {
+    let request = client.request(Method::GET, &url).ok()?;
+    let answer = request.timeout(TO_PROBE).send().await.ok()?;
+    answer.headers().contains_key("x-inngest-sdk").then_some(url)
 }

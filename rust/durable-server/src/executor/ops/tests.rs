@@ -1,3 +1,5 @@
+//! What follows from each reply.
+
 use std::time::Duration;
 
 use durable_core::{Epoch, ExecutorId, FunctionId, RunId, Timestamp};
@@ -13,6 +15,7 @@ pub(crate) fn discovery() -> Offer {
         function: FunctionId(0),
         step: None,
         attempt: 0,
+        failure_count: 0,
         step_attempt: 0,
         memo_count: 0,
         events: Vec::new(),
@@ -21,12 +24,12 @@ pub(crate) fn discovery() -> Offer {
     }
 }
 
-fn said(status: u16, body: &str) -> Result<Reply, String> {
-    Ok(Reply { status, is_sdk: true, body: Bytes::from(body.to_owned()), ..Reply::default() })
+fn said(status: u16, body: &str) -> Reply {
+    Reply { status, is_sdk: true, body: Bytes::from(body.to_owned()), ..Reply::default() }
 }
 
 fn planned(status: u16, body: &str) -> Plan {
-    plan(&discovery(), said(status, body), 0)
+    plan(&discovery(), Ok(said(status, body)), 0)
 }
 
 /// `sha1("a")`
@@ -87,15 +90,15 @@ fn each_op_has_its_counterpart() {
 
 #[test]
 fn a_step_that_failed_says_whether_it_is_tried_again() {
-    let retry = |rest: &str| match one(rest) {
-        Op::StepError { retry, .. } => retry,
-        other => panic!("{other:?}"),
+    let retry = |rest: &str| {
+        let Op::StepError { retry, .. } = one(rest) else { panic!("{rest}") };
+        retry
     };
     assert_eq!(retry(r#""op":"StepError","error":{"name":"E"}"#), Retry::Backoff);
     assert_eq!(retry(r#""op":"StepError","error":{"noRetry":true}"#), Retry::Never);
     assert_eq!(retry(r#""op":"StepFailed","error":{"name":"E"}"#), Retry::Never);
     let body = format!(r#"[{{"id":"{A}","op":"StepError","error":{{}}}}]"#);
-    let reply = Reply { no_retry: true, ..said(206, &body).unwrap() };
+    let reply = Reply { no_retry: true, ..said(206, &body) };
     let plan = plan(&discovery(), Ok(reply), 0);
     assert!(matches!(&plan.ops[..], [Op::StepError { retry: Retry::Never, .. }]));
 }
