@@ -15,6 +15,7 @@ from durable._bridge import CoreError
 from durable._processes.asked import (
     ASK,
     BYE,
+    DROP,
     ERROR,
     LISTEN,
     SEND,
@@ -157,9 +158,10 @@ def test_an_answer_that_does_not_come_is_given_up(world: World) -> None:
     kind, (what, text) = slow.result(10)
     assert (kind, what) == (ERROR, "unanswered")
     assert text == (
-        "no answer came within 0.01 s: it was sent to the process that owns the store; ask again"
+        "no answer came within 0.01 s: it was sent to process 1, which owns the store; ask again"
     )
     ticket, *_ = world.hear()
+    assert world.hear() == (ticket, DROP, (), {}), "it need not be answered any more"
     world.say(ticket, VALUE, 1)  # too late for anybody
     send = world.ask(SEND, [], None, None, limit_s=0.01)
     assert "may be accepted yet: give them ids" in send.result(10)[1][1]
@@ -168,7 +170,7 @@ def test_an_answer_that_does_not_come_is_given_up(world: World) -> None:
     begun.result(10)
     lost = world.ask("rerun", "a", limit_s=0.01)
     assert lost.result(10)[1][1] == (
-        "no answer came within 0.01 s: nobody has taken over from the process that owns the store; "
+        "no answer came within 0.01 s: nobody has taken over from process 1, which owned the store; "
         "look with runs.list() whether the new run is there, then ask again"
     )
 
