@@ -309,7 +309,8 @@ class Link:
             self._forget(question)
             question.told(ERROR, ("closed", _CLOSED))
         if self._writer is not None:
-            self._writer.close()
+            self._writer.close()  # ends once all is sent
+            self._loop.call_later(_FLUSH_S, self._writer.transport.abort)
 
 
 async def _end(writer: asyncio.StreamWriter) -> None:

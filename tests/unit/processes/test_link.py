@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -206,6 +207,36 @@ def test_what_is_no_answer_ends_the_connection(world: World) -> None:
     world.succeed()
     assert world.hear()[1] == WATCH
     assert not answer.done()
+
+
+def test_connections_that_end_at_once_follow_each_other_slower_and_slower(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def rest(pause_s: float) -> None:
+        pauses.append(pause_s)
+
+    monkeypatch.setattr(world.link, "_rest", rest)
+    for _ in range(6):
+        world.ask("run", "a")
+        world.hear()
+        world.lose()
+        world.succeed()
+    world.hear()
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.5, 0.5]
+
+
+def test_a_close_is_not_held_up_by_one_who_reads_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durable._processes.link._FLUSH_S", 0.01)
+    world.ask("run", "a" * 10_000_000)
+    began = time.monotonic()
+    world.link.close()
+    assert time.monotonic() - began < 5
+    with pytest.raises(CoreError):
+        world.ask("run", "a")
 
 
 def test_the_close_tells_all_who_wait(world: World) -> None:

@@ -28,7 +28,7 @@ from durable._processes.asked import (
     WATCH,
 )
 from durable._processes.frames import encode, receive
-from durable._processes.opening import Unreachable, greet
+from durable._processes.opening import Unreachable, greet, greet_on
 
 from .sharing import Client, Peer, make_app, reach, until
 
@@ -151,3 +151,41 @@ async def test_only_so_many_are_let_in(
     with pytest.raises(Unreachable):
         await asyncio.to_thread(greet, engine.store)
     first.connection.close()
+
+
+async def test_that_no_more_are_let_in_is_said_once(
+    engine: durable.Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("durable._processes.owner._MOST_PEERS", 0)
+    for _ in range(2):
+        with pytest.raises(Unreachable):
+            await asyncio.to_thread(greet, engine.store)
+    assert caplog.text.count("no more are let in") == 1
+
+
+async def test_one_that_goes_while_it_is_let_in_keeps_out_no_other(
+    engine: durable.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: socket.socket) -> bool:
+        raise OSError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("durable._processes.owner.is_of_our_user", gone)
+        with pytest.raises(Unreachable):
+            await asyncio.to_thread(greet, engine.store)
+    assert await is_alive(engine)
+
+
+async def test_this_process_reaches_its_own_owner_without_a_path(
+    engine: durable.Engine,
+) -> None:
+    owner = engine.session.owner
+    assert owner is not None
+    welcome = await asyncio.to_thread(greet_on, owner.connect())
+    assert "double" in welcome.functions
+    welcome.close()
+    await engine.close()
+    with pytest.raises(ConnectionRefusedError):
+        owner.connect()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest_asyncio
 
 import durable
 from durable._processes.asked import ASK, BYE, DROP, ERROR, LISTEN, VALUE, WATCH
-from durable._processes.frames import encode
+from durable._processes.frames import decode, encode
 
 from .sharing import Client, Peer, make_app, until
 
@@ -107,3 +106,130 @@ async def test_one_process_asks_only_so_much_at_a_time(
         peer.say(ticket + 1, LISTEN, f"news {ticket}")
     with pytest.raises(EOFError):
         await peer.hear(3)
+
+
+class Counting:
+    """A core that counts what is read of it."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        self.reads = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "events":
+            self.reads += 1
+        return getattr(self._core, name)
+
+
+async def fill(engine: durable.Engine) -> Counting:
+    """Pages that no socket holds."""
+    data = {"n": "a" * 300_000}
+    await engine.send(*(durable.Event("data", data) for _ in range(4)))
+    owner: Any = engine.session.owner
+    owner.core = Counting(owner.core)
+    return owner.core
+
+
+async def test_who_reads_no_answers_has_few_made(
+    engine: durable.Engine, peer: Peer
+) -> None:
+    core = await fill(engine)
+    another = await asyncio.to_thread(Peer, engine)
+    count = 40
+    for ticket in range(1, count + 1):
+        peer.say(ticket, "events")
+    await until(lambda: core.reads == 4)
+    for _ in range(20):
+        assert (await another.ask("now_ms"))[0] == VALUE
+    assert core.reads == 4
+    for ticket in range(1, count + 1):
+        kind, (rows, _) = await peer.hear(ticket)
+        assert (kind, len(rows)) == (VALUE, 4)
+    another.connection.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("_MOST_QUESTIONS", 2), ("_MOST_BYTES", 100)]
+)
+async def test_what_is_asked_waits_where_much_is_under_way(
+    engine: durable.Engine,
+    peer: Peer,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    most: int,
+) -> None:
+    monkeypatch.setattr(f"durable._processes.peer.{name}", most)
+    owner: Any = engine.session.owner
+    (theirs,) = owner._peers
+    under_way: list[int] = []
+    real = theirs._begin
+
+    def begin(asked: Any) -> None:
+        real(asked)
+        under_way.append(len(theirs._under_way))
+
+    monkeypatch.setattr(theirs, "_begin", begin)
+    event = ("number", b'{"n": 1}', *[None] * 4)
+    for ticket in range(1, 21):
+        peer.say(ticket, "send", [event], ("s", ticket), None)
+    for ticket in range(1, 21):
+        kind, ids = await peer.hear(ticket)
+        assert (kind, len(ids)) == (VALUE, 1)
+    assert max(under_way) <= 3
+    assert theirs._bytes == 0
+
+
+async def test_a_large_question_is_read_on_a_thread(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def note(body: bytes) -> Any:
+        threads.append(threading.current_thread().name)
+        return decode(body)
+
+    monkeypatch.setattr("durable._processes.peer.decode", note)
+    for data in (b"{}", b'{"a": "%s"}' % (b"a" * 70_000)):
+        event = ("a", data, *[None] * 4)
+        assert (await peer.ask("send", [event], None, None))[0] == VALUE
+    assert threads[0] == "durable-owner"
+    assert threads[1].startswith("durable-owner_")
+
+
+async def test_who_reads_nothing_does_not_hold_the_close_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durable._processes.peer._GRACE_S", 0.05)
+    async with durable.Engine(make_app(), store=str(tmp_path / "store")) as engine:
+        core = await fill(engine)
+        peer = await asyncio.to_thread(Peer, engine)
+        peer.say(1, "events")
+        await until(lambda: core.reads)
+        owner: Any = engine.session.owner
+        (theirs,) = owner._peers
+        transport = theirs._writer.transport
+    assert transport.is_closing()
+    assert transport.get_write_buffer_size() == 0, "nothing is left behind"
+    peer.connection.close()
+
+
+async def test_what_is_dropped_at_once_is_never_begun(
+    engine: durable.Engine, peer: Peer
+) -> None:
+    asked = [encode((1, LISTEN, ("news",), {})), encode((1, DROP, (), {}))]
+    peer.connection.sendall(b"".join(asked))
+    assert (await peer.ask("now_ms"))[0] == VALUE
+    assert not engine.session.worker._listeners
+
+
+async def test_the_messages_of_one_process_keep_their_order(
+    engine: durable.Engine,
+) -> None:
+    async with Client(make_app(), store=engine.store) as client:
+        await asyncio.gather(*(client.publish("n", "t", n) for n in range(300)))
+        heard: list[int] = []
+        async for message in client.subscribe("n"):
+            heard.append(message.data)
+            if len(heard) == 300:
+                break
+    assert heard == list(range(300))
