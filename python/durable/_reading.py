@@ -487,6 +487,8 @@ def check_limit(limit: int) -> int:
 def _to_ms(when: datetime | int | None) -> int | None:
     ms = round(when.timestamp() * 1000) if isinstance(when, datetime) else when
     if ms is not None and not 0 <= ms <= _MAX_MS:
-        text = f"{when!r}: accepted is a moment from 1970 on, a datetime or ms since then"
+        text = (
+            f"{when!r}: accepted is a moment from 1970 on, a datetime or ms since then"
+        )
         raise ConfigError(text)
     return ms

@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 from abc import ABC, abstractmethod
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
 from ._bridge import Core, public_errors
@@ -19,6 +18,7 @@ from ._session import Session, join_owner, on_own_thread, register
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
 
     from ._app import App
     from ._flow import Backoff

@@ -34,7 +34,9 @@ NOTHING: Final[dict[str, object]] = {}
 
 _LIST, _TUPLE, _TEXT, _BYTES = "l", "t", "b", "x"
 _LIST_BEGINS: Final = b'["'
-_MANY: Final = f"more than {MAX_MEMBERS} members; between two processes as many go at a time"
+_MANY: Final = (
+    f"more than {MAX_MEMBERS} members; between two processes as many go at a time"
+)
 
 
 class FrameError(ValueError):
@@ -54,9 +56,9 @@ def encode(value: object) -> bytes:
     """
     try:
         body = orjson.dumps(_Writing().tagged(value))
-    except UnicodeEncodeError as error:
-        raise FrameError(no_utf8(error)) from None
     except (TypeError, RecursionError) as error:  # orjson's own is a TypeError
+        if not isinstance(error, RecursionError):
+            _check_texts(value)
         text = f"{type(value).__name__} cannot be sent to another process: {error}"
         raise FrameError(text) from None
     if len(body) > MAX_BYTES:
@@ -72,8 +74,7 @@ def decode(body: bytes) -> Any:
         FrameError: it is none.
     """
     try:
-        if body.count(_LIST_BEGINS) > 2 * MAX_MEMBERS:  # so ends some text at most, too
-            raise ValueError(_MANY)
+        _check_lists(body)
         return _Reading().plain(orjson.loads(body), _MAX_DEPTH)
     except (ValueError, TypeError, KeyError) as error:
         text = f"no frame: {error}"
@@ -149,6 +150,12 @@ def _length(prefix: bytes) -> int:
     return int(length)
 
 
+def _check_lists(body: bytes) -> None:
+    """Before any of them is made. So ends a text or a name, too."""
+    if body.count(_LIST_BEGINS) > 2 * MAX_MEMBERS:
+        raise ValueError(_MANY)
+
+
 class _Counting:
     """Counts members of lists and dicts."""
 
@@ -170,11 +177,7 @@ class _Writing(_Counting):
 
     def tagged(self, value: object) -> object:
         match value:
-            case None | bool() | int() | float():
-                return value
-            case str():
-                if not value.isascii():
-                    value.encode()  # who asks the store itself is told the same
+            case None | bool() | int() | float() | str():
                 return value
             case bytes():
                 return _tagged_bytes(value)
@@ -194,6 +197,24 @@ class _Writing(_Counting):
     def _check(self, members: Sized) -> None:
         if not self.count(members):
             raise FrameTooLarge(_MANY)
+
+
+def _check_texts(value: object) -> None:
+    """Who asks the store itself for half of a surrogate pair is told the same."""
+    match value:
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise FrameError(no_utf8(error)) from None
+        case list() | tuple():
+            for one in cast("list[object] | tuple[object, ...]", value):
+                _check_texts(one)
+        case dict():
+            for one in cast("dict[object, object]", value).values():
+                _check_texts(one)
+        case _:
+            pass
 
 
 def _tagged_bytes(value: bytes) -> list[str]:

@@ -212,7 +212,7 @@ class Link:
         connection.settimeout(0)
         reader, writer = await asyncio.open_unix_connection(sock=connection)
         self._writer = writer
-        if self._is_closed:  # meanwhile
+        if self._closing.is_set():  # meanwhile
             writer.close()
         try:
             for question in list(self._questions.values()):

@@ -199,9 +199,11 @@ class Peer:
                 unsure.append(one.ticket)
             else:
                 one.task.cancel()
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(_GRACE_S):
                 await self._say(0, BYE, unsure)
+        except TimeoutError:
+            self.cut()
 
     def _look(self) -> None:
         if self._host.worker.has_ended():
@@ -304,7 +306,9 @@ class Peer:
         return partial(self._received.take, events, source, since_ms)
 
     def _find_number(self, _: int, *asked: Any) -> Callable[[], Awaitable[Any]]:
-        publish = partial(self._host.worker.publish_number, *members(asked, str, str, bytes))
+        publish = partial(
+            self._host.worker.publish_number, *members(asked, str, str, bytes)
+        )
         return partial(self._host.on_worker, publish)
 
     def _find_run(self, _: int, *asked: Any) -> Callable[[], Awaitable[Any]]:
@@ -326,18 +330,14 @@ class Peer:
         listen = partial(_listen, self._host.worker, channel, tell)
         return partial(self._host.on_worker, listen)
 
-    async def _answer(
-        self, asked: _Asked, find: Callable[[], Awaitable[Any]]
-    ) -> None:
+    async def _answer(self, asked: _Asked, find: Callable[[], Awaitable[Any]]) -> None:
         if asked.is_call:
             async with self._turns:
                 await self._settle(asked, find)
         else:
             await self._settle(asked, find)
 
-    async def _settle(
-        self, asked: _Asked, find: Callable[[], Awaitable[Any]]
-    ) -> None:
+    async def _settle(self, asked: _Asked, find: Callable[[], Awaitable[Any]]) -> None:
         asked.is_begun = True
         try:
             value = await find()
@@ -409,7 +409,9 @@ def _call(core: Core, asked: _Asked) -> bytes:
     try:
         return encode((asked.ticket, VALUE, value))
     except FrameTooLarge as error:
-        return encode((asked.ticket, ERROR, ("too_large", _too_large(asked.name, error))))
+        return encode(
+            (asked.ticket, ERROR, ("too_large", _too_large(asked.name, error)))
+        )
 
 
 def _too_large(name: str, error: FrameTooLarge) -> str:

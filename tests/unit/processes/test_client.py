@@ -349,7 +349,9 @@ async def test_a_close_does_not_wait_for_reads_that_nobody_answers(
     client = Client(make_app(), store=engine.store)
     await client.__aenter__()
     begun: list[Any] = []
-    monkeypatch.setattr("durable._processes.peer.Peer._begin", lambda *a: begun.append(a))
+    monkeypatch.setattr(
+        "durable._processes.peer.Peer._begin", lambda *a: begun.append(a)
+    )
     reads = [asyncio.ensure_future(client.runs.list()) for _ in range(3)]
     await until(lambda: begun)
     async with asyncio.timeout(10):

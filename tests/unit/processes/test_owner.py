@@ -9,28 +9,24 @@ import struct
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
 import durable
 from durable._bridge import __version__
-from durable._processes.address import connect
 from durable._processes.asked import (
     ASK,
-    BYE,
     ERROR,
     HELLO,
     LISTEN,
     PROTOCOL,
     VALUE,
-    WATCH,
 )
 from durable._processes.frames import encode, receive
 from durable._processes.opening import Unreachable, greet, greet_on
 
-from .sharing import Client, Peer, make_app, reach, until
+from .sharing import Client, Peer, make_app, reach
 
 
 pytestmark = pytest.mark.asyncio
