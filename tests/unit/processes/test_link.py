@@ -239,6 +239,23 @@ def test_a_close_is_not_held_up_by_one_who_reads_nothing(
         world.ask("run", "a")
 
 
+def test_what_is_asked_while_it_closes_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the last turn of the loop and its end."""
+    late: list[Future[Any]] = []
+    shut = world.link._shut
+
+    def shut_and_ask() -> None:
+        shut()
+        if not world.link._loop.is_running():
+            late.append(world.ask("run", "late"))
+
+    monkeypatch.setattr(world.link, "_shut", shut_and_ask)
+    world.link.close()
+    assert late[0].result(10)[1][0] == "closed"
+
+
 def test_the_close_tells_all_who_wait(world: World) -> None:
     waiting = world.ask(WATCH, "r", limit_s=None)
     world.hear()
