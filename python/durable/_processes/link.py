@@ -168,7 +168,9 @@ class Link:
             _LOGGER.exception("the connection to the store's owner has ended")
         finally:
             self._shut()
-            with self._asking:  # what was asked meanwhile is told so; what comes later is refused
+            with (
+                self._asking
+            ):  # what was asked meanwhile is told so; what comes later is refused
                 self._loop.run_until_complete(asyncio.sleep(0))  # noqa: TID251  # a turn
                 self._loop.close()
 
