@@ -120,8 +120,15 @@ def kind_of(error: DurableError) -> str:
 
 @contextmanager
 def public_errors() -> "Generator[None]":
-    """Raise the public exception for a `CoreError` raised inside."""
+    """Raise the public exception for a `CoreError` raised inside, and for a text that has no bytes."""
     try:
         yield
     except CoreError as error:
         raise public_error(error.kind, error.text) from None
+    except UnicodeEncodeError as error:
+        raise ConfigError(no_utf8(error)) from None
+
+
+def no_utf8(error: UnicodeEncodeError) -> str:
+    """What is wrong with half of a surrogate pair."""
+    return f"{error.object!r} has no UTF-8: {error.reason}"

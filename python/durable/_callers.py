@@ -61,6 +61,10 @@ class Callers(ABC):
             return asyncio.get_running_loop() is self.loop
         return False
 
+    def has_ended(self) -> bool:
+        """True where nothing is executed or answered any more: it has failed, is closed, or its loop has ended."""
+        return self._failure is not None or self.loop.is_closed()
+
     # --- what they ask
 
     def send(
@@ -99,11 +103,15 @@ class Callers(ABC):
 
     async def publish(self, channel: str, topic: str, data: bytes) -> str:
         """Publish a message: its id, once it is kept."""
+        return Position(await self.publish_number(channel, topic, data)).id
+
+    async def publish_number(self, channel: str, topic: str, data: bytes) -> int:
+        """The same: its number."""
         ticket, future = self._ticket()
         with public_errors():
             self._core.publish(ticket, channel, topic, data)
         number: int = await future
-        return Position(number).id
+        return number
 
     def publish_wait(self, channel: str, topic: str, data: bytes) -> str:
         """The same on another thread, which it blocks."""

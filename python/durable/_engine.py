@@ -461,7 +461,8 @@ def _beside(
 
 def _close_quietly(owner: Owner | None, core: Core) -> None:
     """For an engine that was never left: at exit, or when it is forgotten."""
-    with contextlib.suppress(Exception):
-        if owner is not None:
+    if owner is not None:
+        with contextlib.suppress(Exception):
             owner.close()
+    with contextlib.suppress(Exception):
         core.close()

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAX_LIMIT = 1000
+_MAX_MS = 2**63 - 1
 _STATUSES = get_args(RunStatus)
 
 
@@ -484,4 +485,10 @@ def check_limit(limit: int) -> int:
 
 
 def _to_ms(when: datetime | int | None) -> int | None:
-    return round(when.timestamp() * 1000) if isinstance(when, datetime) else when
+    ms = round(when.timestamp() * 1000) if isinstance(when, datetime) else when
+    if ms is not None and not 0 <= ms <= _MAX_MS:
+        text = (
+            f"{when!r}: accepted is a moment from 1970 on, a datetime or ms since then"
+        )
+        raise ConfigError(text)
+    return ms

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from typing import TYPE_CHECKING, Any, Final, cast
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
 from ._app import App
+from ._bridge import CoreError
 from ._errors import ConfigError
 from ._function import Function, flow_json
 from ._processes.client import Asking, RemoteCore, Successor
@@ -17,12 +19,15 @@ from ._sending import Unheard
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ._bridge import Core, Function as FunctionTuple
     from ._callers import Callers
     from ._flow import Backoff
     from ._processes.opening import Welcome
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _LOGGER: Final = logging.getLogger("durable")
 
@@ -49,14 +54,27 @@ class Session:
         #: The process that has the store, where this one has not.
         self.reached: Welcome | None = None
 
-    def share(self, store: str, functions: Mapping[str, object]) -> None:
-        """Let other processes in."""
+    def has_given_up(self) -> bool:
+        """True where the store was left to others, since the engine executes nothing any more."""
+        return self.owner is not None and self.owner.has_given_up
+
+    def share(
+        self, store: str, functions: Mapping[str, object], *, is_needed: bool
+    ) -> None:
+        """Let other processes in.
+
+        Args:
+            store: where it is.
+            functions: what is executed.
+            is_needed: this process asks, too, of what it asked another: also where there is no place for a socket.
+        """
         owner = Owner(self.core, self.worker, store=store, functions=functions)
         try:
-            owner.open()
+            owner.open(is_needed=is_needed)
         except OSError as error:
             text = "the store %s: there is no place for a socket, so other processes cannot reach it: %s"
             _LOGGER.warning(text, store, error)
+            self.owner = owner if is_needed else None
             return
         self.owner = owner
         _LOGGER.info("the store %s: this process (%d) owns it", store, os.getpid())
@@ -64,14 +82,20 @@ class Session:
     async def leave(self, grace_s: float) -> None:
         """Take no more work, let what executes finish for so long, send other processes away, and close the store."""
         try:
-            self.core.drain_executor()
+            self._take_no_more()
             await self.worker.leave(grace_s)
             if self.owner is not None:
-                await self.loop.run_in_executor(None, self.owner.close)
+                await _wait_for(self.loop, self.owner.close)
         finally:
             self.worker.close()
-            closed = self.loop.run_in_executor(None, self.close_store)
-            await asyncio.shield(closed)
+            await asyncio.shield(_wait_for(self.loop, self.close_store))
+
+    def _take_no_more(self) -> None:
+        try:
+            self.core.drain_executor()
+        except CoreError as error:
+            if error.kind != "closed":  # it was left to another process
+                raise
 
     def close(self) -> None:
         """At once."""
@@ -83,6 +107,20 @@ class Session:
         if self.owner is not None:
             self.owner.close()
         self.core.close()
+
+
+def on_own_thread(call: Callable[P, T], *args: P.args, **named: P.kwargs) -> Future[T]:
+    """Those of the loop may all be waiting for this, or for what it ends."""
+    with_one = ThreadPoolExecutor(1)
+    called = with_one.submit(call, *args, **named)
+    with_one.shutdown(wait=False)
+    return called
+
+
+def _wait_for(
+    loop: asyncio.AbstractEventLoop, call: Callable[[], None]
+) -> asyncio.Future[None]:
+    return asyncio.wrap_future(on_own_thread(call), loop=loop)
 
 
 def join_owner(  # noqa: PLR0917  # each is one thing that the engine has at hand

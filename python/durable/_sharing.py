@@ -7,25 +7,22 @@ import logging
 import os
 import threading
 from abc import ABC, abstractmethod
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from ._bridge import Core, public_errors
 from ._processes.address import can_be_shared
 from ._processes.client import Successor
 from ._processes.opening import LIMIT_S, SHORT_LIMIT_S, Welcome, open_or_connect
-from ._session import Session, join_owner, register
+from ._session import Session, join_owner, on_own_thread, register
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
 
     from ._app import App
     from ._flow import Backoff
     from ._function import Function
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _LOGGER: Final = logging.getLogger("durable")
 
@@ -64,7 +61,8 @@ class Sharing(ABC):
 
     def is_owner(self) -> bool:
         """True where this process has the store and executes functions; False where another has it, or nobody yet."""
-        return self._session is not None and self._session.is_owner
+        session = self._session
+        return session is not None and session.is_owner and not session.has_given_up()
 
     def process_of(self, function: str) -> int | None:
         """The process that executes a function, as far as this engine was told when it was opened; `None`: nobody does."""
@@ -82,7 +80,7 @@ class Sharing(ABC):
     async def _find(self, loop: asyncio.AbstractEventLoop) -> Core | Welcome:
         """On a thread. Who calls it off has no store, and keeps it from nobody."""
         called_off = threading.Event()
-        finding = _on_own_thread(self._find_store, called_off)
+        finding = on_own_thread(self._find_store, called_off)
         try:
             return await asyncio.wrap_future(finding, loop=loop)
         except asyncio.CancelledError:
@@ -109,38 +107,44 @@ class Sharing(ABC):
             successor.may_take_over(self._opening(), self._take_over)
         return join_owner(found, successor, loop, self._functions)
 
-    async def _own(self, core: Core, loop: asyncio.AbstractEventLoop) -> Session:
-        """Execute what is in the store, and let other processes in."""
-        registering = _on_own_thread(register, core, self.apps, self._backoff)
+    async def _own(
+        self,
+        core: Core,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        is_successor: bool = False,
+    ) -> Session:
+        """Execute what is in the store, and let other processes in, or as a successor at least this one."""
+        registering = on_own_thread(register, core, self.apps, self._backoff)
         numbers = await asyncio.wrap_future(registering, loop=loop)
         session = self._connect(core, loop, numbers)
         if can_be_shared(self.store) and not self._is_virtual:
-            session.share(self.store, self._functions)
+            session.share(self.store, self._functions, is_needed=is_successor)
         return session
 
-    def _take_over(self, core: Core, is_taken: Future[bool]) -> None:
+    def _take_over(self, core: Core, taken: Future[Any]) -> None:
         """The process that had the store is gone, and this one has opened it."""
-        self._taking = asyncio.ensure_future(self._succeed(core, is_taken))
+        self._taking = asyncio.ensure_future(self._succeed(core, taken))
 
-    async def _succeed(self, core: Core, is_taken: Future[bool]) -> None:
+    async def _succeed(self, core: Core, taken: Future[Any]) -> None:
         former = self._session
         try:
             with public_errors():
                 if former is None:
                     return
-                session = await self._own(core, former.loop)
+                session = await self._own(core, former.loop, is_successor=True)
                 if self._session is not former:  # it was closed meanwhile
                     await session.leave(0)
                     return
             self._former = former
             self._begin(session)
-            is_taken.set_result(True)
+            taken.set_result(None if session.owner is None else session.owner.connect)
         except Exception:
             _LOGGER.exception("the store %s could not be taken over", self.store)
         finally:
-            if not is_taken.done():
+            if not taken.done():
                 core.close()
-                is_taken.set_result(False)
+                taken.set_result(None)
 
     async def _leave_former(self) -> None:
         """What asked of another process before this one owned the store asks no more."""
@@ -154,14 +158,6 @@ class Sharing(ABC):
     @property
     def _is_virtual(self) -> bool:
         return self._clock.startswith("virtual")
-
-
-def _on_own_thread(call: Callable[P, T], *args: P.args, **named: P.kwargs) -> Future[T]:
-    """Those of the loop may all be waiting for this."""
-    with_one = ThreadPoolExecutor(1)
-    called = with_one.submit(call, *args, **named)
-    with_one.shutdown(wait=False)
-    return called
 
 
 def _leave(finding: Future[Core | Welcome]) -> None:

@@ -124,10 +124,10 @@ async def test_a_client_that_closes_meanwhile_leaves_the_store(
     await client.__aenter__()
     real, opened = client._own, asyncio.Event()
 
-    async def own(*args: Any) -> Any:
+    async def own(*args: Any, **named: Any) -> Any:
         opened.set()
         await until(lambda: client._session is None)
-        return await real(*args)
+        return await real(*args, **named)
 
     monkeypatch.setattr(client, "_own", own)
     await owner.close()
@@ -147,6 +147,120 @@ async def test_the_role_is_logged_once(
     ]
 
 
+async def test_an_owner_that_has_failed_leaves_the_store_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("durable._processes.peer._LOOK_S", 0.01)
+    store = str(tmp_path / "store")
+    async with (
+        durable.Engine(make_app(), store=store) as owner,
+        Client(make_app(), store=store) as client,
+    ):
+        (event,) = await client.send(durable.Event("wait", {"signal": "s"}))
+        (run,) = await client.events.runs(event)
+        waiting = asyncio.ensure_future(client.runs.wait(run.id))
+        worker: Any = owner.session.worker
+        worker._take_poison((13, "poisoned", "the disk is full"))
+        await until(client.is_owner)
+        assert not owner.is_owner()
+        assert await client.signal("s", 5) == run.id
+        assert (await waiting).result["data"] == 5
+        with pytest.raises(durable.EngineFailed, match="the disk is full"):
+            await owner.send(durable.Event("a"))
+    assert "it is closed, so that another process takes over" in caplog.text
+
+
+async def test_a_failed_owner_that_nobody_needs_can_be_read(tmp_path: Path) -> None:
+    async with durable.Engine(make_app(), store=str(tmp_path / "store")) as owner:
+        (event,) = await owner.send(durable.Event("number", {"n": 1}))
+        worker: Any = owner.session.worker
+        worker._take_poison((13, "poisoned", "the disk is full"))
+        assert (await owner.events.get(event)).event.name == "number"
+
+
+async def test_an_owner_whose_loop_has_ended_leaves_the_store_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durable._processes.peer._LOOK_S", 0.01)
+    store = str(tmp_path / "store")
+    owner = durable.Engine(make_app(), store=store)
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    def open_and_end() -> None:
+        async def enter() -> None:
+            await owner.__aenter__()
+            loops.append(asyncio.get_running_loop())
+
+        asyncio.run(enter())
+
+    await asyncio.to_thread(open_and_end)
+    assert loops[0].is_closed()
+    async with Client(make_app(), store=store) as client:
+        (event,) = await client.send(durable.Event("number", {"n": 2}))
+        await until(client.is_owner)
+        (run,) = await client.events.runs(event)
+        assert (await client.runs.wait(run.id)).result == 4
+    assert not owner.is_open()
+
+
+async def test_what_was_asked_of_another_goes_on_where_there_is_no_place_for_a_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = str(tmp_path / "store")
+    owner = durable.Engine(make_app(), store=store)
+    await owner.__aenter__()
+    async with Client(make_app(), store=store) as client:
+        (event,) = await client.send(durable.Event("wait", {"signal": "s"}))
+        (run,) = await client.events.runs(event)
+        heard: list[Any] = []
+        waiting = asyncio.ensure_future(client.runs.wait(run.id))
+        listening = asyncio.ensure_future(listen(client, heard))
+        await client.publish("news", "a", 1)
+        await until(lambda: heard == [1])
+        refuse_sockets(monkeypatch)
+        await owner.close()
+        sending = asyncio.ensure_future(client.send(durable.Event("number", {"n": 4})))
+        await until(client.is_owner)
+        assert "other processes cannot reach it" in caplog.text
+        assert await sending
+        assert await client.signal("s", 5) == run.id
+        async with asyncio.timeout(20):
+            assert (await waiting).result["data"] == 5
+        await client.publish("news", "a", 2)
+        await until(lambda: heard == [1, 2])
+    with pytest.raises(durable.EngineClosed):
+        await listening
+
+
+async def test_what_was_asked_of_another_ends_with_the_engine_that_took_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durable._processes.peer._LOOK_S", 0.01)
+    store = str(tmp_path / "store")
+    owner = durable.Engine(make_app(), store=store)
+    await owner.__aenter__()
+    async with Client(make_app(), store=store) as client:
+        (event,) = await client.send(durable.Event("wait", {"signal": "s"}))
+        (run,) = await client.events.runs(event)
+        waiting = asyncio.ensure_future(client.runs.wait(run.id))
+        await owner.close()
+        await until(client.is_owner)
+        worker: Any = client.session.worker
+        await until(lambda: worker._watched)
+        worker._take_poison((13, "poisoned", "the disk is full"))
+        with pytest.raises(durable.DurableError):
+            async with asyncio.timeout(20):
+                await waiting
+
+
+def refuse_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listen(_: str) -> None:
+        text = "read-only"
+        raise OSError(text)
+
+    monkeypatch.setattr("durable._processes.owner.listen", listen)
+
+
 async def test_an_engine_whose_clock_is_virtual_is_alone(tmp_path: Path) -> None:
     store = str(tmp_path / "store")
     async with durable.Engine(make_app(), store=store, clock="virtual"):
@@ -161,11 +275,7 @@ async def test_an_engine_whose_clock_is_virtual_is_alone(tmp_path: Path) -> None
 async def test_a_store_without_a_place_for_a_socket_is_not_shared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def listen(_: str) -> None:
-        text = "read-only"
-        raise OSError(text)
-
-    monkeypatch.setattr("durable._processes.owner.listen", listen)
+    refuse_sockets(monkeypatch)
     async with durable.Engine(make_app(), store=str(tmp_path / "store")) as engine:
         await engine.send(durable.Event("number", {"n": 1}))
     assert "other processes cannot reach it: read-only" in caplog.text

@@ -47,13 +47,38 @@ def listen(store: str) -> socket.socket:
     try:
         own = _bind(folder / _SOCKET)
     except OSError:
-        elsewhere = Path(tempfile.mkdtemp(prefix=_prefix(folder)))  # 0700
-        own = _bind(elsewhere / _SOCKET_ELSEWHERE)
-        named = str(elsewhere / _SOCKET_ELSEWHERE)
+        path, own = _bind_elsewhere(folder)
+        named = str(path)
     written = folder / f"{_ADDRESS}.new"
-    written.write_text(named)
-    written.replace(folder / _ADDRESS)
+    try:
+        written.write_text(named)
+        written.replace(folder / _ADDRESS)
+    except BaseException:
+        own.close()
+        with contextlib.suppress(OSError):
+            written.unlink()
+        _remove(folder, folder / named)
+        raise
     return own
+
+
+def _bind_elsewhere(folder: Path) -> tuple[Path, socket.socket]:
+    made = Path(tempfile.mkdtemp(prefix=_prefix(folder)))  # 0700
+    path = made / _SOCKET_ELSEWHERE
+    try:
+        return path, _bind(path)
+    except BaseException:
+        _remove(folder, path)
+        raise
+
+
+def _remove(folder: Path, path: Path) -> None:
+    """A socket, and the private folder around it."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+    if path.parent != folder:
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
 
 
 def _bind(path: Path) -> socket.socket:
@@ -63,10 +88,15 @@ def _bind(path: Path) -> socket.socket:
     own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         own.bind(str(path))
+    except BaseException:
+        own.close()
+        raise
+    try:
         path.chmod(0o600)
         own.listen(_MOST_WAITING)  # nobody is let in before
     except BaseException:
         own.close()
+        path.unlink()
         raise
     keep_from_children(own)
     return own
@@ -103,12 +133,8 @@ def forget(store: str) -> None:
     path = _named(folder)
     with contextlib.suppress(OSError):
         (folder / _ADDRESS).unlink()
-    with contextlib.suppress(OSError):
-        (folder / _SOCKET).unlink()
-    if path is not None and path.parent != folder:
-        with contextlib.suppress(OSError):
-            path.unlink()
-            path.parent.rmdir()
+    for one in {folder / _SOCKET, path or folder / _SOCKET}:
+        _remove(folder, one)
 
 
 def _named(folder: Path) -> Path | None:

@@ -36,11 +36,14 @@ ONCE: Final = frozenset(
         "cancel_event",
         "cancel_many",
         "change_schedule",
-        "publish_wait",
         "rerun",
         "rerun_many",
     }
 )
+#: Of `REPEATABLE`, what gives a page of at most `limit` and a cursor.
+PAGED: Final = frozenset({"events", "runs", "schedules"})
+#: A message, whose number is the answer; `ONCE` as well, but in the order in which one process asks.
+PUBLISH: Final = "publish_wait"
 #: Events, which count once by their source and position.
 SEND: Final = "send"
 #: What the source of another process's events begins with: its positions only rise.
@@ -57,6 +60,9 @@ WAITS: Final = frozenset({WATCH, JOIN, LISTEN})
 HELLO: Final = "hello"
 #: Nobody waits for an answer any more.
 DROP: Final = "drop"
+
+#: Kinds of errors after which an engine does nothing any more.
+FAILED: Final = frozenset({"broken", "closed", "poisoned"})
 
 #: What an answer is.
 VALUE: Final = "value"

@@ -43,6 +43,8 @@ from .asked import (
     JOIN,
     LISTEN,
     ONCE,
+    PAGED,
+    PUBLISH,
     REPEATABLE,
     SEND,
     STIRRED,
@@ -50,23 +52,28 @@ from .asked import (
     WATCH,
 )
 from .link import Link, Question
-from .opening import Unreachable, Welcome, greet
+from .opening import Unreachable, Welcome, greet, greet_on
 
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterable, Sequence
 
 _LOGGER: Final = logging.getLogger("durable")
 #: So long an answer may take, s; also while nobody owns the store.
-LIMIT_S: Final = 30.0
+ANSWER_S: Final = 30.0
 #: The same of a call that holds up an event loop, as `engine.stats()`: the loop may be needed to take over.
 PROMPT_S: Final = 5.0
+#: So long an owner is looked for quickly.
+SEARCH_S: Final = 30.0
 _LATER_S: Final = 5.0
 _PAUSE_S: Final = 0.05
 _LONG_PAUSE_S: Final = 0.5
 #: Who has no functions leaves the store to others for so long.
 _MODESTY_S: Final = 2.0
 _SIGN_S: Final = 1.0
+#: What a page has where nobody says it, as in `Core`.
+_PAGE: Final = 50
 
 #: What is asked failed, for a run that is watched or a channel: run or channel, kind, text.
 WATCH_FAILED: Final = -1
@@ -84,6 +91,7 @@ class Successor:
         self._functions = frozenset(functions)
         self._open_core: Callable[[], Core] | None = None
         self._take_over: weakref.WeakMethod[Any] | None = None
+        self._connect: Callable[[], socket.socket] | None = None
         self._context = contextvars.copy_context()
         self._said = ""
 
@@ -94,13 +102,16 @@ class Successor:
 
         Args:
             open_core: opens it.
-            take_over: a method, called on the engine's loop with the open store and the future that is told of it.
+            take_over: a method, called on the engine's loop with the open store and the future that is told of it: what
+                makes a connection to the store's owner in this process, or `None` where it was not taken over.
         """
         self._open_core = open_core
         self._take_over = weakref.WeakMethod(take_over)
 
     def find(self, stopped: threading.Event) -> Welcome | None:
-        """A connection to the owner; `None` once it is stopped. Blocks."""
+        """A connection to the owner; `None` once it is stopped, or the engine that took the store over has ended. Blocks."""
+        if self._connect is not None:
+            return None if stopped.is_set() else self._reach_own(self._connect)
         began_at = time.monotonic()
         while not stopped.is_set() and not self._loop.is_closed():
             try:
@@ -114,10 +125,21 @@ class Successor:
             is_modest = not self._functions and passed_s < _MODESTY_S
             core = None if is_modest else self._try_to_open()
             if core is None:
-                stopped.wait(_PAUSE_S if passed_s < LIMIT_S else _LONG_PAUSE_S)
-            elif not self._hand_over(core, stopped):
-                stopped.wait(_SIGN_S)
+                stopped.wait(_PAUSE_S if passed_s < SEARCH_S else _LONG_PAUSE_S)
+                continue
+            self._connect = self._hand_over(core, stopped)
+            if self._connect is not None:
+                return self._reach_own(self._connect)
+            stopped.wait(_SIGN_S)
         return None
+
+    def _reach_own(self, connect: Callable[[], socket.socket]) -> Welcome | None:
+        """What was asked of another goes on in this process, whether or not others can reach it."""
+        try:
+            return greet_on(connect())
+        except (OSError, Unreachable) as error:
+            self._say(str(error))
+            return None
 
     def look(self, welcome: Welcome) -> None:
         """Say who owns the store, and which functions of ours it has not."""
@@ -158,24 +180,26 @@ class Successor:
             return False
         return turned.wait(_SIGN_S)
 
-    def _hand_over(self, core: Core, stopped: threading.Event) -> bool:
-        is_taken: Future[bool] = Future()
-        if stopped.is_set() or not self._tell_engine(core, is_taken):
+    def _hand_over(
+        self, core: Core, stopped: threading.Event
+    ) -> Callable[[], socket.socket] | None:
+        taken: Future[Callable[[], socket.socket] | None] = Future()
+        if stopped.is_set() or not self._tell_engine(core, taken):
             core.close()
-            return False
+            return None
         while not stopped.is_set():
             with contextlib.suppress(TimeoutError):
-                return is_taken.result(_PAUSE_S)
-        return False  # the engine closes it
+                return taken.result(_PAUSE_S)
+        return None  # the engine closes it
 
-    def _tell_engine(self, core: Core, is_taken: Future[bool]) -> bool:
+    def _tell_engine(self, core: Core, taken: Future[Any]) -> bool:
         """False where the engine is gone, or its loop."""
         take_over = None if self._take_over is None else self._take_over()
         if take_over is None:
             return False
         tell = self._loop.call_soon_threadsafe
         try:
-            tell(take_over, core, is_taken, context=self._context)
+            tell(take_over, core, taken, context=self._context)
         except RuntimeError:
             return False
         return True
@@ -203,7 +227,9 @@ class RemoteCore:
         self.tell: Callable[[tuple[Any, ...]], None] = lambda _: None
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name in REPEATABLE or name in ONCE:
+        if name in PAGED:
+            return partial(self._read_page, name)
+        if name in REPEATABLE or name in ONCE or name == PUBLISH:
             return partial(self._request, name)
         raise AttributeError(name)
 
@@ -211,10 +237,28 @@ class RemoteCore:
 
     def _request(self, name: str, /, *args: Any, **named: Any) -> Any:
         answer: Future[Any] = Future()
-        limit_s = PROMPT_S if _is_on_loop() else LIMIT_S
+        limit_s = PROMPT_S if _is_on_loop() else ANSWER_S
         question = Question(name, args, named, partial(_settle, answer), limit_s)
         self._link.ask(question)
         return _result_of(answer, limit_s)
+
+    def _read_page(self, name: str, /, **named: Any) -> tuple[list[Any], str | None]:
+        """A page; what is too large for one answer is asked for in several."""
+        rows: list[Any] = []
+        wanted = most = int(named.pop("limit", _PAGE))
+        while True:
+            limit = min(most, wanted - len(rows))
+            try:
+                more, cursor = self._request(name, limit=limit, **named)
+            except CoreError as error:
+                if error.kind != "too_large" or limit <= 1:
+                    raise
+                most = limit // 2
+                continue
+            rows += more
+            if cursor is None or len(more) < limit or len(rows) >= wanted:
+                return rows, cursor
+            named["cursor"] = cursor
 
     def send_wait(
         self, events: Sequence[Any], source: tuple[str, int] | None = None
@@ -222,7 +266,7 @@ class RemoteCore:
         """Have these accepted, all or none."""
         answer: Future[list[str]] = Future()
         self._send(events, source, partial(_settle, answer))
-        ids: list[str] = _result_of(answer, LIMIT_S)
+        ids: list[str] = _result_of(answer, ANSWER_S)
         return ids
 
     def advance(self, ticket: int, length_ms: int) -> None:
@@ -253,7 +297,7 @@ class RemoteCore:
     def publish(self, ticket: int, channel: str, topic: str, data: bytes) -> None:  # noqa: PLR0917  # as the core's
         """Publish a message."""
         told = self._told(ticket, PUBLISHED)
-        self._ask("publish_wait", (channel, topic, data), told)
+        self._ask(PUBLISH, (channel, topic, data), told)
 
     def join(self, ticket: int) -> None:
         """Ask for `Idle`."""
@@ -301,7 +345,7 @@ class RemoteCore:
         args: tuple[Any, ...],
         told: Callable[[str, Any], None],
         *,
-        limit_s: float | None = LIMIT_S,
+        limit_s: float | None = ANSWER_S,
     ) -> Question:
         return self._link.ask(Question(name, args, {}, told, limit_s))
 

@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
+from .._bridge import no_utf8
+
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Sized
 
 #: A frame has at most so many bytes: more is refused before it is written, and not read.
 MAX_BYTES: Final = 64 * 1024 * 1024
 _MAX_DEPTH: Final = 32
+#: And so many members of lists and dicts, each of which takes much more memory than bytes.
+MAX_MEMBERS: Final = 2_000_000
 _LENGTH: Final = struct.Struct("!I")
 #: Once a frame's length has come, the rest has to come within this time, s.
 _REST_S: Final = 30.0
@@ -28,6 +33,10 @@ _REST_S: Final = 30.0
 NOTHING: Final[dict[str, object]] = {}
 
 _LIST, _TUPLE, _TEXT, _BYTES = "l", "t", "b", "x"
+_LIST_BEGINS: Final = b'["'
+_MANY: Final = (
+    f"more than {MAX_MEMBERS} members; between two processes as many go at a time"
+)
 
 
 class FrameError(ValueError):
@@ -42,12 +51,14 @@ def encode(value: object) -> bytes:
     """A value as a frame.
 
     Raises:
-        FrameTooLarge: it has more than `MAX_BYTES`.
+        FrameTooLarge: it has more than `MAX_BYTES`, or than `MAX_MEMBERS`.
         FrameError: it is something else than None, bool, int, float, str, bytes, list, tuple and dict.
     """
     try:
-        body = orjson.dumps(_tagged(value))
+        body = orjson.dumps(_Writing().tagged(value))
     except (TypeError, RecursionError) as error:  # orjson's own is a TypeError
+        if not isinstance(error, RecursionError):
+            _check_texts(value)
         text = f"{type(value).__name__} cannot be sent to another process: {error}"
         raise FrameError(text) from None
     if len(body) > MAX_BYTES:
@@ -57,13 +68,14 @@ def encode(value: object) -> bytes:
 
 
 def decode(body: bytes) -> Any:
-    """The value of a frame's body.
+    """The value of a frame's body. A large one takes its time: call it where it may block.
 
     Raises:
         FrameError: it is none.
     """
     try:
-        return _plain(orjson.loads(body), _MAX_DEPTH)
+        _check_lists(body)
+        return _Reading().plain(orjson.loads(body), _MAX_DEPTH)
     except (ValueError, TypeError, KeyError) as error:
         text = f"no frame: {error}"
         raise FrameError(text) from None
@@ -90,14 +102,23 @@ async def read(stream: asyncio.StreamReader) -> Any:
         FrameError: what came is none, or came only in part.
         EOFError: there is no more.
     """
+    return decode(await read_body(stream))
+
+
+async def read_body(stream: asyncio.StreamReader) -> bytes:
+    """The next frame's body.
+
+    Raises:
+        FrameError: it is too large, or came only in part.
+        EOFError: there is no more.
+    """
     length = _length(await stream.readexactly(_LENGTH.size))
     try:
         async with asyncio.timeout(_REST_S):
-            body = await stream.readexactly(length)
+            return await stream.readexactly(length)
     except TimeoutError:
         text = f"a frame of {length} bytes did not come whole within {_REST_S:g} s"
         raise FrameError(text) from None
-    return decode(body)
 
 
 def receive(source: socket.socket) -> Any:
@@ -129,22 +150,71 @@ def _length(prefix: bytes) -> int:
     return int(length)
 
 
-def _tagged(value: object) -> object:
+def _check_lists(body: bytes) -> None:
+    """Before any of them is made. So ends a text or a name, too."""
+    if body.count(_LIST_BEGINS) > 2 * MAX_MEMBERS:
+        raise ValueError(_MANY)
+
+
+class _Counting:
+    """Counts members of lists and dicts."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = MAX_MEMBERS
+
+    def count(self, members: Sized) -> bool:
+        """False where these are too many."""
+        self._left -= len(members)
+        return self._left >= 0
+
+
+class _Writing(_Counting):
+    """A value on its way out."""
+
+    __slots__ = ()
+
+    def tagged(self, value: object) -> object:
+        match value:
+            case None | bool() | int() | float() | str():
+                return value
+            case bytes():
+                return _tagged_bytes(value)
+            case list() | tuple():
+                tag = _LIST if isinstance(value, list) else _TUPLE
+                members = cast("list[object] | tuple[object, ...]", value)
+                self._check(members)
+                return [tag, *map(self.tagged, members)]
+            case dict():
+                fields = cast("dict[object, object]", value)
+                self._check(fields)
+                return {key: self.tagged(one) for key, one in fields.items()}
+            case _:
+                text = f"{value!r} is no plain value"
+                raise TypeError(text)
+
+    def _check(self, members: Sized) -> None:
+        if not self.count(members):
+            raise FrameTooLarge(_MANY)
+
+
+def _check_texts(value: object) -> None:
+    """Who asks the store itself for half of a surrogate pair is told the same."""
     match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case bytes():
-            return _tagged_bytes(value)
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise FrameError(no_utf8(error)) from None
         case list() | tuple():
-            tag = _LIST if isinstance(value, list) else _TUPLE
-            members = cast("list[object] | tuple[object, ...]", value)
-            return [tag, *map(_tagged, members)]
+            for one in cast("list[object] | tuple[object, ...]", value):
+                _check_texts(one)
         case dict():
-            fields = cast("dict[object, object]", value)
-            return {key: _tagged(one) for key, one in fields.items()}
+            for one in cast("dict[object, object]", value).values():
+                _check_texts(one)
         case _:
-            text = f"{value!r} is no plain value"
-            raise TypeError(text)
+            pass
 
 
 def _tagged_bytes(value: bytes) -> list[str]:
@@ -155,31 +225,41 @@ def _tagged_bytes(value: bytes) -> list[str]:
         return [_BYTES, base64.b64encode(value).decode()]
 
 
-def _plain(value: Any, depth: int) -> Any:
-    if depth == 0:
-        text = f"deeper than {_MAX_DEPTH}"
-        raise ValueError(text)
-    match value:
-        case [str(tag), *members]:
-            return _untagged(tag, members, depth)
-        case list():
-            text = "a list does not say what it is"
+class _Reading(_Counting):
+    """A value on its way in."""
+
+    __slots__ = ()
+
+    def plain(self, value: Any, depth: int) -> Any:
+        if depth == 0:
+            text = f"deeper than {_MAX_DEPTH}"
             raise ValueError(text)
-        case dict():
-            fields = cast("dict[str, Any]", value)
-            return {key: _plain(one, depth - 1) for key, one in fields.items()}
-        case _:
-            return value
+        match value:
+            case [str(tag), *members]:
+                return self._untagged(tag, members, depth)
+            case list():
+                text = "a list does not say what it is"
+                raise ValueError(text)
+            case dict():
+                fields = cast("dict[str, Any]", value)
+                self._check(fields)
+                return {key: self.plain(one, depth - 1) for key, one in fields.items()}
+            case _:
+                return value
 
+    def _untagged(self, tag: str, members: list[Any], depth: int) -> Any:
+        if tag in (_LIST, _TUPLE):
+            self._check(members)
+            plain = [self.plain(one, depth - 1) for one in members]
+            return plain if tag == _LIST else tuple(plain)
+        (text,) = members
+        if tag == _TEXT and isinstance(text, str):
+            return text.encode()
+        if tag == _BYTES and isinstance(text, str):
+            return base64.b64decode(text, validate=True)
+        what = f"a list of the kind {tag!r}"
+        raise ValueError(what)
 
-def _untagged(tag: str, members: list[Any], depth: int) -> Any:
-    if tag in (_LIST, _TUPLE):
-        plain = [_plain(one, depth - 1) for one in members]
-        return plain if tag == _LIST else tuple(plain)
-    (text,) = members
-    if tag == _TEXT and isinstance(text, str):
-        return text.encode()
-    if tag == _BYTES and isinstance(text, str):
-        return base64.b64decode(text, validate=True)
-    what = f"a list of the kind {tag!r}"
-    raise ValueError(what)
+    def _check(self, members: Sized) -> None:
+        if not self.count(members):
+            raise ValueError(_MANY)

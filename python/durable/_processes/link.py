@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from .._bridge import CoreError
-from .asked import ASK, BYE, DROP, ERROR, ONCE, SEND, VALUE
+from .asked import ASK, BYE, DROP, ERROR, ONCE, PUBLISH, SEND, VALUE
 from .frames import NOTHING, FrameError, FrameTooLarge, encode, members, read
 
 
@@ -30,6 +30,12 @@ _LOGGER: Final = logging.getLogger("durable")
 #: So much earlier than it was sent an event may have come, ms: our clock is not the owner's.
 _SLACK_MS: Final = 5_000
 _JOIN_S: Final = 10.0
+#: A connection that ended so soon is followed by the next only after a pause, which grows.
+_SHORT_S: Final = 1.0
+_PAUSE_S: Final = 0.05
+_LONG_PAUSE_S: Final = 0.5
+#: So long an owner has to take in what it was sent, once the connection ends.
+_FLUSH_S: Final = 1.0
 
 _CLOSED: Final = (
     "the engine was closed before it answered; what it had acknowledged is on disk"
@@ -79,7 +85,7 @@ class Question:
 
     def is_once(self) -> bool:
         """True where it must not be asked twice."""
-        return self.name in ONCE or self.name == ASK
+        return self.name in ONCE or self.name in {ASK, PUBLISH}
 
 
 class Link:
@@ -100,6 +106,7 @@ class Link:
         self._writer: asyncio.StreamWriter | None = None
         self._stopped = threading.Event()
         self._is_closed = False
+        self._closing = asyncio.Event()
         self._thread = threading.Thread(
             target=self._run, name="durable-link", daemon=True
         )
@@ -161,15 +168,29 @@ class Link:
             _LOGGER.exception("the connection to the store's owner has ended")
         finally:
             self._shut()
-            self._loop.close()
+            with (
+                self._asking
+            ):  # what was asked meanwhile is told so; what comes later is refused
+                self._loop.run_until_complete(asyncio.sleep(0))  # noqa: TID251  # a turn
+                self._loop.close()
 
     async def _main(self) -> None:
         welcome: Welcome | None = self._welcome
+        pause_s = 0.0
         while welcome is not None:
             self._welcome = welcome
+            began_s = self._loop.time()
             await self._talk()
             self._lose()
+            is_short = self._loop.time() - began_s < _SHORT_S
+            pause_s = min(max(2 * pause_s, _PAUSE_S), _LONG_PAUSE_S) if is_short else 0
+            await self._rest(pause_s)
             welcome = await self._find()
+
+    async def _rest(self, pause_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._closing.wait()
 
     async def _find(self) -> Welcome | None:
         """On a thread of its own, which does not hold up the end of the process as a pool's does."""
@@ -177,8 +198,11 @@ class Link:
 
         def find() -> None:
             welcome = self._find_owner(self._stopped)
-            with contextlib.suppress(RuntimeError):  # the loop has ended
+            try:
                 self._loop.call_soon_threadsafe(found.set_result, welcome)
+            except RuntimeError:  # the loop has ended
+                if welcome is not None:
+                    welcome.close()
 
         threading.Thread(target=find, name="durable-finds", daemon=True).start()
         return await found
@@ -192,6 +216,8 @@ class Link:
         connection.settimeout(0)
         reader, writer = await asyncio.open_unix_connection(sock=connection)
         self._writer = writer
+        if self._closing.is_set():  # meanwhile
+            writer.close()
         try:
             for question in list(self._questions.values()):
                 self._send(question)
@@ -203,9 +229,7 @@ class Link:
             pass  # it is gone
         finally:
             self._writer = None
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            await _end(writer)
 
     def _hear(self, said: object) -> bool:
         """Take in what was said; False where it was the last."""
@@ -273,8 +297,8 @@ class Link:
 
     def _expire(self, question: Question) -> None:
         if self._questions.get(question.ticket) is question:
-            self._forget(question)
-            text = _late(question)
+            self._cancel(question)
+            text = _late(question, self._welcome.pid)
             question.told(ERROR, ("unanswered", text))
 
     def _forget(self, question: Question) -> None:
@@ -284,16 +308,26 @@ class Link:
 
     def _shut(self) -> None:
         self._is_closed = True
+        self._closing.set()
         for question in list(self._questions.values()):
             self._forget(question)
             question.told(ERROR, ("closed", _CLOSED))
         if self._writer is not None:
-            self._writer.close()
+            self._writer.close()  # ends once all is sent
+            self._loop.call_later(_FLUSH_S, self._writer.transport.abort)
+
+
+async def _end(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_FLUSH_S):
+            await writer.wait_closed()
+    writer.transport.abort()
 
 
 _LOOK: Final[Mapping[str, str]] = {
     ASK: "look with runs.list() whether the run was started, or whether the signal's waiter went on",
-    "publish_wait": "a subscriber sees whether the message is there",
+    PUBLISH: "a subscriber sees whether the message is there",
     "rerun": "look with runs.list() whether the new run is there",
     "rerun_many": "the same call does the rest",
     "cancel_many": "the same call does the rest",
@@ -309,9 +343,10 @@ def _lost(name: str) -> str:
     )
 
 
-def _late(question: Question) -> str:
+def _late(question: Question, pid: int) -> str:
     where = "it was sent to" if question.is_sent else "nobody has taken over from"
-    text = f"no answer came within {question.limit_s:g} s: {where} the process that owns the store"
+    owns = "owns" if question.is_sent else "owned"
+    text = f"no answer came within {question.limit_s:g} s: {where} process {pid}, which {owns} the store"
     if question.name == SEND and question.is_sent:
         return f"{text}, and the events may be accepted yet: give them ids of yours to send them again safely"
     look = _LOOK.get(question.name)

@@ -102,6 +102,15 @@ def greet(store: str) -> Welcome:
         raise Unreachable(text) from None
     if connection is None:
         raise Unreachable(_SHARES_NOT)
+    return greet_on(connection)
+
+
+def greet_on(connection: socket.socket) -> Welcome:
+    """Say who we are on a connection to the owner.
+
+    Raises:
+        Unreachable: it does not answer, or is of another version; the connection is closed.
+    """
     try:
         return _greet(connection)
     except BaseException:
@@ -110,6 +119,7 @@ def greet(store: str) -> Welcome:
 
 
 def _greet(connection: socket.socket) -> Welcome:
+    connection.settimeout(_HELLO_S)
     try:
         connection.sendall(encode((0, HELLO, (PROTOCOL, __version__), NOTHING)))
         _, kind, value = members(receive(connection), int, str, tuple)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from typing_extensions import override
 
 import durable
 from durable._bridge import Core
+from durable._processes.address import connect
+from durable._processes.frames import encode, receive
 from durable._processes.opening import Welcome, greet
 
 
@@ -25,6 +28,33 @@ class Client(durable.Engine):
     @override
     def _find_store(self, called_off: threading.Event) -> Core | Welcome:
         return greet(self.store)
+
+
+def reach(engine: durable.Engine) -> socket.socket:
+    connection = connect(engine.store, 10)
+    assert connection is not None
+    return connection
+
+
+class Peer:
+    """Another process, by its words alone."""
+
+    def __init__(self, engine: durable.Engine) -> None:
+        self.connection = greet(engine.store).connection
+        self.said: dict[int, list[Any]] = {}
+
+    def say(self, ticket: int, name: str, *args: Any, **named: Any) -> None:
+        self.connection.sendall(encode((ticket, name, args, named)))
+
+    async def hear(self, ticket: int) -> Any:
+        while not self.said.get(ticket):
+            number, *what = await asyncio.to_thread(receive, self.connection)
+            self.said.setdefault(number, []).append(tuple(what))
+        return self.said[ticket].pop(0)
+
+    async def ask(self, name: str, *args: Any, **named: Any) -> Any:
+        self.say(7, name, *args, **named)
+        return await self.hear(7)
 
 
 def make_app(name: str = "t") -> durable.App:

@@ -111,3 +111,31 @@ def test_another_user_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
         assert is_of_our_user(one) == (os.getuid() == 0), "root may"
         monkeypatch.setattr("durable._processes.address._CREDENTIALS", None)
         assert is_of_our_user(one), "the socket's mode keeps others out"
+
+
+def test_a_socket_that_cannot_be_named_leaves_nothing(
+    tmp_path: Path, temporary: Path
+) -> None:
+    folder = tmp_path / "store"
+    (folder / "owner").mkdir(parents=True)
+    with pytest.raises(OSError, match="owner"):
+        listen(str(folder))
+    assert [one.name for one in folder.iterdir()] == ["owner"]
+    long = tmp_path / ("n" * 120)
+    (long / "owner").mkdir(parents=True)
+    with pytest.raises(OSError, match="owner"):
+        listen(str(long))
+    assert [one.name for one in long.iterdir()] == ["owner"]
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_place_elsewhere_that_takes_no_socket_is_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durable._processes.address._MOST_PATH", 1)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+    with pytest.raises(OSError, match="too long for a socket"):
+        listen(str(tmp_path))
+    assert list(elsewhere.iterdir()) == []

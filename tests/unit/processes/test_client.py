@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -318,3 +319,62 @@ async def test_what_cannot_be_asked_is_told_its_caller(client: durable.Engine) -
         await worker.send([event])
     with contextlib.suppress(durable.ConfigError):
         await worker.ask("double", object(), is_signal=False)  # type: ignore[arg-type]
+
+
+async def test_pages_that_are_too_large_for_one_answer_come_in_several(
+    engine: durable.Engine, client: durable.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [durable.Event("data", {"n": n, "text": "a" * 900}) for n in range(11)]
+    await engine.send(events)
+    monkeypatch.setattr("durable._processes.frames.MAX_BYTES", 4000)
+    assert await client.events.list(limit=100) == await engine.events.list(limit=100)
+    page = await client.events.list(limit=7)
+    assert len(page) == 7
+    rest = await client.events.list(limit=7, cursor=page.cursor)
+    assert [*page, *rest] == [*await engine.events.list(limit=100)]
+    assert rest.cursor is None
+    monkeypatch.setattr("durable._processes.frames.MAX_BYTES", 800)
+    with pytest.raises(durable.PayloadTooLarge, match="the answer has"):
+        await client.events.list(limit=7)
+    with pytest.raises(durable.PayloadTooLarge, match="which owns the store, can read"):
+        await client.events.get(page[0].event.id or page[0].id)
+
+
+async def test_a_close_does_not_wait_for_reads_that_nobody_answers(
+    engine: durable.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of an owner that is stopped."""
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    client = Client(make_app(), store=engine.store)
+    await client.__aenter__()
+    begun: list[Any] = []
+    monkeypatch.setattr(
+        "durable._processes.peer.Peer._begin", lambda *a: begun.append(a)
+    )
+    reads = [asyncio.ensure_future(client.runs.list()) for _ in range(3)]
+    await until(lambda: begun)
+    async with asyncio.timeout(10):
+        await client.close()
+        for read in reads:
+            with pytest.raises(durable.EngineClosed):
+                await read
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda engine: engine.runs.get("\ud800"), "has no UTF-8"),
+        (lambda engine: engine.runs.wait("\ud800"), "has no UTF-8"),
+        (lambda engine: engine.runs.list(since=-5), "accepted is a moment from 1970"),
+        (lambda engine: engine.events.list(since=2**70), "a moment from 1970"),
+    ],
+)
+async def test_what_is_no_value_is_told_in_the_same_words(
+    engine: durable.Engine, client: durable.Engine, ask: Any, said: str
+) -> None:
+    with pytest.raises(durable.ConfigError, match=said) as one:
+        await ask(engine)
+    with pytest.raises(durable.ConfigError, match=said) as other:
+        await ask(client)
+    assert str(one.value) == str(other.value)

@@ -151,3 +151,21 @@ def test_a_socket_is_read_as_a_stream_is() -> None:
         assert receive(other) == ["a"]
         with pytest.raises(EOFError):
             receive(other)
+
+
+def test_a_frame_has_so_many_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("durable._processes.frames.MAX_MEMBERS", 10)
+    value = [[1, 2, 3], (4,), {"a": 5}, b"x", "["]
+    assert decode(body(encode(value))) == value
+    with pytest.raises(FrameTooLarge, match="members"):
+        encode([value])
+    dense = b'["l",' + b",".join([b'["l"]'] * 30) + b"]"
+    flat = b'["l",' + b",".join([b"1"] * 11) + b"]"
+    for one in (dense, flat, b'["l",%s]' % flat):
+        with pytest.raises(FrameError, match="members"):
+            decode(one)
+
+
+def test_half_a_surrogate_pair_is_refused() -> None:
+    with pytest.raises(FrameError, match="has no UTF-8"):
+        encode(["\ud800"])

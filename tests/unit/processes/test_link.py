@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -15,6 +16,7 @@ from durable._bridge import CoreError
 from durable._processes.asked import (
     ASK,
     BYE,
+    DROP,
     ERROR,
     LISTEN,
     SEND,
@@ -157,9 +159,10 @@ def test_an_answer_that_does_not_come_is_given_up(world: World) -> None:
     kind, (what, text) = slow.result(10)
     assert (kind, what) == (ERROR, "unanswered")
     assert text == (
-        "no answer came within 0.01 s: it was sent to the process that owns the store; ask again"
+        "no answer came within 0.01 s: it was sent to process 1, which owns the store; ask again"
     )
     ticket, *_ = world.hear()
+    assert world.hear() == (ticket, DROP, (), {}), "it need not be answered any more"
     world.say(ticket, VALUE, 1)  # too late for anybody
     send = world.ask(SEND, [], None, None, limit_s=0.01)
     assert "may be accepted yet: give them ids" in send.result(10)[1][1]
@@ -168,7 +171,7 @@ def test_an_answer_that_does_not_come_is_given_up(world: World) -> None:
     begun.result(10)
     lost = world.ask("rerun", "a", limit_s=0.01)
     assert lost.result(10)[1][1] == (
-        "no answer came within 0.01 s: nobody has taken over from the process that owns the store; "
+        "no answer came within 0.01 s: nobody has taken over from process 1, which owned the store; "
         "look with runs.list() whether the new run is there, then ask again"
     )
 
@@ -204,6 +207,53 @@ def test_what_is_no_answer_ends_the_connection(world: World) -> None:
     world.succeed()
     assert world.hear()[1] == WATCH
     assert not answer.done()
+
+
+def test_connections_that_end_at_once_follow_each_other_slower_and_slower(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def rest(pause_s: float) -> None:
+        pauses.append(pause_s)
+
+    monkeypatch.setattr(world.link, "_rest", rest)
+    for _ in range(6):
+        world.ask("run", "a")
+        world.hear()
+        world.lose()
+        world.succeed()
+    world.hear()
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.5, 0.5]
+
+
+def test_a_close_is_not_held_up_by_one_who_reads_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durable._processes.link._FLUSH_S", 0.01)
+    world.ask("run", "a" * 10_000_000)
+    began = time.monotonic()
+    world.link.close()
+    assert time.monotonic() - began < 5
+    with pytest.raises(CoreError):
+        world.ask("run", "a")
+
+
+def test_what_is_asked_while_it_closes_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the last turn of the loop and its end."""
+    late: list[Future[Any]] = []
+    shut = world.link._shut
+
+    def shut_and_ask() -> None:
+        shut()
+        if not world.link._loop.is_running():
+            late.append(world.ask("run", "late"))
+
+    monkeypatch.setattr(world.link, "_shut", shut_and_ask)
+    world.link.close()
+    assert late[0].result(10)[1][0] == "closed"
 
 
 def test_the_close_tells_all_who_wait(world: World) -> None:

@@ -9,28 +9,24 @@ import struct
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
 import durable
 from durable._bridge import __version__
-from durable._processes.address import connect
 from durable._processes.asked import (
     ASK,
-    BYE,
     ERROR,
     HELLO,
     LISTEN,
     PROTOCOL,
     VALUE,
-    WATCH,
 )
 from durable._processes.frames import encode, receive
-from durable._processes.opening import Unreachable, greet
+from durable._processes.opening import Unreachable, greet, greet_on
 
-from .sharing import Client, make_app, until
+from .sharing import Client, Peer, make_app, reach
 
 
 pytestmark = pytest.mark.asyncio
@@ -40,33 +36,6 @@ pytestmark = pytest.mark.asyncio
 async def engine(tmp_path: Path) -> AsyncIterator[durable.Engine]:
     async with durable.Engine(make_app(), store=str(tmp_path / "store")) as opened:
         yield opened
-
-
-def reach(engine: durable.Engine) -> socket.socket:
-    connection = connect(engine.store, 10)
-    assert connection is not None
-    return connection
-
-
-class Peer:
-    """Another process, by its words alone."""
-
-    def __init__(self, engine: durable.Engine) -> None:
-        self.connection = greet(engine.store).connection
-        self.said: dict[int, list[Any]] = {}
-
-    def say(self, ticket: int, name: str, *args: Any, **named: Any) -> None:
-        self.connection.sendall(encode((ticket, name, args, named)))
-
-    async def hear(self, ticket: int) -> Any:
-        while not self.said.get(ticket):
-            number, *what = await asyncio.to_thread(receive, self.connection)
-            self.said.setdefault(number, []).append(tuple(what))
-        return self.said[ticket].pop(0)
-
-    async def ask(self, name: str, *args: Any, **named: Any) -> Any:
-        self.say(7, name, *args, **named)
-        return await self.hear(7)
 
 
 @pytest_asyncio.fixture
@@ -149,50 +118,6 @@ async def test_another_user_is_not_let_in(
         await asyncio.to_thread(greet, engine.store)
 
 
-async def test_errors_come_as_they_are(peer: Peer) -> None:
-    is_signal = False
-    kind, (what, text) = await peer.ask("rerun", "nothing")
-    assert (kind, what) == (ERROR, "not_found")
-    assert "nothing" in text
-    assert (await peer.ask(ASK, "none", b"{}", is_signal))[1][0] == "not_found"
-    assert (await peer.ask(ASK, "s", b"{}", not is_signal))[1][0] == "no_waiter"
-    assert (await peer.ask(WATCH, "nothing"))[1][0] == "not_found"
-    kind, (what, _) = await peer.ask("runs", wrong=1)
-    assert (kind, what) == (ERROR, "invalid")
-
-
-async def test_an_answer_that_is_too_large_says_what_to_ask_for(
-    engine: durable.Engine, peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for _ in range(3):
-        await engine.send(durable.Event("number", {"n": "a" * 1000}))
-    await engine.join()
-    monkeypatch.setattr("durable._processes.frames.MAX_BYTES", 2000)
-    kind, (what, text) = await peer.ask("events")
-    assert (kind, what) == (ERROR, "too_large")
-    assert "ask for less, with limit=" in text
-    assert (await peer.ask("events", limit=1))[0] == VALUE
-
-
-async def test_who_stops_waiting_is_forgotten(
-    engine: durable.Engine, peer: Peer
-) -> None:
-    (event,) = await engine.send(durable.Event("wait", {"signal": "s"}))
-    (run,) = await engine.events.runs(event)
-    worker = engine.session.worker
-    peer.say(1, WATCH, run.id)
-    peer.say(2, LISTEN, "news")
-    assert await peer.hear(2) == ("stirred", None)
-    await until(lambda: run.id in worker._watched)
-    peer.say(1, "drop")
-    peer.say(2, "drop")
-    await until(lambda: not worker._watched and not worker._listeners)
-    peer.say(3, WATCH, run.id)
-    await until(lambda: worker._watched)
-    peer.connection.close()
-    await until(lambda: not worker._watched)
-
-
 async def test_a_loop_that_does_not_turn_holds_no_reader_up(
     engine: durable.Engine,
 ) -> None:
@@ -214,25 +139,6 @@ async def test_a_loop_that_does_not_turn_holds_no_reader_up(
     assert answered == [VALUE, VALUE]
 
 
-async def test_the_close_answers_what_was_begun_and_says_what_was_not(
-    tmp_path: Path,
-) -> None:
-    app = make_app()
-    async with durable.Engine(app, store=str(tmp_path / "store")) as engine:
-        peer = await asyncio.to_thread(Peer, engine)
-        (event,) = await engine.send(durable.Event("wait", {"signal": "s"}))
-        (run,) = await engine.events.runs(event)
-        peer.say(1, WATCH, run.id)
-        await until(lambda: engine.session.worker._watched)
-        peer.say(2, "send", [("a", b"{}", *[None] * 4)], None, None)
-        assert (await peer.hear(2))[0] == VALUE
-    assert await peer.hear(0) == (BYE, [])
-    assert await asyncio.to_thread(peer.connection.recv, 1) == b""
-    assert 1 not in peer.said, "it is waited for at the next owner"
-    peer.connection.close()
-    assert not list((tmp_path / "store").glob("owner*"))
-
-
 async def test_only_so_many_are_let_in(
     engine: durable.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,12 +149,39 @@ async def test_only_so_many_are_let_in(
     first.connection.close()
 
 
-async def test_one_process_asks_only_so_much_at_a_time(
-    engine: durable.Engine, peer: Peer, monkeypatch: pytest.MonkeyPatch
+async def test_that_no_more_are_let_in_is_said_once(
+    engine: durable.Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("durable._processes.owner._MOST_UNDER_WAY", 2)
-    del engine
-    for ticket in range(3):
-        peer.say(ticket + 1, LISTEN, f"news {ticket}")
-    with pytest.raises(EOFError):
-        await peer.hear(3)
+    monkeypatch.setattr("durable._processes.owner._MOST_PEERS", 0)
+    for _ in range(2):
+        with pytest.raises(Unreachable):
+            await asyncio.to_thread(greet, engine.store)
+    assert caplog.text.count("no more are let in") == 1
+
+
+async def test_one_that_goes_while_it_is_let_in_keeps_out_no_other(
+    engine: durable.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: socket.socket) -> bool:
+        raise OSError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("durable._processes.owner.is_of_our_user", gone)
+        with pytest.raises(Unreachable):
+            await asyncio.to_thread(greet, engine.store)
+    assert await is_alive(engine)
+
+
+async def test_this_process_reaches_its_own_owner_without_a_path(
+    engine: durable.Engine,
+) -> None:
+    owner = engine.session.owner
+    assert owner is not None
+    welcome = await asyncio.to_thread(greet_on, owner.connect())
+    assert "double" in welcome.functions
+    welcome.close()
+    await engine.close()
+    with pytest.raises(ConnectionRefusedError):
+        owner.connect()
