@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 
@@ -33,6 +33,7 @@ class ServerSettings:
         signing_keys: what requests are signed with, the first; and what opens the rest of the API.
         allowed: IP addresses, and ranges as "10.2.0.0/16", that may be called beside the public network; in dev mode
             this machine may be anyway.
+        log: what it says of itself to the standard error: lines for people, or JSON.
     """
 
     host: str = "127.0.0.1"
@@ -43,6 +44,7 @@ class ServerSettings:
     event_keys: tuple[str, ...] = ()
     signing_keys: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
+    log: Literal["text", "json", "off"] = "off"
 
 
 @contextlib.asynccontextmanager

@@ -62,5 +62,6 @@ def dev(  # noqa: PLR0913  # each is an option
         urls=tuple(urls or ()),
         discovers=discovers,
         allowed=tuple(allowed or ()),
+        log="text",
     )
     serve(app, store, settings)

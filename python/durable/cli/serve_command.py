@@ -67,5 +67,6 @@ def serve(  # noqa: PLR0913  # each is an option
         event_keys=tuple(event_keys or ()),
         signing_keys=tuple(signing_keys or ()),
         allowed=tuple(allowed or ()),
+        log="json",
     )
     serve_until_stopped(app, store, settings)

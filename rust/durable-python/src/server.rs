@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use durable_runtime::{Error, Kind};
-use durable_server::{Config, Net, Server};
+use durable_server::{Config, Log, Net, Server};
 use pyo3::prelude::*;
 use serde::Deserialize;
 
@@ -29,6 +29,7 @@ struct Settings {
     event_keys: Vec<String>,
     signing_keys: Vec<String>,
     allowed: Vec<String>,
+    log: String,
 }
 
 #[pymethods]
@@ -75,6 +76,11 @@ fn config(settings: &[u8]) -> Result<Config, String> {
         event_keys: set.event_keys,
         signing_keys: set.signing_keys,
         allowed: own.into_iter().chain(allowed).collect(),
+        log: match set.log.as_str() {
+            "text" => Log::Text,
+            "json" => Log::Json,
+            _ => Log::Off,
+        },
         ..base
     })
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::keys::Keys;
+use crate::log::Log;
 use crate::reach::Net;
 
 /// Whom the server is for. SDKs look at it.
@@ -41,6 +42,8 @@ pub struct Config {
     pub signing_keys: Vec<String>,
     /// What the server may call beside the public network.
     pub allowed: Vec<Net>,
+    /// What it says of itself, to its standard error.
+    pub log: Log,
     /// How much each application is given at a time.
     pub capacity: u32,
 }
@@ -56,6 +59,7 @@ impl Config {
             event_keys: Vec::new(),
             signing_keys: Vec::new(),
             allowed: Net::loopback(),
+            log: Log::Off,
             capacity: 1_000,
         }
     }

@@ -10,6 +10,7 @@ mod request;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use durable_core::{Epoch, Op, Report, RunId};
@@ -18,9 +19,8 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::apps::{Apps, Callee};
-use crate::keys::Keys;
-use crate::reach::Outgoing;
-use caller::Caller;
+use crate::log::{Level, Log};
+pub(crate) use caller::Caller;
 pub(crate) use checkpoint::{Checkpoint, Checkpointed};
 pub(crate) use memo::steps_json;
 use ops::Plan;
@@ -32,7 +32,19 @@ pub(crate) struct Executor {
     engine: Arc<Engine>,
     apps: Arc<Apps>,
     caller: Caller,
+    log: Log,
     state: Mutex<State>,
+    made: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// How often functions were called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallCounts {
+    pub(crate) made: u64,
+    /// Of these, without a reply of an SDK.
+    pub(crate) failed: u64,
+    pub(crate) under_way: u64,
 }
 
 #[derive(Debug, Default)]
@@ -53,14 +65,24 @@ struct Call {
 }
 
 impl Executor {
-    pub(crate) fn new(
-        engine: Arc<Engine>,
-        apps: Arc<Apps>,
-        keys: Arc<Keys>,
-        client: Outgoing,
-    ) -> Self {
-        let caller = Caller::new(client, keys);
-        Self { engine, apps, caller, state: Mutex::default() }
+    pub(crate) fn new(engine: Arc<Engine>, apps: Arc<Apps>, caller: Caller, log: Log) -> Self {
+        Self {
+            engine,
+            apps,
+            caller,
+            log,
+            state: Mutex::default(),
+            made: AtomicU64::default(),
+            failed: AtomicU64::default(),
+        }
+    }
+
+    pub(crate) fn counts(&self) -> CallCounts {
+        CallCounts {
+            made: self.made.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            under_way: u64::try_from(self.state.lock().calls.len()).unwrap_or(u64::MAX),
+        }
     }
 
     /// Takes what comes until the engine has closed. For a thread of its own.
@@ -123,7 +145,19 @@ impl Executor {
     }
 
     async fn call(&self, offer: &Offer, callee: &Callee) -> Plan {
+        self.made.fetch_add(1, Ordering::Relaxed);
         let reply = self.caller.call(offer, callee).await;
+        if let Err(why) = &reply {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            let names = [
+                ("function", callee.name.clone()),
+                ("run", offer.run.to_string()),
+                ("step", offer.step.clone().unwrap_or_default()),
+                ("failures", offer.failure_count.saturating_add(1).to_string()),
+                ("why", why.clone()),
+            ];
+            self.log.say(Level::Warning, "a function was called and gave no reply", &names);
+        }
         let mut plan = ops::plan(offer, reply, self.engine.now().as_millis());
         gateway::perform(&mut plan, self.caller.client()).await;
         plan

@@ -4,6 +4,7 @@ mod answer;
 mod app;
 mod events;
 mod guard;
+mod metrics;
 mod rest;
 mod run_state;
 
@@ -35,6 +36,7 @@ pub(crate) struct Server {
 /// All routes.
 pub(crate) fn router(server: Server) -> Router {
     let asked = Router::new()
+        .route("/metrics", get(metrics::metrics))
         .route("/fn/register", post(app::register))
         .route("/fn/remove", delete(app::remove))
         .route("/invoke/{function}", post(app::invoke))
@@ -53,6 +55,7 @@ pub(crate) fn router(server: Server) -> Router {
         .route_layer(from_fn_with_state(server.clone(), guard::only_with_key));
     Router::new()
         .route("/health", get(app::health))
+        .route("/openapi.json", get(answer::openapi))
         .route("/dev", get(app::info))
         .route("/e/{key}", post(events::send))
         .merge(asked)
@@ -61,4 +64,24 @@ pub(crate) fn router(server: Server) -> Router {
         .layer(from_fn(guard::only_whole))
         .layer(from_fn_with_state(server.clone(), guard::only_from_here))
         .with_state(server)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The routes as they are written above.
+    fn routes() -> BTreeSet<String> {
+        let source = include_str!("http.rs");
+        let above = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let written = above.split(".route(").skip(1).filter_map(|part| part.split('"').nth(1));
+        written.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_route_is_described_and_nothing_else_is() {
+        let described: serde_json::Value = serde_json::from_str(super::answer::OPENAPI).unwrap();
+        let paths = described["paths"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(routes(), paths);
+    }
 }

@@ -12,6 +12,7 @@ mod server;
 
 mod keys;
 mod length;
+mod log;
 mod names;
 mod outgoing;
 mod reach;
@@ -23,5 +24,6 @@ mod executor;
 mod http;
 
 pub use config::{Config, Kind};
+pub use log::Log;
 pub use reach::Net;
 pub use server::Server;

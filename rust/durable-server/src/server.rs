@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::apps::Apps;
 use crate::config::Config;
-use crate::executor::Executor;
+use crate::executor::{Caller, Executor};
 use crate::http;
 use crate::keys::Keys;
 use crate::reach::{Outgoing, Reach};
@@ -47,12 +47,9 @@ impl Server {
         let keys = Arc::new(Keys::new(&config.signing_keys, &config.event_keys));
         let client =
             Outgoing::new(Reach::new(&config.allowed)).map_err(|why| Error::new(Kind::Io, why))?;
-        let executor = Arc::new(Executor::new(
-            Arc::clone(&engine),
-            Arc::clone(&apps),
-            Arc::clone(&keys),
-            client.clone(),
-        ));
+        let caller = Caller::new(client.clone(), Arc::clone(&keys));
+        let executor =
+            Arc::new(Executor::new(Arc::clone(&engine), Arc::clone(&apps), caller, config.log));
         let runtime = Builder::new_multi_thread()
             .worker_threads(THREADS)
             .thread_name("durable-http")

@@ -18,13 +18,13 @@ const ANY_VERSION: &str = "-1";
 
 /// See the file's first line.
 #[derive(Debug)]
-pub(super) struct Caller {
+pub(crate) struct Caller {
     client: Outgoing,
     keys: Arc<Keys>,
 }
 
 impl Caller {
-    pub(super) fn new(client: Outgoing, keys: Arc<Keys>) -> Self {
+    pub(crate) fn new(client: Outgoing, keys: Arc<Keys>) -> Self {
         Self { client, keys }
     }
 

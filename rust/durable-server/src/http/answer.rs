@@ -57,6 +57,13 @@ pub(super) fn status_of(kind: Kind) -> StatusCode {
     }
 }
 
+/// What may be asked, in the words of OpenAPI 3.1.
+pub(super) async fn openapi() -> Response {
+    raw(StatusCode::OK, OPENAPI.into())
+}
+
+pub(super) const OPENAPI: &str = include_str!("openapi.json");
+
 pub(super) async fn no_such_place() -> Response {
     error(StatusCode::NOT_FOUND, "there is nothing here: is the address right?")
 }

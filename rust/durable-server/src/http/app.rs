@@ -12,6 +12,7 @@ use super::{Server, answer, guard};
 use crate::apps::Synced;
 use crate::config::Kind;
 use crate::executor::uuid_of;
+use crate::log::Level;
 use crate::registration;
 
 pub(super) async fn health() -> Response {
@@ -95,6 +96,13 @@ pub(super) async fn register(
     .await;
     match synced {
         Ok(Ok(synced)) => {
+            if synced == Synced::Modified {
+                server.config.log.say(
+                    Level::Info,
+                    "an application has said what it has",
+                    &[("app", app.clone())],
+                );
+            }
             let mut json = json!({"ok": true, "modified": synced == Synced::Modified});
             if synced == Synced::Modified
                 && let Some(fields) = json.as_object_mut()
@@ -105,7 +113,11 @@ pub(super) async fn register(
             }
             answer::json(StatusCode::OK, &json)
         }
-        Ok(Err(error)) => answer::error(answer::status_of(error.kind), &error.text),
+        Ok(Err(error)) => {
+            let names = [("app", app), ("why", error.text.clone())];
+            server.config.log.say(Level::Warning, "an application was refused", &names);
+            answer::error(answer::status_of(error.kind), &error.text)
+        }
         Err(broken) => answer::error(StatusCode::INTERNAL_SERVER_ERROR, &broken.to_string()),
     }
 }
