@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
 from ._app import App
@@ -110,10 +111,23 @@ class Session:
 
 
 def on_own_thread(call: Callable[P, T], *args: P.args, **named: P.kwargs) -> Future[T]:
-    """Those of the loop may all be waiting for this, or for what it ends."""
-    with_one = ThreadPoolExecutor(1)
-    called = with_one.submit(call, *args, **named)
-    with_one.shutdown(wait=False)
+    """Those of the loop may all be waiting for this, or for what it ends.
+
+    The end of the process waits for no such thread: Ctrl-C in the moment of its start would leave one that
+    `ThreadPoolExecutor` joins and never wakes.
+    """
+    called: Future[T] = Future()
+    called.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            result = call(*args, **named)
+        except BaseException as error:  # noqa: BLE001  # who waits is told
+            called.set_exception(error)
+        else:
+            called.set_result(result)
+
+    threading.Thread(target=work, name="durable-own", daemon=True).start()
     return called
 
 
