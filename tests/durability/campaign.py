@@ -24,6 +24,7 @@ from crash import (
     kill_points,
     leaving,
     power_cut,
+    server_kills,
     sharing,
 )
 from crash.report import result_rows
@@ -47,6 +48,7 @@ CAMPAIGNS = {
     "kill-loop": kill_loop.run,
     "kill-points": kill_points.run,
     "power-cut": power_cut.run,
+    "server-kills": server_kills.run,
     "signals": leaving.signals,
     "two-openers": sharing.openers,
 }

@@ -19,6 +19,7 @@ SHORT = {
     "kill-loop": 5,
     "kill-points": 30,
     "power-cut": 60,
+    "server-kills": 4,
     "signals": 2,
     "two-openers": 4,
 }
