@@ -240,6 +240,12 @@ impl Outbox {
         state.is_parked && state.queue.is_empty()
     }
 
+    /// True where nothing waits and nothing will come any more.
+    pub fn is_over(&self) -> bool {
+        let state = self.state.lock();
+        state.is_closed && state.queue.is_empty()
+    }
+
     /// How many items wait.
     pub fn len(&self) -> usize {
         self.state.lock().queue.len()

@@ -88,7 +88,7 @@ impl Executor {
     /// Takes what comes until the engine has closed. For a thread of its own.
     pub(crate) fn run(self: &Arc<Self>, tasks: &Handle, is_over: &dyn Fn() -> bool) {
         const AT_MOST: Duration = Duration::from_millis(500);
-        while !is_over() {
+        while !is_over() && !self.engine.remote_outbox().is_over() {
             for item in self.engine.remote_outbox().receive(AT_MOST) {
                 self.take(item, tasks);
             }
