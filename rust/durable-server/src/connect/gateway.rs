@@ -1,0 +1,194 @@
+//! The worker's end of the wire: where it is told to go, and the socket that it keeps.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response as Answer};
+use prost::Message as _;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use ulid::Ulid;
+
+use super::messages::{
+    Connect, Frame, Kind, Lease, LeaseAck, Named, Ready, Refused, Response, Started, frame,
+};
+use super::workers::fresh;
+use crate::http::Server;
+use crate::log::Level;
+use crate::registration;
+
+const PROTOCOL: &str = "v0.connect.inngest.com";
+/// The most bytes of a message.
+const MOST_BYTES: usize = 40 * 1024 * 1024;
+/// Within this time a worker has said what it has.
+const TO_CONNECT: Duration = Duration::from_secs(5);
+/// A worker that says nothing for so long is gone: it was asked for a sign of life every ten seconds.
+const SILENCE: Duration = Duration::from_secs(35);
+
+/// `POST /v0/connect/start`: where to go, and what to say there.
+pub(crate) async fn start(State(server): State<Server>, headers: HeaderMap) -> Answer {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let (connection, token) = (fresh(), format!("{}{}", fresh(), fresh()));
+    server.workers.expect(token.clone(), connection);
+    let started = Started {
+        connection_id: connection.to_string(),
+        gateway_endpoint: format!("ws://{host}/v0/connect"),
+        gateway_group: "gw-dev".to_owned(),
+        session_token: token.clone(),
+        sync_token: token,
+    };
+    protobuf(&started)
+}
+
+/// `POST /v0/connect/flush`: an answer that could not go through the socket.
+pub(crate) async fn flush(State(server): State<Server>, body: Bytes) -> Answer {
+    let Ok(said) = Response::decode(body) else { return StatusCode::BAD_REQUEST.into_response() };
+    let request_id = said.request_id.clone();
+    server.workers.answer(said);
+    protobuf(&Named { request_id })
+}
+
+/// `GET /v0/connect`: the socket.
+pub(crate) async fn serve(State(server): State<Server>, upgrade: WebSocketUpgrade) -> Answer {
+    upgrade
+        .protocols([PROTOCOL])
+        .max_message_size(MOST_BYTES)
+        .on_upgrade(move |socket| talk(server, socket))
+}
+
+fn protobuf(message: &impl prost::Message) -> Answer {
+    ([(header::CONTENT_TYPE, "application/protobuf")], message.encode_to_vec()).into_response()
+}
+
+async fn talk(server: Server, mut socket: WebSocket) {
+    let hello = frame(Kind::GatewayHello, &());
+    if socket.send(Message::Binary(hello.into())).await.is_err() {
+        return;
+    }
+    let said = tokio::time::timeout(TO_CONNECT, next(&mut socket)).await.ok().flatten();
+    let admitted = match said {
+        Some((Kind::WorkerConnect, payload)) => admit(&server, &payload).await,
+        Some(_) | None => Err("connect_worker_hello_timeout: a worker says first what it has".to_owned()),
+    };
+    let (id, connect) = match admitted {
+        Ok(admitted) => admitted,
+        Err(why) => {
+            let refused = Refused { code: "connect_worker_refused".to_owned(), message: why };
+            let _told = socket.send(Message::Binary(frame(Kind::SyncFailed, &refused).into())).await.is_ok();
+            return;
+        }
+    };
+    let apps: Vec<String> = connect.apps.iter().map(|app| app.name.clone()).collect();
+    let (frames, taken) = mpsc::unbounded_channel();
+    let ready = Ready {
+        heartbeat_interval: "10s".to_owned(),
+        extend_lease_interval: "5s".to_owned(),
+        status_interval: "0s".to_owned(),
+    };
+    let _queued = frames.send(frame(Kind::ConnectionReady, &ready)).is_ok();
+    server.workers.add(id, apps.clone(), connect.max_concurrency, frames.clone());
+    server.workers.set_ready(id, !connect.is_ready_later);
+    server.config.log.say(Level::Info, "a worker has dialled in", &[("apps", apps.join(", "))]);
+    exchange(&server, id, &mut socket, (frames, taken)).await;
+    for app in server.workers.remove(id) {
+        let _waits = server.apps.rest(&app).is_ok(); // its runs wait for the next worker
+    }
+    server.config.log.say(Level::Info, "a worker is gone", &[("apps", apps.join(", "))]);
+}
+
+type Frames = (mpsc::UnboundedSender<Vec<u8>>, mpsc::UnboundedReceiver<Vec<u8>>);
+
+/// Until one of both is gone.
+async fn exchange(server: &Server, id: Ulid, socket: &mut WebSocket, (frames, mut taken): Frames) {
+    loop {
+        tokio::select! {
+            outgoing = taken.recv() => {
+                let Some(outgoing) = outgoing else { return };
+                if socket.send(Message::Binary(outgoing.into())).await.is_err() {
+                    return;
+                }
+            }
+            incoming = tokio::time::timeout(SILENCE, next(socket)) => {
+                let Ok(Some((kind, payload))) = incoming else { return };
+                if let Some(answer) = hear(server, id, kind, &payload) {
+                    let _queued = frames.send(answer).is_ok();
+                }
+            }
+        }
+    }
+}
+
+/// What a worker says; the frame that answers it, if one does.
+fn hear(server: &Server, id: Ulid, kind: Kind, payload: &[u8]) -> Option<Vec<u8>> {
+    match kind {
+        Kind::WorkerReady => server.workers.set_ready(id, true),
+        Kind::WorkerPause => server.workers.set_ready(id, false),
+        Kind::WorkerHeartbeat => return Some(frame(Kind::GatewayHeartbeat, &())),
+        Kind::ExtendLease => {
+            let lease = Lease::decode(payload).ok()?;
+            let is_its = server.workers.is_at(id, &lease.request_id);
+            let ack = LeaseAck {
+                request_id: lease.request_id,
+                account_id: lease.account_id,
+                env_id: lease.env_id,
+                app_id: lease.app_id,
+                function_slug: lease.function_slug,
+                new_lease_id: is_its.then(|| fresh().to_string()),
+            };
+            return Some(frame(Kind::ExtendLeaseAck, &ack));
+        }
+        Kind::Reply => {
+            let said = Response::decode(payload).ok()?;
+            let ack = Named { request_id: said.request_id.clone() };
+            server.workers.answer(said);
+            return Some(frame(Kind::ReplyAck, &ack));
+        }
+        Kind::RequestAck
+        | Kind::WorkerStatus
+        | Kind::GatewayHello
+        | Kind::WorkerConnect
+        | Kind::ConnectionReady
+        | Kind::ExecutorRequest
+        | Kind::ReplyAck
+        | Kind::GatewayHeartbeat
+        | Kind::GatewayClosing
+        | Kind::ExtendLeaseAck
+        | Kind::SyncFailed => {}
+    }
+    None
+}
+
+/// The next frame; `None` where there will be none.
+async fn next(socket: &mut WebSocket) -> Option<(Kind, Vec<u8>)> {
+    loop {
+        match socket.recv().await?.ok()? {
+            Message::Binary(bytes) => {
+                let frame = Frame::decode(bytes).ok()?;
+                return Some((Kind::try_from(frame.kind).ok()?, frame.payload));
+            }
+            Message::Close(_) => return None,
+            Message::Ping(_) | Message::Pong(_) | Message::Text(_) => {}
+        }
+    }
+}
+
+/// Takes in what a worker has; `Err` says why it is not let in.
+async fn admit(server: &Server, payload: &[u8]) -> Result<(Ulid, Connect), String> {
+    let connect = Connect::decode(payload).map_err(|error| format!("it cannot be read: {error}"))?;
+    let token = connect.auth.as_ref().map(|auth| auth.session_token.as_str()).unwrap_or_default();
+    let id = server.workers.admit(token).ok_or("its session is not known: start again")?;
+    for app in &connect.apps {
+        let functions: Value = serde_json::from_slice(&app.functions)
+            .map_err(|error| format!("the functions of '{}' are no JSON: {error}", app.name))?;
+        let said = json!({"appName": app.name, "url": "wss://connect", "functions": functions});
+        let said = registration::read(said.to_string().as_bytes(), &server.config.backoff)?;
+        let apps = server.apps.clone();
+        // It waits for the disk.
+        let synced = tokio::task::spawn_blocking(move || apps.sync(said)).await;
+        synced.map_err(|broken| broken.to_string())?.map_err(|error| error.text)?;
+    }
+    Ok((id, connect))
+}
