@@ -99,6 +99,11 @@ class Server:
     def run(self, run: str) -> dict[str, Any]:
         return dict(self.ask(f"/v1/runs/{run}"))
 
+    def jobs(self, event: str) -> list[dict[str, Any]]:
+        """The steps that runs of an event have asked for, and that have not ended."""
+        paths = [f"/v1/runs/{run['run_id']}/jobs" for run in self.runs(event)]
+        return [job for path in paths for job in self.ask(path)]
+
     def ended(self, event: str) -> dict[str, Any]:
         """The only run of an event, once that has ended."""
 

@@ -71,7 +71,7 @@ def test_a_race_is_called_after_each_of_its_steps(app: Application) -> None:
 def test_an_event_that_fits_wakes_who_waits_for_it(app: Application) -> None:
     key, other = app.new_key(), app.new_key()
     event = app.send("wait", key, timeout=30)
-    until(lambda: is_parked(app, event))
+    until(lambda: app.server.jobs(event))
     app.send("go", other, n=1)
     app.send("go", key, n=2)
     run = app.server.ended(event)
@@ -100,9 +100,3 @@ def test_a_signal_wakes_the_one_who_waits_for_it(app: Application) -> None:
     run = app.server.ended(event)
     assert run["output"] == said
     assert signalled.json()["data"]["run_id"] == run["run_id"]
-
-
-def is_parked(app: Application, event: str) -> bool:
-    """Whether the run of an event waits for something."""
-    runs = app.server.runs(event)
-    return bool(runs) and bool(app.server.ask(f"/v1/runs/{runs[0]['run_id']}/jobs"))

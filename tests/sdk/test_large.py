@@ -1,0 +1,37 @@
+"""State that is too large for a request, and replies that are long in coming."""
+
+from __future__ import annotations
+
+import pytest
+
+from .running import Application
+from .toolchains import SDKS
+
+
+def test_memos_of_five_megabytes_are_asked_for(app: Application) -> None:
+    key = app.new_key()
+    assert app.output("large", key) == 5 * 1024 * 1024
+    assert app.notes(key) == ["part"] * 5
+
+
+@pytest.mark.parametrize("app", ["typescript"], indirect=True)
+def test_checkpoints_of_five_megabytes_are_taken(app: Application) -> None:
+    key = app.new_key()
+    assert app.output("large_checkpointed", key) == 5 * 1024 * 1024
+    assert app.notes(key) == ["part"] * 5
+
+
+STREAMING = [sdk for sdk in SDKS if sdk != "flask"]
+
+
+@pytest.mark.parametrize("app", STREAMING, indirect=True)
+def test_a_reply_is_streamed(app: Application) -> None:
+    assert app.register("/api/streamed").status_code == 200
+    name = f"{app.name}-streamed/slow"
+    done = app.server.send(name, {"key": app.new_key(), "fails": False})
+    fails = app.server.send(name, {"key": app.new_key(), "fails": True})
+    run = app.server.ended(done)
+    assert (run["status"], run["output"]) == ("Completed", 7)
+    failed = app.server.ended(fails)
+    assert failed["status"] == "Failed"
+    assert failed["output"]["message"] == "streamed failure"
