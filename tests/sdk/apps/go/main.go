@@ -195,13 +195,18 @@ func waits() {
 		return said, nil
 	})
 	add(options{ID: "fetch"}, func(ctx context.Context, in input) (any, error) {
-		said, err := step.Fetch[data](ctx, "ask", step.FetchOpts{
+		said, err := step.Fetch[string](ctx, "ask", step.FetchOpts{
 			URL:     in.Event.Data["provider"].(string) + "/echo",
 			Method:  "POST",
 			Headers: map[string]string{"X-My-Header": "mine"},
 			Body:    "said",
 		})
-		return data{"status": said.StatusCode, "body": said.Body}, err
+		if err != nil {
+			return nil, err
+		}
+		body := data{}
+		err = json.Unmarshal([]byte(said.Body), &body)
+		return data{"status": said.StatusCode, "body": body}, err
 	})
 	add(options{ID: "infer"}, func(ctx context.Context, in input) (any, error) {
 		said, err := step.Infer[data, data](ctx, "ask", step.InferOpts[data]{
