@@ -29,6 +29,8 @@ class Outside:
                 status, said = outside.answer(self.path, headers, body)
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
+                if self.path.startswith("/pretends"):
+                    self.send_header("X-Inngest-Sdk", "one-of-their-own:v1")
                 self.send_header("Content-Length", str(len(said)))
                 self.end_headers()
                 self.wfile.write(said)
@@ -43,6 +45,8 @@ class Outside:
     def answer(
         self, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, bytes]:
+        if path.startswith("/pretends"):  # to be an SDK
+            return 200, b'"done"'
         if path == "/echo":
             own = headers.get("X-My-Header")
             return 200, json.dumps({"said": body.decode(), "own": own}).encode()
