@@ -52,6 +52,11 @@ class Outside:
             return 200, json.dumps({"said": body.decode(), "own": own}).encode()
         if path.endswith("/chat/completions"):
             return self._inference(headers, json.loads(body))
+        return self._handed_on(path, headers, body)
+
+    def _handed_on(
+        self, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, bytes]:
         kept = {
             name: value
             for name, value in headers.items()

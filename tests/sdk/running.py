@@ -116,7 +116,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(folder: Path, command: str, *options: str, key: str = "") -> Iterator[Server]:
+def server(
+    folder: Path, command: str, *options: str, key: str = ""
+) -> Iterator[Server]:
     """`durable dev` or `durable serve` on a store of its own; `key`: what opens its API."""
     log = folder / f"{command}.log"
     line = [sys.executable, "-m", "durable", command, "--port", "0"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .running import Application, until
+from .running import Application, now_ms, until
 
 
 def begun(app: Application, key: str) -> str:
@@ -23,6 +23,19 @@ def test_an_event_that_fits_cancels(app: Application) -> None:
     app.send("cancel", other)
     assert app.server.ended(spared)["status"] == "Cancelled"
     assert app.notes(key) == ["begun"]
+
+
+def test_an_event_cancels_for_so_long_as_it_may(app: Application) -> None:
+    key = app.new_key()
+    early = app.send("cancel_timeout", key, n=1, nap=60_000)
+    until(lambda: app.server.jobs(early))
+    app.send("stop", key)
+    assert app.server.ended(early)["status"] == "Cancelled"
+    late = app.send("cancel_timeout", key, n=2, nap=1_300)
+    created = now_ms()
+    until(lambda: now_ms() > created + 1_100)
+    app.send("stop", key)
+    assert app.server.ended(late)["status"] == "Completed"
 
 
 def test_a_run_is_cancelled_over_the_api(app: Application) -> None:

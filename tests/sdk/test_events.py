@@ -40,7 +40,9 @@ def test_a_send_that_is_tried_again_starts_no_second_run(
 
 def test_of_events_of_one_id_one_starts_a_run(app: Application) -> None:
     key, own = app.new_key(), uuid.uuid4().hex
-    ids = sent(app, {**plain(app, key, 1), "id": own}, {**plain(app, key, 2), "id": own})
+    ids = sent(
+        app, {**plain(app, key, 1), "id": own}, {**plain(app, key, 2), "id": own}
+    )
     assert len(ids["ids"]) == 2
     assert app.server.ended(ids["ids"][0])["output"] == 1
     assert app.output("plain", key, n=3, hold=0) == 3

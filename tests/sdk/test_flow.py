@@ -14,6 +14,19 @@ def test_a_batch_is_full_or_its_time_is_up(app: Application) -> None:
     assert app.server.ended(events[2])["run_id"] == full["run_id"]
 
 
+def test_what_is_not_for_a_batch_goes_alone(app: Application) -> None:
+    key = app.new_key()
+    events = [app.send("batch_if", key, n=n) for n in (1, 0, 2)]
+    outputs = [app.server.ended(event)["output"] for event in events]
+    assert outputs == [[1, 2], [0], [1, 2]]
+
+
+def test_a_burst_without_end_is_cut_off(app: Application) -> None:
+    key = app.new_key()
+    events = [app.send("debounce_timeout", key, n=n) for n in range(2)]
+    assert app.server.ended(events[-1])["output"] == 1
+
+
 def test_of_a_burst_only_the_last_event_counts(app: Application) -> None:
     key = app.new_key()
     events = [app.send("debounce", key, n=n) for n in range(3)]
@@ -38,6 +51,27 @@ def test_what_exceeds_a_throttle_waits(app: Application) -> None:
     first, second = app.moments(key)
     assert [first["what"], second["what"]] == [0, 1]
     assert second["at"] - first["at"] > 900
+
+
+def test_a_throttle_may_let_some_more_in_at_once(app: Application) -> None:
+    key = app.new_key()
+    events = [app.send("throttle_burst", key, n=n, hold=0) for n in range(3)]
+    for event in events[:2]:
+        assert app.server.ended(event)["status"] == "Completed"
+    assert app.output("throttle_burst", app.new_key(), n=9, hold=0) == 9
+    (waits,) = app.server.runs(events[2])
+    assert waits["status"] == "Running"
+    assert "start 2" not in app.notes(key)
+
+
+def test_functions_may_share_a_limit(app: Application) -> None:
+    key = app.new_key()
+    first = app.send("shared_one", key, n=1, hold=300)
+    until(lambda: app.notes(key))
+    second = app.send("shared_two", key, n=2, hold=0)
+    for event in (first, second):
+        app.server.ended(event)
+    assert app.notes(key) == ["start 1", "end 1", "start 2", "end 2"]
 
 
 def test_one_at_a_time_of_each_key(app: Application) -> None:

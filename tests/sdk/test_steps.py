@@ -68,6 +68,31 @@ def test_a_race_is_called_after_each_of_its_steps(app: Application) -> None:
     assert app.notes(key).count("call") == 9  # the plan, 4 steps, and after each
 
 
+def test_a_group_may_hold_steps_of_every_kind(app: Application) -> None:
+    told = app.output("mixed", app.new_key())
+    assert told == ["good", None, {"got": "returns"}, None, "the step fails"]
+
+
+@pytest.mark.parametrize("app", ["fastapi", "flask"], indirect=True)
+def test_a_step_inside_a_step_fails_at_once(app: Application) -> None:
+    run = app.run("nested", app.new_key())
+    assert run["status"] == "Failed"
+    assert "Nested steps are not supported" in run["output"]["message"]
+
+
+@pytest.mark.parametrize("app", ["typescript"], indirect=True)
+def test_steps_may_be_recorded_several_at_a_time(app: Application) -> None:
+    key = app.new_key()
+    assert app.output("sequence_buffered", key, n=5) == {"sum": 2, "n": 5}
+    assert app.notes(key).count("one") == 2
+
+
+@pytest.mark.parametrize("app", ["typescript"], indirect=True)
+def test_the_variant_of_an_experiment_is_remembered(app: Application) -> None:
+    told = app.output("experiment", app.new_key(), variant="two")
+    assert told == {"result": 2, "variant": "two"}
+
+
 def test_an_event_that_fits_wakes_who_waits_for_it(app: Application) -> None:
     key, other = app.new_key(), app.new_key()
     event = app.send("wait", key, timeout=30)
@@ -92,10 +117,10 @@ def test_a_signal_wakes_the_one_who_waits_for_it(app: Application) -> None:
     said = {"signal": key, "data": {"x": 1}}
     signalled = until(
         lambda: (
-            answer := app.server.http.post("/v1/signals", json=said)
-        ).status_code
-        == 200
-        and answer
+            (answer := app.server.http.post("/v1/signals", json=said)).status_code
+            == 200
+            and answer
+        )
     )
     run = app.server.ended(event)
     assert run["output"] == said

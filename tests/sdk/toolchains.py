@@ -54,11 +54,12 @@ def typescript_command() -> list[str]:
 
 
 def go_command() -> list[str]:
-    folder = APPS / "go"
+    folder, go = APPS / "go", shutil.which("go")
+    assert go is not None
     program = folder / ".build" / "app"
     with alone(folder):
         run = subprocess.run(
-            ["go", "build", "-o", str(program), "."],
+            [go, "build", "-o", str(program), "."],
             cwd=folder,
             capture_output=True,
             check=False,

@@ -67,7 +67,9 @@ async def sequence(ctx: inngest.Context) -> object:
 
 @function("sleep_until")
 async def sleep_until(ctx: inngest.Context) -> object:
-    until = datetime.datetime.fromtimestamp(ctx.event.data["until"] / 1000, datetime.UTC)
+    until = datetime.datetime.fromtimestamp(
+        ctx.event.data["until"] / 1000, datetime.UTC
+    )
     await ctx.step.sleep_until("moment", until)
     return {"woken_at": int(time.time() * 1000)}
 
@@ -85,6 +87,43 @@ async def two_groups(ctx: inngest.Context, mode: inngest.ParallelMode) -> object
     first = await ctx.group.parallel((part("a"), part("b")), parallel_mode=mode)
     second = await ctx.group.parallel((part("c"), part("d")), parallel_mode=mode)
     return "".join((*first, *second))
+
+
+@function("mixed", retries=0)
+async def mixed(ctx: inngest.Context) -> object:
+    async def good() -> str:
+        return "good"
+
+    async def bad() -> str:
+        msg = "the step fails"
+        raise ValueError(msg)
+
+    step, how = ctx.step, {"how": "returns"}
+    go = {"event": f"{APP}/go", "timeout": SECOND}
+    nap = datetime.timedelta(milliseconds=100)
+    told = await ctx.group.parallel(
+        (
+            lambda: step.run("good", good),
+            lambda: step.sleep("nap", nap),
+            lambda: step.invoke("call", function=callee, data=how),
+            lambda: step.wait_for_event("go", **go, if_exp="async.data.n == 'none'"),
+        )
+    )
+    try:
+        await ctx.group.parallel((lambda: step.run("bad", bad),))
+    except inngest.StepError as error:
+        return [*told, error.message]
+
+
+@function("nested")
+async def nested(ctx: inngest.Context) -> object:
+    async def inner() -> int:
+        return 1
+
+    async def outer() -> int:
+        return await ctx.step.run("inner", inner)
+
+    return await ctx.step.run("outer", outer)
 
 
 @function("parallel")
@@ -209,7 +248,7 @@ async def on_failure(ctx: inngest.Context) -> None:
 
 
 @function("failing", retries=0, on_failure=on_failure)
-async def failing(ctx: inngest.Context) -> object:
+async def failing(_: inngest.Context) -> object:
     msg = "it failed"
     raise ValueError(msg)
 
@@ -217,9 +256,7 @@ async def failing(ctx: inngest.Context) -> object:
 @function(
     "cancellable",
     cancel=[
-        inngest.Cancel(
-            event=f"{APP}/cancel", if_exp="event.data.key == async.data.key"
-        )
+        inngest.Cancel(event=f"{APP}/cancel", if_exp="event.data.key == async.data.key")
     ],
 )
 async def cancellable(ctx: inngest.Context) -> object:
@@ -235,6 +272,22 @@ async def cancellable(ctx: inngest.Context) -> object:
 @function("batch", batch_events=inngest.Batch(max_size=3, timeout=SECOND, key=OWN_KEY))
 async def batch(ctx: inngest.Context) -> object:
     return [event.data["n"] for event in ctx.events]
+
+
+few = inngest.Batch(max_size=2, timeout=SECOND, key=OWN_KEY, if_exp="event.data.n > 0")
+
+
+@function("batch_if", batch_events=few)
+async def batch_if(ctx: inngest.Context) -> object:
+    return [event.data["n"] for event in ctx.events]
+
+
+at_most = inngest.Debounce(period=HOUR, timeout=SECOND, key=OWN_KEY)
+
+
+@function("debounce_timeout", debounce=at_most)
+async def debounce_timeout(ctx: inngest.Context) -> object:
+    return ctx.event.data["n"]
 
 
 @function("debounce", debounce=inngest.Debounce(period=SECOND, key=OWN_KEY))
@@ -272,9 +325,19 @@ function("concurrency", concurrency=ONE)(held)
 function(
     "priority", concurrency=ONE, priority=inngest.Priority(run="event.data.priority")
 )(held)
-function("start_timeout", concurrency=ONE, timeouts=inngest.Timeouts(start=SECOND))(held)
+function("start_timeout", concurrency=ONE, timeouts=inngest.Timeouts(start=SECOND))(
+    held
+)
 function("idempotent", idempotency=OWN_KEY)(held)
 function("plain")(held)
+BURST = inngest.Throttle(limit=1, burst=1, period=HOUR, key=OWN_KEY)
+function("throttle_burst", throttle=BURST)(held)
+SHARED = [
+    inngest.Concurrency(limit=9),
+    inngest.Concurrency(limit=1, key=OWN_KEY, scope="env"),
+]
+function("shared_one", concurrency=SHARED)(held)
+function("shared_two", concurrency=SHARED)(held)
 
 
 async def napping(ctx: inngest.Context) -> object:
@@ -282,10 +345,14 @@ async def napping(ctx: inngest.Context) -> object:
     return ctx.event.data["n"]
 
 
-function("singleton_skip", singleton=inngest.Singleton(mode="skip", key=OWN_KEY))(napping)
+function("singleton_skip", singleton=inngest.Singleton(mode="skip", key=OWN_KEY))(
+    napping
+)
 function("singleton_cancel", singleton=inngest.Singleton(mode="cancel", key=OWN_KEY))(
     napping
 )
+STOP = inngest.Cancel(event=f"{APP}/stop", timeout=SECOND)
+function("cancel_timeout", cancel=[STOP])(napping)
 function("finish_timeout", timeouts=inngest.Timeouts(finish=SECOND))(napping)
 
 
@@ -299,7 +366,7 @@ async def conditional(ctx: inngest.Context) -> object:
 
 
 @function("scheduled", inngest.TriggerCron(cron="TZ=Europe/Paris 0 9 * * *"))
-async def scheduled(ctx: inngest.Context) -> object:
+async def scheduled(_: inngest.Context) -> object:
     return None
 
 

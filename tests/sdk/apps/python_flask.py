@@ -65,7 +65,9 @@ def sequence(ctx: inngest.ContextSync) -> object:
 
 @function("sleep_until")
 def sleep_until(ctx: inngest.ContextSync) -> object:
-    until = datetime.datetime.fromtimestamp(ctx.event.data["until"] / 1000, datetime.UTC)
+    until = datetime.datetime.fromtimestamp(
+        ctx.event.data["until"] / 1000, datetime.UTC
+    )
     ctx.step.sleep_until("moment", until)
     return {"woken_at": int(time.time() * 1000)}
 
@@ -83,6 +85,43 @@ def two_groups(ctx: inngest.ContextSync, mode: inngest.ParallelMode) -> object:
     first = ctx.group.parallel((part("a"), part("b")), parallel_mode=mode)
     second = ctx.group.parallel((part("c"), part("d")), parallel_mode=mode)
     return "".join((*first, *second))
+
+
+@function("mixed", retries=0)
+def mixed(ctx: inngest.ContextSync) -> object:
+    def good() -> str:
+        return "good"
+
+    def bad() -> str:
+        msg = "the step fails"
+        raise ValueError(msg)
+
+    step, how = ctx.step, {"how": "returns"}
+    go = {"event": f"{APP}/go", "timeout": SECOND}
+    nap = datetime.timedelta(milliseconds=100)
+    told = ctx.group.parallel(
+        (
+            lambda: step.run("good", good),
+            lambda: step.sleep("nap", nap),
+            lambda: step.invoke("call", function=callee, data=how),
+            lambda: step.wait_for_event("go", **go, if_exp="async.data.n == 'none'"),
+        )
+    )
+    try:
+        ctx.group.parallel((lambda: step.run("bad", bad),))
+    except inngest.StepError as error:
+        return [*told, error.message]
+
+
+@function("nested")
+def nested(ctx: inngest.ContextSync) -> object:
+    def inner() -> int:
+        return 1
+
+    def outer() -> int:
+        return ctx.step.run("inner", inner)
+
+    return ctx.step.run("outer", outer)
 
 
 @function("parallel")
@@ -207,7 +246,7 @@ def on_failure(ctx: inngest.ContextSync) -> None:
 
 
 @function("failing", retries=0, on_failure=on_failure)
-def failing(ctx: inngest.ContextSync) -> object:
+def failing(_: inngest.ContextSync) -> object:
     msg = "it failed"
     raise ValueError(msg)
 
@@ -215,9 +254,7 @@ def failing(ctx: inngest.ContextSync) -> object:
 @function(
     "cancellable",
     cancel=[
-        inngest.Cancel(
-            event=f"{APP}/cancel", if_exp="event.data.key == async.data.key"
-        )
+        inngest.Cancel(event=f"{APP}/cancel", if_exp="event.data.key == async.data.key")
     ],
 )
 def cancellable(ctx: inngest.ContextSync) -> object:
@@ -233,6 +270,22 @@ def cancellable(ctx: inngest.ContextSync) -> object:
 @function("batch", batch_events=inngest.Batch(max_size=3, timeout=SECOND, key=OWN_KEY))
 def batch(ctx: inngest.ContextSync) -> object:
     return [event.data["n"] for event in ctx.events]
+
+
+few = inngest.Batch(max_size=2, timeout=SECOND, key=OWN_KEY, if_exp="event.data.n > 0")
+
+
+@function("batch_if", batch_events=few)
+def batch_if(ctx: inngest.ContextSync) -> object:
+    return [event.data["n"] for event in ctx.events]
+
+
+at_most = inngest.Debounce(period=HOUR, timeout=SECOND, key=OWN_KEY)
+
+
+@function("debounce_timeout", debounce=at_most)
+def debounce_timeout(ctx: inngest.ContextSync) -> object:
+    return ctx.event.data["n"]
 
 
 @function("debounce", debounce=inngest.Debounce(period=SECOND, key=OWN_KEY))
@@ -270,9 +323,19 @@ function("concurrency", concurrency=ONE)(held)
 function(
     "priority", concurrency=ONE, priority=inngest.Priority(run="event.data.priority")
 )(held)
-function("start_timeout", concurrency=ONE, timeouts=inngest.Timeouts(start=SECOND))(held)
+function("start_timeout", concurrency=ONE, timeouts=inngest.Timeouts(start=SECOND))(
+    held
+)
 function("idempotent", idempotency=OWN_KEY)(held)
 function("plain")(held)
+BURST = inngest.Throttle(limit=1, burst=1, period=HOUR, key=OWN_KEY)
+function("throttle_burst", throttle=BURST)(held)
+SHARED = [
+    inngest.Concurrency(limit=9),
+    inngest.Concurrency(limit=1, key=OWN_KEY, scope="env"),
+]
+function("shared_one", concurrency=SHARED)(held)
+function("shared_two", concurrency=SHARED)(held)
 
 
 def napping(ctx: inngest.ContextSync) -> object:
@@ -280,10 +343,14 @@ def napping(ctx: inngest.ContextSync) -> object:
     return ctx.event.data["n"]
 
 
-function("singleton_skip", singleton=inngest.Singleton(mode="skip", key=OWN_KEY))(napping)
+function("singleton_skip", singleton=inngest.Singleton(mode="skip", key=OWN_KEY))(
+    napping
+)
 function("singleton_cancel", singleton=inngest.Singleton(mode="cancel", key=OWN_KEY))(
     napping
 )
+STOP = inngest.Cancel(event=f"{APP}/stop", timeout=SECOND)
+function("cancel_timeout", cancel=[STOP])(napping)
 function("finish_timeout", timeouts=inngest.Timeouts(finish=SECOND))(napping)
 
 
@@ -297,7 +364,7 @@ def conditional(ctx: inngest.ContextSync) -> object:
 
 
 @function("scheduled", inngest.TriggerCron(cron="TZ=Europe/Paris 0 9 * * *"))
-def scheduled(ctx: inngest.ContextSync) -> object:
+def scheduled(_: inngest.ContextSync) -> object:
     return None
 
 

@@ -171,6 +171,7 @@ func waits() {
 		}
 		return found, err
 	})
+	add(options{ID: "mixed", Retries: pointer(0)}, mixed)
 	add(options{ID: "callee"}, func(ctx context.Context, in input) (any, error) {
 		how := in.Event.Data["how"]
 		if how == "fails" {
@@ -218,6 +219,46 @@ func waits() {
 		}
 		return said, nil
 	})
+}
+
+func mixed(ctx context.Context, in input) (any, error) {
+	results := group.Parallel(
+		ctx,
+		func(ctx context.Context) (any, error) {
+			return step.Run(ctx, "good", func(context.Context) (string, error) { return "good", nil })
+		},
+		func(ctx context.Context) (any, error) {
+			step.Sleep(ctx, "nap", 100*time.Millisecond)
+			return nil, nil
+		},
+		func(ctx context.Context) (any, error) {
+			call := step.InvokeOpts{FunctionId: app + "-callee", Data: data{"how": "returns"}}
+			return step.Invoke[any](ctx, "call", call)
+		},
+		func(ctx context.Context) (any, error) {
+			wait := step.WaitForEventOpts{
+				Event: app + "/go", Timeout: time.Second, If: pointer("async.data.n == 'none'"),
+			}
+			_, err := step.WaitForEvent[any](ctx, "go", wait)
+			if errors.Is(err, step.ErrEventNotReceived) {
+				return nil, nil
+			}
+			return "an event", err
+		},
+	)
+	if err := results.AnyError(); err != nil {
+		return nil, err
+	}
+	failed := group.Parallel(ctx, func(ctx context.Context) (any, error) {
+		return step.Run(ctx, "bad", func(context.Context) (any, error) {
+			return nil, errors.New("the step fails")
+		})
+	})
+	told := []any{}
+	for _, result := range results {
+		told = append(told, result.Value)
+	}
+	return append(told, failed[0].Error.Error()), nil
 }
 
 func failures() {
@@ -317,6 +358,16 @@ func flow() {
 		}
 		return numbers, nil
 	})
+	few := &inngestgo.ConfigBatchEvents{MaxSize: 2, Timeout: second, Key: &ownKey, If: pointer("event.data.n > 0")}
+	add(options{ID: "batch_if", BatchEvents: few}, func(ctx context.Context, in input) (any, error) {
+		numbers := []any{}
+		for _, event := range in.Events {
+			numbers = append(numbers, event.Data["n"])
+		}
+		return numbers, nil
+	})
+	atMost := &inngestgo.ConfigDebounce{Period: hour, Timeout: &second, Key: ownKey}
+	add(options{ID: "debounce_timeout", Debounce: atMost}, noted)
 	add(options{ID: "debounce", Debounce: &inngestgo.ConfigDebounce{Period: second, Key: ownKey}}, noted)
 	limit := &inngestgo.ConfigRateLimit{Limit: 2, Period: hour, Key: &ownKey}
 	add(options{ID: "rate_limit", RateLimit: limit}, noted)
@@ -329,10 +380,19 @@ func flow() {
 	add(options{ID: "start_timeout", Concurrency: one, Timeouts: start}, held)
 	add(options{ID: "idempotent", Idempotency: &ownKey}, held)
 	add(options{ID: "plain"}, held)
+	burst := &inngestgo.ConfigThrottle{Limit: 1, Burst: 1, Period: hour, Key: &ownKey}
+	add(options{ID: "throttle_burst", Throttle: burst}, held)
+	shared := []inngestgo.ConfigStepConcurrency{
+		{Limit: 9}, {Limit: 1, Key: &ownKey, Scope: enums.ConcurrencyScopeEnv},
+	}
+	add(options{ID: "shared_one", Concurrency: shared}, held)
+	add(options{ID: "shared_two", Concurrency: shared}, held)
 	skip := &inngestgo.ConfigSingleton{Mode: enums.SingletonModeSkip, Key: &ownKey}
 	add(options{ID: "singleton_skip", Singleton: skip}, napping)
 	cancel := &inngestgo.ConfigSingleton{Mode: enums.SingletonModeCancel, Key: &ownKey}
 	add(options{ID: "singleton_cancel", Singleton: cancel}, napping)
+	stop := inngestgo.ConfigCancel{Event: app + "/stop", Timeout: pointer("1s")}
+	add(options{ID: "cancel_timeout", Cancel: []inngestgo.ConfigCancel{stop}}, napping)
 	add(options{ID: "finish_timeout", Timeouts: &inngestgo.ConfigTimeouts{Finish: &second}}, napping)
 	many := inngestgo.MultipleTriggers{
 		inngestgo.EventTrigger(app+"/conditional", pointer("event.data.n > 3")),

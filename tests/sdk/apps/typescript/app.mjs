@@ -60,6 +60,37 @@ async function twoGroups({ event, step }) {
 add("parallel", {}, twoGroups);
 add("race", {}, (input) => group.parallel({ mode: "race" }, () => twoGroups(input)));
 
+add("mixed", { retries: 0 }, async ({ step }) => {
+  const told = await Promise.all([
+    step.run("good", () => "good"),
+    step.sleep("nap", 100),
+    step.invoke("call", { function: callee, data: { how: "returns" } }),
+    step.waitForEvent("go", {
+      event: `${APP}/go`,
+      timeout: "1s",
+      if: "async.data.n == 'none'",
+    }),
+  ]);
+  const bad = step.run("bad", () => {
+    throw new Error("the step fails");
+  });
+  const [failed] = await Promise.allSettled([bad]);
+  return [...told.map((one) => one ?? null), failed.reason.message];
+});
+
+const checkpointing = { bufferedSteps: 3, maxInterval: "10s", maxRuntime: "20s" };
+add("sequence_buffered", { checkpointing }, sequence);
+
+add("experiment", {}, async ({ event, group, step }) => {
+  const found = await group.experiment("which", {
+    variants: { one: () => step.run("one", () => 1), two: () => step.run("two", () => 2) },
+    select: Object.assign(() => event.data.variant, {
+      __experimentConfig: { strategy: "own" },
+    }),
+  });
+  return { result: found.result, variant: found.variant };
+});
+
 add("wait", {}, async ({ event, step }) => {
   const found = await step.waitForEvent("go", {
     event: `${APP}/go`,
@@ -179,6 +210,14 @@ add("batch", { batchEvents }, async ({ events }) =>
   events.map((event) => event.data.n),
 );
 
+const few = { maxSize: 2, timeout: "1s", key: ownKey, if: "event.data.n > 0" };
+add("batch_if", { batchEvents: few }, async ({ events }) =>
+  events.map((event) => event.data.n),
+);
+
+const atMost = { period: "1h", timeout: "1s", key: ownKey };
+add("debounce_timeout", { debounce: atMost }, async ({ event }) => event.data.n);
+
 const debounce = { period: "1s", key: ownKey };
 add("debounce", { debounce }, async ({ event }) => {
   note(event, event.data.n);
@@ -206,6 +245,11 @@ add("priority", { concurrency, priority: { run: "event.data.priority" } }, held)
 add("start_timeout", { concurrency, timeouts: { start: "1s" } }, held);
 add("idempotent", { idempotency: ownKey }, held);
 add("plain", {}, held);
+const burst = { limit: 1, burst: 1, period: "1h", key: ownKey };
+add("throttle_burst", { throttle: burst }, held);
+const shared = [{ limit: 9 }, { limit: 1, key: ownKey, scope: "env" }];
+add("shared_one", { concurrency: shared }, held);
+add("shared_two", { concurrency: shared }, held);
 
 async function napping({ event, step }) {
   await step.sleep("nap", event.data.nap);
@@ -214,6 +258,8 @@ async function napping({ event, step }) {
 
 add("singleton_skip", { singleton: { mode: "skip", key: ownKey } }, napping);
 add("singleton_cancel", { singleton: { mode: "cancel", key: ownKey } }, napping);
+const stop = { event: `${APP}/stop`, timeout: "1s" };
+add("cancel_timeout", { cancelOn: [stop] }, napping);
 add("finish_timeout", { timeouts: { finish: "1s" } }, napping);
 
 const triggers = [
