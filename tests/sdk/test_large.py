@@ -33,8 +33,10 @@ STREAMING = [sdk for sdk in SDKS if sdk != "flask"]
 def test_a_reply_is_streamed(app: Application) -> None:
     assert app.register("/api/streamed").status_code == 200
     name = f"{app.name}-streamed/slow"
-    done = app.server.send(name, {"key": app.new_key(), "fails": False})
-    fails = app.server.send(name, {"key": app.new_key(), "fails": True})
+    hold = 3_200 if app.name == "fastapi" else 300  # a keep-alive comes every 3 s
+    data = {"key": app.new_key(), "hold": hold}
+    done = app.server.send(name, {**data, "fails": False})
+    fails = app.server.send(name, {**data, "fails": True})
     run = app.server.ended(done)
     assert (run["status"], run["output"]) == ("Completed", 7)
     failed = app.server.ended(fails)

@@ -79,6 +79,8 @@ async def two_groups(ctx: inngest.Context, mode: inngest.ParallelMode) -> object
 
     async def step(name: str) -> str:
         note(ctx, name)
+        if name in {"b", "d"}:
+            await asyncio.sleep(0.15)  # the others have been told of by then
         return name
 
     def part(name: str) -> Any:
@@ -413,7 +415,7 @@ streamed = inngest.Inngest(app_id=f"{APP}-streamed", **settings)
 )
 async def slow(ctx: inngest.Context) -> object:
     async def work() -> int:
-        await asyncio.sleep(3.2)  # a keep-alive is sent every 3 s
+        await asyncio.sleep(ctx.event.data["hold"] / 1000)
         return 7
 
     done = await ctx.step.run("work", work)

@@ -77,6 +77,8 @@ def two_groups(ctx: inngest.ContextSync, mode: inngest.ParallelMode) -> object:
 
     def step(name: str) -> str:
         note(ctx, name)
+        if name in {"b", "d"}:
+            time.sleep(0.15)  # the others have been told of by then
         return name
 
     def part(name: str) -> Any:

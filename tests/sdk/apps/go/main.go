@@ -412,7 +412,7 @@ func streamed() inngestgo.Client {
 	trigger := inngestgo.EventTrigger(app+"-streamed/slow", nil)
 	_, err := inngestgo.CreateFunction(other, opts, trigger, func(ctx context.Context, in input) (any, error) {
 		done, err := step.Run(ctx, "work", func(context.Context) (int, error) {
-			time.Sleep(3200 * time.Millisecond)
+			time.Sleep(ms(in, "hold"))
 			return 7, nil
 		})
 		if err == nil && in.Event.Data["fails"] == true {

@@ -319,7 +319,7 @@ const slow = streamed.createFunction(
   { id: "slow", retries: 0, triggers: [{ event: `${APP}-streamed/slow` }] },
   async ({ event, step }) => {
     const done = await step.run("work", async () => {
-      await sleep(3200); // a keep-alive is sent every 3 s
+      await sleep(event.data.hold);
       return 7;
     });
     if (event.data.fails) {
