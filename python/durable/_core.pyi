@@ -430,7 +430,9 @@ class HttpServer:
         `settings` is a JSON object with all of: `host`, an IP address of this machine; `port`, 0 for any that is free;
         `is_dev`: for one programmer, without keys; `urls`: applications to ask for their functions; `discovers`: look
         for them at the usual places; `event_keys` and `signing_keys`; `allowed`: addresses and ranges that may be
-        called beside the public network; `log`: what it says of itself to stderr, `text`, `json` or `off`. Raises CoreError: `invalid`, or `io` where nobody can listen there.
+        called beside the public network; `log`: what it says of itself to stderr, `text`, `json` or `off`;
+        `retry_interval`: null, or s between tries, always. Raises CoreError: `invalid`, or `io` where nobody can listen
+        there.
         """
 
     @property

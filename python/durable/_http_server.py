@@ -34,6 +34,7 @@ class ServerSettings:
         allowed: IP addresses, and ranges as "10.2.0.0/16", that may be called beside the public network; in dev mode
             this machine may be anyway.
         log: what it says of itself to the standard error: lines for people, or JSON.
+        retry_interval: s between tries of what failed, always; None: longer each time.
     """
 
     host: str = "127.0.0.1"
@@ -45,6 +46,7 @@ class ServerSettings:
     signing_keys: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     log: Literal["text", "json", "off"] = "off"
+    retry_interval: float | None = None
 
 
 @contextlib.asynccontextmanager

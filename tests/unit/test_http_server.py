@@ -54,6 +54,8 @@ async def test_a_server_for_others_wants_keys() -> None:
         await _open(wrong)
     with pytest.raises(durable.ConfigError, match="others can reach"):
         await _open(ServerSettings(host="0.0.0.0", port=0))  # noqa: S104  # it is refused
+    with pytest.raises(durable.ConfigError, match="no length of time"):
+        await _open(ServerSettings(port=0, retry_interval=-1))
 
 
 async def test_keys_are_asked_for() -> None:

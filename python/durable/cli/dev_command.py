@@ -45,6 +45,14 @@ def dev(  # noqa: PLR0913  # each is an option
             help="What may be called beside the public network, as in 10.2.0.0/16.",
         ),
     ] = None,
+    retry_interval: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="Try again what failed after so long, always; without it, longer each time from 15 s on.",
+        ),
+    ] = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """A server for one programmer: applications with an Inngest SDK run against it unchanged.
@@ -63,5 +71,6 @@ def dev(  # noqa: PLR0913  # each is an option
         discovers=discovers,
         allowed=tuple(allowed or ()),
         log="text",
+        retry_interval=retry_interval,
     )
     serve(app, store, settings)

@@ -194,6 +194,21 @@ impl Op {
             None
         }
     }
+
+    /// It asks for a step, and nothing has happened yet.
+    pub(crate) const fn is_asked_for(&self) -> bool {
+        match self {
+            Self::StepPlanned { .. }
+            | Self::Sleep { .. }
+            | Self::WaitForSignal { .. }
+            | Self::WaitForEvent { .. }
+            | Self::InvokeFunction { .. } => true,
+            Self::StepRun { .. }
+            | Self::StepError { .. }
+            | Self::RunComplete { .. }
+            | Self::RunError { .. } => false,
+        }
+    }
 }
 
 impl Command {

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
+use durable_core::Backoff;
 use durable_runtime::{Error, Kind};
 use durable_server::{Config, Log, Net, Server};
 use pyo3::prelude::*;
@@ -30,6 +32,7 @@ struct Settings {
     signing_keys: Vec<String>,
     allowed: Vec<String>,
     log: String,
+    retry_interval: Option<f64>,
 }
 
 #[pymethods]
@@ -81,6 +84,16 @@ fn config(settings: &[u8]) -> Result<Config, String> {
             "json" => Log::Json,
             _ => Log::Off,
         },
+        backoff: backoff(set.retry_interval)?,
         ..base
     })
+}
+
+/// As long each time, where a length is set.
+fn backoff(interval: Option<f64>) -> Result<Backoff, String> {
+    let Some(seconds) = interval else { return Ok(Backoff::default()) };
+    let delay = Duration::try_from_secs_f64(seconds).map_err(|_wrong| {
+        format!("retry_interval={seconds} is no length of time: seconds, from 0 on")
+    })?;
+    Ok(Backoff { delays: vec![delay], jitter: Duration::ZERO })
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use bytes::Bytes;
 use durable_core::{
-    EventId, EventRecord, Expression, FunctionRecord, Given, LimitView, Memo, RunId, RunRecord,
+    DedupRecord, EventId, EventRecord, Expression, FunctionRecord, Given, LimitView, Memo, RunId, RunRecord,
     RunStatus, RunView, Timestamp, WaitView, write,
 };
 use durable_store::{KeyRange, View};
@@ -152,6 +152,21 @@ impl Engine {
     pub fn event(&self, id: EventId) -> Result<Option<EventRecord>> {
         self.shared().read(|view| match view.get(&write::event_key(id))? {
             Some(record) => Ok(Some(write::decode("an event", &record)?)),
+            None => Ok(None),
+        })
+    }
+
+    /// The first event that was sent with this id, for so long as that is remembered.
+    pub fn event_sent_as(&self, id: &str) -> Result<Option<EventId>> {
+        let key = write::dedup_key(id);
+        if key.len() > durable_store::MAX_KEY_BYTES {
+            return Ok(None);
+        }
+        self.shared().read(|view| match view.get(&key)? {
+            Some(record) => {
+                let known: DedupRecord = write::decode("a sender's event id", &record)?;
+                Ok(Some(known.event))
+            }
             None => Ok(None),
         })
     }

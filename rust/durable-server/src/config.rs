@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use durable_core::Backoff;
+
 use crate::keys::Keys;
 use crate::log::Log;
 use crate::reach::Net;
@@ -46,6 +48,8 @@ pub struct Config {
     pub log: Log,
     /// How much each application is given at a time.
     pub capacity: u32,
+    /// How long what failed is left alone before it is tried again.
+    pub backoff: Backoff,
 }
 
 impl Config {
@@ -61,6 +65,7 @@ impl Config {
             allowed: Net::loopback(),
             log: Log::Off,
             capacity: 1_000,
+            backoff: Backoff::default(),
         }
     }
 

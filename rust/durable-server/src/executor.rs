@@ -61,6 +61,8 @@ const MOST_WAITING: usize = 100_000;
 #[derive(Debug, Default)]
 struct Call {
     report_count: u32,
+    /// How many steps they have recorded.
+    recorded: u32,
     confirmed: Vec<(u32, tokio::sync::oneshot::Sender<()>)>,
 }
 
@@ -167,6 +169,7 @@ impl Executor {
         let call = self.state.lock().calls.remove(&(offer.run, offer.epoch));
         let Some(call) = call else { return }; // nobody wants to hear of it any more
         let (run, epoch, number) = (offer.run, offer.epoch, call.report_count);
+        let parked_at = parked_at.map(|seen| seen.saturating_add(call.recorded));
         self.submit(Report { run, epoch, number, ops, parked_at });
     }
 

@@ -47,7 +47,7 @@ impl Server {
         let keys = Arc::new(Keys::new(&config.signing_keys, &config.event_keys));
         let client =
             Outgoing::new(Reach::new(&config.allowed)).map_err(|why| Error::new(Kind::Io, why))?;
-        let caller = Caller::new(client.clone(), Arc::clone(&keys));
+        let caller = Caller::new(client.clone(), Arc::clone(&keys), config.kind);
         let executor =
             Arc::new(Executor::new(Arc::clone(&engine), Arc::clone(&apps), caller, config.log));
         let runtime = Builder::new_multi_thread()

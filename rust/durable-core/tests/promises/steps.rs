@@ -30,6 +30,25 @@ fn an_inline_step_is_remembered_before_it_is_confirmed_and_the_run_ends_once() {
 }
 
 #[test]
+fn code_elsewhere_that_has_not_seen_the_latest_memo_is_asked_again_for_what_it_wants() {
+    for (endpoint, offered) in [(None, 1), (Some("http://a".to_owned()), 0)] {
+        let mut world = World::new(vec![FunctionSpec { endpoint, ..function("f", "a") }]);
+        world.send(vec![event("a")]);
+        let work = world.only_work();
+        world.report(&work, 0, vec![planned("p"), planned("q")], Some(0));
+        let steps = world.work();
+        world.report(&steps[0], 0, vec![ran("p")], None);
+        let work = world.only_work();
+        world.report(&steps[1], 0, vec![ran("q")], None);
+        world.report(&work, 0, vec![planned("q")], Some(1));
+        let (again, asked): (Vec<_>, Vec<_>) =
+            world.work().into_iter().partition(|work| work.step.is_none());
+        assert_eq!(again[0].memo_count, 2);
+        assert_eq!(asked.len(), offered, "code that lives here knows what it asks for");
+    }
+}
+
+#[test]
 fn a_report_said_twice_counts_once_and_one_that_skips_a_number_loses_the_work() {
     let mut world = World::new(vec![function("f", "a")]);
     world.send(vec![event("a")]);

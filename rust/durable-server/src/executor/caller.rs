@@ -10,6 +10,7 @@ use ulid::Ulid;
 use super::reply::{MOST_BYTES, Reply};
 use super::request::{body, item_id, step_id};
 use crate::apps::Callee;
+use crate::config::Kind;
 use crate::keys::Keys;
 use crate::reach::Outgoing;
 
@@ -21,11 +22,12 @@ const ANY_VERSION: &str = "-1";
 pub(crate) struct Caller {
     client: Outgoing,
     keys: Arc<Keys>,
+    kind: Kind,
 }
 
 impl Caller {
-    pub(crate) fn new(client: Outgoing, keys: Arc<Keys>) -> Self {
-        Self { client, keys }
+    pub(crate) fn new(client: Outgoing, keys: Arc<Keys>, kind: Kind) -> Self {
+        Self { client, keys, kind }
     }
 
     pub(super) fn client(&self) -> &Outgoing {
@@ -48,7 +50,7 @@ impl Caller {
             .header("X-Inngest-Step-Id", step_id(offer))
             .header("X-Inngest-Generation-Id", "1")
             .header("X-Inngest-Job-Id", item_id(offer))
-            .header("X-Inngest-Server-Kind", "dev");
+            .header("X-Inngest-Server-Kind", self.kind.as_str());
         if let Some(signature) = self.signature(&body) {
             request = request.header("X-Inngest-Signature", signature);
         }

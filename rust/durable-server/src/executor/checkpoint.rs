@@ -1,6 +1,6 @@
 //! Steps that a call records while it goes on: each is on disk before the SDK hears that it is.
 
-use durable_core::{Epoch, Report, RunId};
+use durable_core::{Epoch, Op, Report, RunId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
@@ -39,12 +39,15 @@ impl Executor {
         let Some((run, epoch)) = call_of(&said.qi_id) else {
             return Checkpointed::Refused(format!("'{}' names no call", said.qi_id));
         };
+        let recorded = ops.iter().filter(|op| matches!(op, Op::StepRun { .. })).count();
+        let recorded = u32::try_from(recorded).unwrap_or(u32::MAX);
         let (confirmed, is_confirmed) = oneshot::channel();
         let number = {
             let mut state = self.state.lock();
             let Some(call) = state.calls.get_mut(&(run, epoch)) else { return Checkpointed::Stale };
             let number = call.report_count;
             call.report_count = number.saturating_add(1);
+            call.recorded = call.recorded.saturating_add(recorded);
             call.confirmed.push((number, confirmed));
             number
         };

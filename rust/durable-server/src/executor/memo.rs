@@ -78,10 +78,19 @@ fn invoke_error(error: &[u8]) -> Vec<u8> {
             "Timed out waiting for invoked function to complete",
         );
     }
+    if let Some(function) = unknown(&said.message) {
+        return named("Error", &format!("could not find function with ID: {function}"));
+    }
     match said.cause {
         Some(cause) if said.reason == "failed" => cause.get().as_bytes().to_vec(),
         Some(_) | None => named("Error", &said.message),
     }
+}
+
+/// The function that was called, where there is none of that name.
+fn unknown(message: &str) -> Option<&str> {
+    let behind = message.strip_prefix("there is no function '")?;
+    behind.split_once("' in this store").map(|(function, _)| function)
 }
 
 /// An error with a name and a message.
@@ -139,6 +148,10 @@ mod tests {
         let late =
             error(r#"{"name":"InvokeTimeoutError","message":"m","reason":"timeout","cause":null}"#);
         assert!(value(StepKind::Invoke, late).contains(r#""InngestInvokeTimeoutError""#));
+        let nobody = error(
+            r#"{"name":"InvokeError","message":"there is no function 'f' in this store: is it?","reason":"refused"}"#,
+        );
+        assert!(value(StepKind::Invoke, nobody).contains("find function with ID: f"));
         let failed = error(
             r#"{"name":"InvokeError","message":"m","reason":"failed","cause":{"name":"Oops"}}"#,
         );

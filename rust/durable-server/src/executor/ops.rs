@@ -84,6 +84,13 @@ struct Options<'a> {
     parallel_mode: Option<String>,
 }
 
+impl Options<'_> {
+    /// Go's SDK writes it with a capital letter.
+    fn is_race(&self) -> bool {
+        self.parallel_mode.as_deref().is_some_and(|mode| mode.eq_ignore_ascii_case("race"))
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Payload<'a> {
@@ -124,7 +131,7 @@ fn of_steps(body: &[u8], retry: Retry) -> Result<Plan, String> {
     let mut is_race = false;
     for op in &read {
         let options = op.options()?;
-        is_race |= options.parallel_mode.as_deref() == Some("race");
+        is_race |= options.is_race();
         op.put(&mut plan, options, retry)?;
     }
     plan.waits_for_all = !is_race && read.len() > 1;

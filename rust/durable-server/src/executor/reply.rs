@@ -32,8 +32,12 @@ pub(super) struct Reply {
 #[derive(Deserialize)]
 struct Inner<'a> {
     status: u16,
-    #[serde(default)]
-    headers: std::collections::BTreeMap<String, String>,
+    headers: Option<std::collections::BTreeMap<String, String>>,
+    /// So Go's SDK says what others say in headers.
+    #[serde(default, rename = "noRetry")]
+    no_retry: bool,
+    #[serde(rename = "retryAt")]
+    retry_at: Option<String>,
     #[serde(borrow)]
     body: &'a RawValue,
 }
@@ -57,8 +61,14 @@ impl Reply {
         }
         let inner: Inner<'_> = serde_json::from_slice(&self.body)
             .map_err(|error| format!("its streamed reply has ended early, or is none: {error}"))?;
-        let mut reply = Self { status: inner.status, is_sdk: self.is_sdk, ..Self::default() };
-        for (name, value) in &inner.headers {
+        let mut reply = Self {
+            status: inner.status,
+            is_sdk: self.is_sdk,
+            no_retry: inner.no_retry,
+            retry_after: inner.retry_at,
+            ..Self::default()
+        };
+        for (name, value) in &inner.headers.unwrap_or_default() {
             reply.take_header(&name.to_ascii_lowercase(), value);
         }
         let text = serde_json::from_str::<String>(inner.body.get());
@@ -122,6 +132,12 @@ mod tests {
         let reply = streamed.unwrapped().unwrap();
         assert_eq!((reply.status, reply.no_retry, reply.is_sdk), (500, true, true));
         assert_eq!(reply.body, "{\"a\":1}");
+        let gos = br#" {"status":500,"body":[1],"headers":null,"noRetry":true,"retryAt":"2001-09-09T01:46:50Z"}"#;
+        let streamed =
+            Reply { status: 201, is_sdk: true, body: Bytes::from_static(gos), ..Reply::default() };
+        let reply = streamed.unwrapped().unwrap();
+        assert_eq!((reply.status, reply.no_retry, &*reply.body), (500, true, &b"[1]"[..]));
+        assert_eq!(reply.retry_after.as_deref(), Some("2001-09-09T01:46:50Z"));
         let cut = Reply { status: 201, body: Bytes::from_static(b"   "), ..Reply::default() };
         assert!(cut.unwrapped().is_err());
     }

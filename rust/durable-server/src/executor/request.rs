@@ -44,8 +44,8 @@ fn compose(offer: &Offer, callee: &Callee, request_id: &str, use_api: bool) -> V
         (events_json(&offer.events), steps_json(&offer.memos))
     };
     let event = match offer.events.first() {
-        Some((id, record)) if !use_api => event_json(*id, record),
-        Some(_) | None => b"{\"data\":{},\"name\":\"\"}".to_vec(),
+        Some((id, record)) => event_json(*id, record), // whatever its size: nobody asks for it
+        None => b"{\"data\":{},\"name\":\"\"}".to_vec(),
     };
     let mut body = Vec::from(*b"{\"ctx\":");
     body.extend_from_slice(ctx.to_string().as_bytes());
@@ -219,6 +219,7 @@ mod tests {
             serde_json::from_slice(&body(&offer(&large), &callee(), "R")).unwrap();
         assert_eq!((&json["use_api"], &json["ctx"]["use_api"]), (&json!(true), &json!(true)));
         assert_eq!((&json["events"], &json["steps"]), (&json!([]), &json!({})));
+        assert_eq!(json["event"]["name"], "a/b");
     }
 
     #[test]

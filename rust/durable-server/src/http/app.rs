@@ -4,7 +4,6 @@ use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use durable_core::Backoff;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -73,7 +72,7 @@ pub(super) async fn register(
             &format!("Expected server kind {expected}, got {kind}"),
         );
     }
-    let said = match registration::read(&body, &Backoff::default()) {
+    let said = match registration::read(&body, &server.config.backoff) {
         Ok(said) => said,
         Err(why) => return answer::error(StatusCode::BAD_REQUEST, &why),
     };

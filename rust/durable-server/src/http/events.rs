@@ -58,18 +58,23 @@ pub(super) async fn send(
         && !body.trim_ascii_start().starts_with(b"[");
     let body = if is_form { of_form(&body) } else { body };
     let (events, wrong) = read(&body, seed);
-    let given: Vec<Option<String>> = events.iter().map(|event| event.user_id.clone()).collect();
+    let told: Vec<Option<String>> = events
+        .iter()
+        .enumerate()
+        .map(|(place, event)| {
+            let seeded = seeded_id(seed, place);
+            seeded.filter(|id| event.user_id.as_ref() == Some(id))
+        })
+        .collect();
     if events.is_empty() {
         let status = if wrong.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
         return said(status, &[], wrong.as_deref());
     }
     match server.engine.try_send(events).await {
         Ok(Some(ids)) => {
-            let seeded = seed.is_some();
-            let ids = ids.iter().zip(given);
-            let ids: Vec<String> = ids
-                .map(|(id, given)| given.filter(|_| seeded).unwrap_or_else(|| id.to_string()))
-                .collect();
+            let ids = ids.iter().zip(told);
+            let ids: Vec<String> =
+                ids.map(|(id, told)| told.unwrap_or_else(|| id.to_string())).collect();
             let status = if wrong.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
             said(status, &ids, wrong.as_deref())
         }
@@ -128,15 +133,10 @@ fn event(json: &str, seed: Option<(u64, u128)>, place: usize) -> Result<NewEvent
         Some(serde_json::Value::String(id)) => Some(id).filter(|id| !id.is_empty()),
         Some(other) => Some(other.to_string()),
     };
-    let seeded = || {
-        let (ms, entropy) = seed?;
-        let entropy = entropy.wrapping_add(u128::try_from(place).ok()?);
-        Some(Ulid::from_parts(ms, entropy).to_string())
-    };
     let ts = sent.ts.as_ref().and_then(ms_of).filter(|ms| *ms > 0);
     let event = NewEvent {
         data: data_of(sent.data).map_err(|why| format!("event '{name}': {why}"))?,
-        user_id: own.or_else(seeded),
+        user_id: own.or_else(|| seeded_id(seed, place)),
         ts: ts.map(Timestamp::from_millis),
         starts_at: None,
         version: sent.v,
@@ -169,6 +169,13 @@ fn data_of(data: Option<&RawValue>) -> Result<Bytes, String> {
         serde_json::from_str(json).map_err(|error| error.to_string())?;
     fields.remove("_inngest");
     Ok(serde_json::to_vec(&fields).map_err(|error| error.to_string())?.into())
+}
+
+/// The id that a seed gives the event in this place.
+fn seeded_id(seed: Option<(u64, u128)>, place: usize) -> Option<String> {
+    let (ms, entropy) = seed?;
+    let entropy = entropy.wrapping_add(u128::try_from(place).ok()?);
+    Some(Ulid::from_parts(ms, entropy).to_string())
 }
 
 /// `MS,BASE64`: events of a request that is sent again have the same ids.

@@ -151,15 +151,20 @@ async fn cancelled(server: Server, run: &str) -> Result<Value, Box<Response>> {
     }
 }
 
+/// An event by its id, or by the one that its sender was told of.
 fn stored(server: &Server, event: &str) -> Result<(EventId, EventRecord), Box<Response>> {
+    let failed = |error: &durable_runtime::Error| Box::new(answer::failed(error));
     let id = EventId::parse(event).ok_or_else(|| {
         answer::refused(StatusCode::BAD_REQUEST, &format!("'{event}' is no id of an event"))
     })?;
-    match server.engine.event(id) {
-        Ok(Some(event)) => Ok((id, event)),
-        Ok(None) => Err(Box::new(answer::refused(StatusCode::NOT_FOUND, "there is no such event"))),
-        Err(error) => Err(Box::new(answer::failed(&error))),
+    let nobody = || answer::refused(StatusCode::NOT_FOUND, "there is no such event");
+    if let Some(event) = server.engine.event(id).map_err(|error| failed(&error))? {
+        return Ok((id, event));
     }
+    let sent = server.engine.event_sent_as(event).map_err(|error| failed(&error))?;
+    let id = sent.ok_or_else(nobody)?;
+    let event = server.engine.event(id).map_err(|error| failed(&error))?;
+    Ok((id, event.ok_or_else(nobody)?))
 }
 
 fn event_value(id: EventId, event: &EventRecord) -> Value {

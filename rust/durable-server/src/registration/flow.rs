@@ -63,7 +63,9 @@ fn limit(value: &Value) -> Result<Concurrency, String> {
         return Ok(Concurrency { limit, key: None, scope: Scope::Fn });
     }
     let fields = Fields::of(value, "concurrency")?;
-    let scope = match fields.text("scope")? {
+    // Go's SDK writes it with a capital letter.
+    let scope = fields.text("scope")?.map(str::to_ascii_lowercase);
+    let scope = match scope.as_deref() {
         None | Some("fn" | "") => Scope::Fn,
         Some("env") => Scope::Env,
         Some("account") => Scope::Account,
@@ -173,6 +175,7 @@ mod tests {
             of(json!([{"limit": 2}, {"limit": 4, "key": "'a'", "scope": "env"}])),
             (vec![2, 4], None)
         );
+        assert_eq!(of(json!([{"limit": 3, "scope": "Fn"}])), (vec![3], None));
         assert_eq!(of(json!({"step": [{"limit": 2}], "fn": [{"limit": 1}]})), (vec![2], Some(1)));
         assert_eq!(of(json!(0)), (vec![], None));
         assert_eq!(of(json!(null)), (vec![], None));
