@@ -1,12 +1,13 @@
 //! The functions that live elsewhere: where each is called, and which executor number its application has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use durable_core::{ExecutorId, FunctionId, FunctionRecord};
 use durable_runtime::{Engine, Result};
 use parking_lot::Mutex;
 
+use crate::connect::is_dialled;
 use crate::registration::Registration;
 
 /// A function that is called over HTTP.
@@ -14,6 +15,8 @@ use crate::registration::Registration;
 pub(crate) struct Callee {
     /// Its id.
     pub(crate) name: String,
+    /// The application that it is of.
+    pub(crate) app: String,
     /// Where it is called.
     pub(crate) endpoint: String,
     /// Tries of each piece of it.
@@ -42,6 +45,8 @@ struct State {
     /// By their numbers.
     callees: BTreeMap<FunctionId, Arc<Callee>>,
     executors: BTreeMap<String, ExecutorId>,
+    /// Applications for which nobody answers.
+    resting: BTreeSet<String>,
     /// What each application said last.
     said: BTreeMap<String, Registration>,
 }
@@ -69,7 +74,12 @@ impl Apps {
     /// An application says what its functions are. Blocks until that is on disk.
     pub(crate) fn sync(&self, said: Registration) -> Result<Synced> {
         let mut state = self.state.lock(); // one after the other
+        let is_resting = state.resting.remove(&said.app);
         if state.said.get(&said.app) == Some(&said) {
+            if is_resting {
+                let names = said.functions.into_iter().map(|function| function.name).collect();
+                self.serve(&mut state, &said.app, names)?;
+            }
             return Ok(Synced::Same);
         }
         let names = said.functions.iter().map(|function| function.name.clone()).collect();
@@ -78,6 +88,13 @@ impl Apps {
         self.serve(&mut state, &said.app, names)?;
         state.said.insert(said.app.clone(), said);
         Ok(Synced::Modified)
+    }
+
+    /// Nobody is left who answers for an application: its runs wait until somebody says again what it has.
+    pub(crate) fn rest(&self, app: &str) -> Result<()> {
+        let mut state = self.state.lock();
+        state.resting.insert(app.to_owned());
+        self.serve(&mut state, app, Vec::new())
     }
 
     /// Whether functions of this application live in this process.
@@ -111,11 +128,14 @@ impl State {
             };
             let name = record.spec.name.clone();
             let max_attempts = u32::from(record.spec.retries).saturating_add(1);
-            self.callees.insert(id, Arc::new(Callee { name, endpoint, max_attempts }));
+            let app = record.spec.app.clone();
+            self.callees.insert(id, Arc::new(Callee { name, app, endpoint, max_attempts }));
         }
     }
 }
 
+/// It can be called: who dials in is not there yet.
 fn is_elsewhere(record: &FunctionRecord) -> bool {
-    record.spec.endpoint.is_some() && !record.is_archived
+    let endpoint = record.spec.endpoint.as_deref();
+    endpoint.is_some_and(|endpoint| !is_dialled(endpoint)) && !record.is_archived
 }

@@ -18,6 +18,7 @@ use durable_runtime::Engine;
 
 use crate::apps::Apps;
 use crate::config::Config;
+use crate::connect::{self, Workers};
 use crate::executor::Executor;
 use crate::keys::Keys;
 use crate::reach::Reach;
@@ -30,6 +31,7 @@ pub(crate) struct Server {
     pub(crate) executor: Arc<Executor>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) reach: Reach,
+    pub(crate) workers: Arc<Workers>,
     pub(crate) config: Arc<Config>,
 }
 
@@ -40,6 +42,8 @@ pub(crate) fn router(server: Server) -> Router {
         .route("/fn/register", post(app::register))
         .route("/fn/remove", delete(app::remove))
         .route("/invoke/{function}", post(app::invoke))
+        .route("/v0/connect/start", post(connect::start))
+        .route("/v0/connect/flush", post(connect::flush))
         .route("/v0/runs/{run}/actions", get(run_state::actions))
         .route("/v0/runs/{run}/batch", get(run_state::batch))
         .route("/v0/runs/{run}", delete(rest::cancel_silently))
@@ -58,6 +62,7 @@ pub(crate) fn router(server: Server) -> Router {
         .route("/openapi.json", get(answer::openapi))
         .route("/dev", get(app::info))
         .route("/e/{key}", post(events::send))
+        .route("/v0/connect", get(connect::serve))
         .merge(asked)
         .fallback(answer::no_such_place)
         .layer(DefaultBodyLimit::disable()) // it has been read

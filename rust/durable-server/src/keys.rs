@@ -119,6 +119,13 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     text.as_bytes().chunks(2).map(pair).collect()
 }
 
+/// An id that nobody guesses: the first ones of a second sort before those of the next.
+pub(crate) fn chance_id() -> ulid::Ulid {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let half = || u128::from(RandomState::new().build_hasher().finish());
+    ulid::Ulid::from_parts(now_s().saturating_mul(1000), (half() << 64) | half())
+}
+
 fn now_s() -> u64 {
     #[expect(
         clippy::disallowed_methods,

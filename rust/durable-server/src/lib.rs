@@ -20,6 +20,7 @@ mod reach;
 mod apps;
 mod registration;
 
+mod connect;
 mod executor;
 mod http;
 

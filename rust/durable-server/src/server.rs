@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::apps::Apps;
 use crate::config::Config;
+use crate::connect::Workers;
 use crate::executor::{Caller, Executor};
 use crate::http;
 use crate::keys::Keys;
@@ -31,6 +32,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub struct Server {
     address: SocketAddr,
     is_over: Arc<AtomicBool>,
+    workers: Arc<Workers>,
     stopping: watch::Sender<bool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -47,7 +49,9 @@ impl Server {
         let keys = Arc::new(Keys::new(&config.signing_keys, &config.event_keys));
         let client =
             Outgoing::new(Reach::new(&config.allowed)).map_err(|why| Error::new(Kind::Io, why))?;
-        let caller = Caller::new(client.clone(), Arc::clone(&keys), config.kind);
+        let workers = Arc::new(Workers::default());
+        let caller =
+            Caller::new(client.clone(), Arc::clone(&workers), Arc::clone(&keys), config.kind);
         let executor =
             Arc::new(Executor::new(Arc::clone(&engine), Arc::clone(&apps), caller, config.log));
         let runtime = Builder::new_multi_thread()
@@ -73,6 +77,7 @@ impl Server {
             executor,
             keys,
             reach: client.reach().clone(),
+            workers: Arc::clone(&workers),
             config: Arc::new(config),
         };
         let serving = thread("durable-server", move || {
@@ -83,7 +88,13 @@ impl Server {
             });
             runtime.shutdown_timeout(GRACE);
         })?;
-        Ok(Self { address, is_over, stopping, threads: Mutex::new(vec![calling, serving]) })
+        Ok(Self {
+            address,
+            is_over,
+            workers,
+            stopping,
+            threads: Mutex::new(vec![calling, serving]),
+        })
     }
 
     /// Where it listens.
@@ -94,6 +105,7 @@ impl Server {
     /// Answers what has been asked, for a moment, and stops. Functions that are being called are called again when
     /// the engine is next open.
     pub fn close(&self) {
+        self.workers.send_away();
         self.is_over.store(true, Ordering::Release);
         self.stopping.send_replace(true);
         for thread in self.threads.lock().drain(..) {

@@ -71,22 +71,27 @@ async fn talk(server: Server, mut socket: WebSocket) {
     let said = tokio::time::timeout(TO_CONNECT, next(&mut socket)).await.ok().flatten();
     let admitted = match said {
         Some((Kind::WorkerConnect, payload)) => admit(&server, &payload).await,
-        Some(_) | None => Err("connect_worker_hello_timeout: a worker says first what it has".to_owned()),
+        Some(_) | None => {
+            Err("connect_worker_hello_timeout: a worker says first what it has".to_owned())
+        }
     };
     let (id, connect) = match admitted {
         Ok(admitted) => admitted,
         Err(why) => {
             let refused = Refused { code: "connect_worker_refused".to_owned(), message: why };
-            let _told = socket.send(Message::Binary(frame(Kind::SyncFailed, &refused).into())).await.is_ok();
+            let _told = socket
+                .send(Message::Binary(frame(Kind::SyncFailed, &refused).into()))
+                .await
+                .is_ok();
             return;
         }
     };
     let apps: Vec<String> = connect.apps.iter().map(|app| app.name.clone()).collect();
     let (frames, taken) = mpsc::unbounded_channel();
     let ready = Ready {
-        heartbeat_interval: "10s".to_owned(),
-        extend_lease_interval: "5s".to_owned(),
-        status_interval: "0s".to_owned(),
+        heartbeat: "10s".to_owned(),
+        extend_lease: "5s".to_owned(),
+        status: "0s".to_owned(),
     };
     let _queued = frames.send(frame(Kind::ConnectionReady, &ready)).is_ok();
     server.workers.add(id, apps.clone(), connect.max_concurrency, frames.clone());
@@ -177,7 +182,8 @@ async fn next(socket: &mut WebSocket) -> Option<(Kind, Vec<u8>)> {
 
 /// Takes in what a worker has; `Err` says why it is not let in.
 async fn admit(server: &Server, payload: &[u8]) -> Result<(Ulid, Connect), String> {
-    let connect = Connect::decode(payload).map_err(|error| format!("it cannot be read: {error}"))?;
+    let connect =
+        Connect::decode(payload).map_err(|error| format!("it cannot be read: {error}"))?;
     let token = connect.auth.as_ref().map(|auth| auth.session_token.as_str()).unwrap_or_default();
     let id = server.workers.admit(token).ok_or("its session is not known: start again")?;
     for app in &connect.apps {

@@ -61,17 +61,17 @@ pub(super) struct Connect {
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Ready {
     #[prost(string, tag = "1")]
-    pub(super) heartbeat_interval: String,
+    pub(super) heartbeat: String,
     #[prost(string, tag = "2")]
-    pub(super) extend_lease_interval: String,
+    pub(super) extend_lease: String,
     #[prost(string, tag = "3")]
-    pub(super) status_interval: String,
+    pub(super) status: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Request {
     #[prost(string, tag = "1")]
-    pub(super) request_id: String,
+    pub(super) id: String,
     #[prost(string, tag = "2")]
     pub(super) account_id: String,
     #[prost(string, tag = "3")]

@@ -57,7 +57,8 @@ impl Workers {
     pub(super) fn expect(&self, token: String, connection: Ulid) {
         let mut state = self.state.lock();
         if state.expected.len() >= MOST_EXPECTED {
-            let oldest = state.expected.iter().min_by_key(|(_, id)| **id).map(|(token, _)| token.clone());
+            let oldest =
+                state.expected.iter().min_by_key(|(_, id)| **id).map(|(token, _)| token.clone());
             oldest.map(|token| state.expected.remove(&token));
         }
         state.expected.insert(token, connection);
@@ -121,7 +122,8 @@ impl Workers {
                 1 => 200,
                 _ => 500,
             };
-            let mut reply = Reply { status, is_sdk: true, no_retry: said.no_retry, ..Reply::default() };
+            let mut reply =
+                Reply { status, is_sdk: true, no_retry: said.no_retry, ..Reply::default() };
             reply.retry_after = said.retry_after;
             reply.body = said.body.into();
             let _heard = waiting.send(reply).is_ok();
@@ -144,14 +146,12 @@ impl Workers {
             let room = self.room.notified();
             let mut room = std::pin::pin!(room);
             room.as_mut().enable();
-            match self.give(asked) {
-                Some(answer) => {
-                    if let Ok(reply) = answer.await {
-                        return reply;
-                    }
-                }
-                None => room.await,
-            }
+            let Some(answer) = self.give(asked) else {
+                room.await;
+                continue;
+            };
+            let Ok(reply) = answer.await else { continue };
+            return reply;
         }
     }
 
@@ -159,20 +159,22 @@ impl Workers {
     fn give(&self, asked: &Asked) -> Option<oneshot::Receiver<Reply>> {
         let mut state = self.state.lock();
         let able = state.workers.values_mut().filter(|worker| {
-            worker.is_ready && worker.apps.contains(&asked.app) && worker.requests.len() < worker.room
+            worker.is_ready
+                && worker.apps.contains(&asked.app)
+                && worker.requests.len() < worker.room
         });
         let worker = able.max_by_key(|worker| worker.room.saturating_sub(worker.requests.len()))?;
         let request = request(asked);
         worker.frames.send(frame(Kind::ExecutorRequest, &request)).ok()?;
         let (answer, answered) = oneshot::channel();
-        worker.requests.insert(request.request_id, answer);
+        worker.requests.insert(request.id, answer);
         Some(answered)
     }
 }
 
 fn request(asked: &Asked) -> Request {
     Request {
-        request_id: fresh().to_string(),
+        id: fresh().to_string(),
         account_id: "00000000-0000-4000-a000-000000000000".to_owned(),
         env_id: "00000000-0000-4000-b000-000000000000".to_owned(),
         app_id: crate::executor::uuid_of(&format!("app {}", asked.app)),
@@ -216,19 +218,21 @@ mod tests {
         (id, taken)
     }
 
+    async fn called(workers: Arc<Workers>) -> Reply {
+        workers.call(&asked()).await
+    }
+
     async fn request_of(taken: &mut mpsc::UnboundedReceiver<Vec<u8>>) -> String {
-        let frame = super::super::messages::Frame::decode(taken.recv().await.unwrap().as_slice()).unwrap();
-        Request::decode(frame.payload.as_slice()).unwrap().request_id
+        let frame =
+            super::super::messages::Frame::decode(taken.recv().await.unwrap().as_slice()).unwrap();
+        Request::decode(frame.payload.as_slice()).unwrap().id
     }
 
     #[tokio::test]
     async fn a_worker_has_no_more_than_its_room_and_the_next_waits() {
         let workers = Arc::new(Workers::default());
         let (_, mut taken) = worker(&workers, 1);
-        let both = [(); 2].map(|()| {
-            let workers = Arc::clone(&workers);
-            tokio::spawn(async move { workers.call(&asked()).await })
-        });
+        let both = [(); 2].map(|()| tokio::spawn(called(Arc::clone(&workers))));
         for body in ["1", "2"] {
             let request_id = request_of(&mut taken).await;
             assert!(taken.try_recv().is_err(), "one at a time");
@@ -244,10 +248,7 @@ mod tests {
     async fn what_a_worker_leaves_is_given_to_another() {
         let workers = Arc::new(Workers::default());
         let (first, mut taken) = worker(&workers, 9);
-        let call = tokio::spawn({
-            let workers = Arc::clone(&workers);
-            async move { workers.call(&asked()).await }
-        });
+        let call = tokio::spawn(called(Arc::clone(&workers)));
         let lost = request_of(&mut taken).await;
         assert!(workers.is_at(first, &lost));
         assert_eq!(workers.remove(first), ["shop"]);

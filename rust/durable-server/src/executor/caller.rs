@@ -11,6 +11,7 @@ use super::reply::{MOST_BYTES, Reply};
 use super::request::{body, item_id, step_id};
 use crate::apps::Callee;
 use crate::config::Kind;
+use crate::connect::{Asked, Workers, is_dialled};
 use crate::keys::Keys;
 use crate::reach::Outgoing;
 
@@ -21,13 +22,19 @@ const ANY_VERSION: &str = "-1";
 #[derive(Debug)]
 pub(crate) struct Caller {
     client: Outgoing,
+    workers: Arc<Workers>,
     keys: Arc<Keys>,
     kind: Kind,
 }
 
 impl Caller {
-    pub(crate) fn new(client: Outgoing, keys: Arc<Keys>, kind: Kind) -> Self {
-        Self { client, keys, kind }
+    pub(crate) fn new(
+        client: Outgoing,
+        workers: Arc<Workers>,
+        keys: Arc<Keys>,
+        kind: Kind,
+    ) -> Self {
+        Self { client, workers, keys, kind }
     }
 
     pub(super) fn client(&self) -> &Outgoing {
@@ -38,6 +45,17 @@ impl Caller {
     pub(super) async fn call(&self, offer: &Offer, callee: &Callee) -> Result<Reply, String> {
         let request_id = Ulid::from_parts(offer.run.made_at().as_millis(), chance()).to_string();
         let body = body(offer, callee, &request_id);
+        if is_dialled(&callee.endpoint) {
+            let asked = Asked {
+                app: callee.app.clone(),
+                function: callee.name.clone(),
+                step: step_id(offer),
+                run: offer.run.to_string(),
+                job: item_id(offer),
+                body,
+            };
+            return Ok(self.workers.call(&asked).await);
+        }
         let url = url_of(callee, &step_id(offer))?;
         let mut request = self
             .client
@@ -133,6 +151,7 @@ mod tests {
     fn an_address_keeps_its_own_query() {
         let callee = Callee {
             name: "app-f".to_owned(),
+            app: "app".to_owned(),
             endpoint: "http://h:1/api?env=x&fnId=old&stepId=step".to_owned(),
             max_attempts: 1,
         };

@@ -16,16 +16,16 @@ const STREAMED: u16 = 201;
 
 /// What an SDK said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Reply {
-    pub(super) status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     /// It is an SDK that has answered.
-    pub(super) is_sdk: bool,
-    pub(super) no_retry: bool,
+    pub(crate) is_sdk: bool,
+    pub(crate) no_retry: bool,
     /// When it wants to be called again, where it does.
-    pub(super) retry_after: Option<String>,
+    pub(crate) retry_after: Option<String>,
     /// What signs the body.
-    pub(super) signature: Option<String>,
-    pub(super) body: Bytes,
+    pub(crate) signature: Option<String>,
+    pub(crate) body: Bytes,
 }
 
 /// The reply that one which was streamed holds.

@@ -180,7 +180,12 @@ mod tests {
     }
 
     fn callee() -> Callee {
-        Callee { name: "app-f".to_owned(), endpoint: "http://a/b".to_owned(), max_attempts: 5 }
+        Callee {
+            name: "app-f".to_owned(),
+            app: "app".to_owned(),
+            endpoint: "http://a/b".to_owned(),
+            max_attempts: 5,
+        }
     }
 
     #[test]
