@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from ._limits import Limit as Limit, WaitingOn as WaitingOn
     from ._messages import Message as Message
     from ._middleware import Middleware as Middleware
+    from ._serving.endpoint import serve as serve
     from ._settings import Settings as Settings
     from ._signals import Signal as Signal
     from ._usage import Usage as Usage
@@ -140,6 +141,7 @@ _PLACES: Final = {
     "Usage": "_usage",
     "UsageError": "_errors",
     "WaitingOn": "_limits",
+    "serve": "_serving.endpoint",
     "step": "_decorator",
 }
 _MODULES: Final = frozenset({"ai", "logging", "middleware"})

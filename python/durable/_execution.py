@@ -318,12 +318,7 @@ class LiveRun(RunState):
         ready = self.ready
         if self.worker.is_draining and self.ending is None:
             return
-        if (
-            len(ready) == 1
-            and self.inline is None
-            and not ready[0].is_wait
-            and self.ending is None
-        ):
+        if len(ready) == 1 and self.ending is None and self._executes_here(ready):
             if ready[0].is_outward and self.ahead is not None and self.unconfirmed:
                 return  # it is looked at again once that is confirmed
             self.ready = []
@@ -351,8 +346,7 @@ class LiveRun(RunState):
             self.drop()
             return
         ops: list[Op] = []
-        steps = [call for call in ready if not call.is_wait]
-        self.ready = steps if len(steps) == 1 and self.inline is None else []
+        self.ready = self._executes_here(ready)
         for call in ready:
             if call not in self.ready:
                 ops.append(call.plan())
@@ -364,6 +358,11 @@ class LiveRun(RunState):
             return
         if ops:
             self._report(ops, None)
+
+    def _executes_here(self, ready: list[StepCall[Any]]) -> list[StepCall[Any]]:
+        """The one step of these that executes in the slot of the code between steps; the others are planned."""
+        steps = [call for call in ready if not call.is_wait]
+        return steps if len(steps) == 1 and self.inline is None else []
 
     def _park(self, ops: list[Op]) -> None:
         """Everything waits: give the slot back."""

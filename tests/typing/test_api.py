@@ -190,3 +190,12 @@ async def a_test_executes(event: durable.Event[Order]) -> None:
         assert_type(t.now, datetime)
         assert_type(await t.send(event), list[str])
         t.assert_completed(run)
+
+
+async def serve() -> None:
+    """An application that a server calls."""
+    endpoint = durable.serve(app, signing_key=["00ff", "ff00"], is_dev=False)
+    ids = await endpoint.send(order_placed(order_id="o1", total_cents=1), [untyped()])
+    assert_type(ids, list[str])
+    assert_type(endpoint.path, str)
+    durable.serve("shop")  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Functions that a `durable` server elsewhere calls over HTTP, in the protocol of the SDKs."""
