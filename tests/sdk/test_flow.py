@@ -138,4 +138,4 @@ def test_an_event_starts_a_run_where_it_fits(app: Application) -> None:
 def test_a_cron_is_registered(app: Application) -> None:
     functions = app.server.http.get("/dev").json()["functions"]
     found = [one for one in functions if one["slug"] == f"{app.name}-scheduled"]
-    assert [one["triggers"] for one in found] == [[{"cron": "0 9 * * *"}]]
+    assert [one["triggers"] for one in found] == [[{"cron": "TZ=Europe/Paris 0 9 * * *"}]]

@@ -6,8 +6,8 @@ use std::sync::mpsc;
 
 use bytes::Bytes;
 use durable_core::{
-    DedupRecord, EventId, EventRecord, Expression, FunctionRecord, Given, LimitView, Memo, RunId, RunRecord,
-    RunStatus, RunView, Timestamp, WaitView, write,
+    DedupRecord, EventId, EventRecord, Expression, FunctionRecord, Given, LimitView, Memo, RunId,
+    RunRecord, RunStatus, RunView, Timestamp, WaitView, write,
 };
 use durable_store::{KeyRange, View};
 
