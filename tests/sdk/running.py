@@ -175,6 +175,41 @@ class Application:
         return self.http.put(path)
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Events that were sent before their test was reached."""
+
+    key: str
+    events: list[str]
+
+
+class Ahead:
+    """What takes a second or more: begun for all tests at once, so that they wait for it together."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        n = [{"n": n} for n in range(5)]
+        self.late = self._begin("start_timeout", {"n": 1, "hold": 1_500})
+        self.batch = self._begin("batch", *n)
+        self.batch_if = self._begin("batch_if", {"n": 1}, {"n": 0}, {"n": 2})
+        self.burst = self._begin("debounce", *n[:3])
+        self.endless_burst = self._begin("debounce_timeout", *n[:2])
+        self.throttled = self._begin("throttle", *n[:2])
+        self.mixed = self._begin("mixed", {})
+        self.in_vain = self._begin("wait", {"timeout": 1})
+        self.long_call = self._begin("invoke", {"how": "sleeps"})
+        self.too_long = self._begin("finish_timeout", {"n": 1, "nap": 60_000})
+        self.retried_later = self._begin("retry_after", {})
+        until(lambda: app.notes(self.late.key))
+        event = app.send("start_timeout", self.late.key, n=2, hold=0)
+        self.late.events.append(event)
+
+    def _begin(self, function: str, *data: dict[str, Any]) -> Begun:
+        key = self._app.new_key()
+        events = [self._app.send(function, key, **one) for one in data]
+        return Begun(key, events)
+
+
 @contextlib.contextmanager
 def application(
     name: str, command: list[str], of: Server, folder: Path, **environment: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .running import Application, now_ms, until
+from .running import Ahead, Application, now_ms, until
 
 
 def begun(app: Application, key: str) -> str:
@@ -43,21 +43,19 @@ def test_a_run_is_cancelled_over_the_api(app: Application) -> None:
     run = app.server.runs(event)[0]["run_id"]
     assert app.server.http.delete(f"/v1/runs/{run}").status_code == 200
     assert app.server.ended(event)["status"] == "Cancelled"
-    nobody = run[:-4] + "0000"
+    nobody = run[:10] + "0" * 16
     assert app.server.http.delete(f"/v1/runs/{nobody}").status_code == 404
 
 
-def test_a_run_that_takes_too_long_is_cancelled(app: Application) -> None:
-    assert app.run("finish_timeout", app.new_key(), nap=60_000, n=1)["status"] == (
-        "Cancelled"
-    )
+def test_a_run_that_takes_too_long_is_cancelled(app: Application, ahead: Ahead) -> None:
+    (event,) = ahead.too_long.events
+    assert app.server.ended(event)["status"] == "Cancelled"
 
 
-def test_a_run_that_starts_too_late_is_cancelled(app: Application) -> None:
-    key = app.new_key()
-    first = app.send("start_timeout", key, n=1, hold=1_500)
-    until(lambda: app.notes(key))
-    late = app.run("start_timeout", key, n=2, hold=0)
-    assert late["status"] == "Cancelled"
+def test_a_run_that_starts_too_late_is_cancelled(
+    app: Application, ahead: Ahead
+) -> None:
+    first, late = ahead.late.events
+    assert app.server.ended(late)["status"] == "Cancelled"
     assert app.server.ended(first)["status"] == "Completed"
-    assert app.notes(key) == ["start 1", "end 1"]
+    assert app.notes(ahead.late.key) == ["start 1", "end 1"]

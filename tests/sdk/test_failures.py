@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from .conftest import RETRY_S
-from .running import Application, until
+from .running import Ahead, Application, until
 
 
 def test_a_step_that_keeps_failing_is_an_error_that_code_may_catch(
@@ -38,10 +38,10 @@ def test_a_function_that_keeps_failing_fails(app: Application) -> None:
     assert app.notes(key) == [0, 1]
 
 
-def test_an_error_may_say_when_to_try_again(app: Application) -> None:
-    key = app.new_key()
-    assert app.output("retry_after", key) == "done"
-    first, second = [one["at"] for one in app.moments(key)]
+def test_an_error_may_say_when_to_try_again(app: Application, ahead: Ahead) -> None:
+    (event,) = ahead.retried_later.events
+    assert app.server.ended(event)["output"] == "done"
+    first, second = [one["at"] for one in app.moments(ahead.retried_later.key)]
     assert 900 < second - first < 3_500, "two seconds, said in whole ones"
 
 

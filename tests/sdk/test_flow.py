@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from .running import Application, until
+from .running import Ahead, Application, until
 
 
-def test_a_batch_is_full_or_its_time_is_up(app: Application) -> None:
-    key = app.new_key()
-    events = [app.send("batch", key, n=n) for n in range(5)]
+def test_a_batch_is_full_or_its_time_is_up(app: Application, ahead: Ahead) -> None:
+    events = ahead.batch.events
     full, rest = app.server.ended(events[0]), app.server.ended(events[3])
     assert full["output"] == [0, 1, 2]
     assert rest["output"] == [3, 4]
     assert app.server.ended(events[2])["run_id"] == full["run_id"]
 
 
-def test_what_is_not_for_a_batch_goes_alone(app: Application) -> None:
-    key = app.new_key()
-    events = [app.send("batch_if", key, n=n) for n in (1, 0, 2)]
-    outputs = [app.server.ended(event)["output"] for event in events]
+def test_what_is_not_for_a_batch_goes_alone(app: Application, ahead: Ahead) -> None:
+    outputs = [app.server.ended(event)["output"] for event in ahead.batch_if.events]
     assert outputs == [[1, 2], [0], [1, 2]]
 
 
-def test_a_burst_without_end_is_cut_off(app: Application) -> None:
-    key = app.new_key()
-    events = [app.send("debounce_timeout", key, n=n) for n in range(2)]
-    assert app.server.ended(events[-1])["output"] == 1
+def test_a_burst_without_end_is_cut_off(app: Application, ahead: Ahead) -> None:
+    assert app.server.ended(ahead.endless_burst.events[-1])["output"] == 1
 
 
-def test_of_a_burst_only_the_last_event_counts(app: Application) -> None:
-    key = app.new_key()
-    events = [app.send("debounce", key, n=n) for n in range(3)]
-    assert app.server.ended(events[-1])["output"] == 2
-    assert app.notes(key) == [2]
+def test_of_a_burst_only_the_last_event_counts(app: Application, ahead: Ahead) -> None:
+    assert app.server.ended(ahead.burst.events[-1])["output"] == 2
+    assert app.notes(ahead.burst.key) == [2]
 
 
 def test_what_exceeds_a_rate_is_dropped(app: Application) -> None:
@@ -43,12 +36,10 @@ def test_what_exceeds_a_rate_is_dropped(app: Application) -> None:
     assert [app.server.runs(event) for event in events[2:]] == [[], []]
 
 
-def test_what_exceeds_a_throttle_waits(app: Application) -> None:
-    key = app.new_key()
-    events = [app.send("throttle", key, n=n) for n in range(2)]
-    for event in events:
+def test_what_exceeds_a_throttle_waits(app: Application, ahead: Ahead) -> None:
+    for event in ahead.throttled.events:
         app.server.ended(event)
-    first, second = app.moments(key)
+    first, second = app.moments(ahead.throttled.key)
     assert [first["what"], second["what"]] == [0, 1]
     assert second["at"] - first["at"] > 900
 
@@ -138,4 +129,6 @@ def test_an_event_starts_a_run_where_it_fits(app: Application) -> None:
 def test_a_cron_is_registered(app: Application) -> None:
     functions = app.server.http.get("/dev").json()["functions"]
     found = [one for one in functions if one["slug"] == f"{app.name}-scheduled"]
-    assert [one["triggers"] for one in found] == [[{"cron": "0 9 * * *"}]]
+    assert [one["triggers"] for one in found] == [
+        [{"cron": "TZ=Europe/Paris 0 9 * * *"}]
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .running import Application, until
+from .running import Ahead, Application, until
 
 
 #: Errors of a call have names of their own only where the SDK shows them.
@@ -20,8 +20,9 @@ def test_the_error_of_a_call_is_the_steps(app: Application) -> None:
     assert "the callee fails" in told["error"]
 
 
-def test_a_call_that_takes_too_long_is_given_up(app: Application) -> None:
-    told = app.output("invoke", app.new_key(), how="sleeps")
+def test_a_call_that_takes_too_long_is_given_up(app: Application, ahead: Ahead) -> None:
+    (event,) = ahead.long_call.events
+    told = app.server.ended(event)["output"]
     assert told["error"] == "Timed out waiting for invoked function to complete"
     if app.name in NAMED:
         assert told["name"] == "InngestInvokeTimeoutError"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .running import Application, now_ms, until
+from .running import Ahead, Application, now_ms, until
 from .toolchains import SDKS
 
 
@@ -68,8 +68,9 @@ def test_a_race_is_called_after_each_of_its_steps(app: Application) -> None:
     assert app.notes(key).count("call") == 9  # the plan, 4 steps, and after each
 
 
-def test_a_group_may_hold_steps_of_every_kind(app: Application) -> None:
-    told = app.output("mixed", app.new_key())
+def test_a_group_may_hold_steps_of_every_kind(app: Application, ahead: Ahead) -> None:
+    (event,) = ahead.mixed.events
+    told = app.server.ended(event)["output"]
     assert told == ["good", None, {"got": "returns"}, None, "the step fails"]
 
 
@@ -103,8 +104,10 @@ def test_an_event_that_fits_wakes_who_waits_for_it(app: Application) -> None:
     assert run["output"] == {"name": f"{app.name}/go", "data": {"key": key, "n": 2}}
 
 
-def test_whoever_waits_in_vain_is_told_nothing(app: Application) -> None:
-    assert app.output("wait", app.new_key(), timeout=1) is None
+def test_whoever_waits_in_vain_is_told_nothing(app: Application, ahead: Ahead) -> None:
+    (event,) = ahead.in_vain.events
+    run = app.server.ended(event)
+    assert (run["status"], run["output"]) == ("Completed", None)
 
 
 @pytest.mark.parametrize(

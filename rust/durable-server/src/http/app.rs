@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use durable_core::CronTrigger;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -32,7 +33,7 @@ pub(super) async fn info(State(server): State<Server>) -> Response {
         .map(|record| {
             let spec = &record.spec;
             let events = spec.triggers.iter().map(|event| json!({"event": event}));
-            let crons = spec.crons.iter().map(|cron| json!({"cron": cron.text}));
+            let crons = spec.crons.iter().map(|cron| json!({"cron": cron_text(cron)}));
             let triggers: Vec<Value> = events.chain(crons).collect();
             json!({"id": uuid_of(&spec.name), "slug": spec.name, "name": spec.name, "triggers": triggers})
         })
@@ -48,6 +49,11 @@ pub(super) async fn info(State(server): State<Server>) -> Response {
             "handlers": [],
         }),
     )
+}
+
+/// As SDKs write it: with its time zone in front.
+fn cron_text(cron: &CronTrigger) -> String {
+    if cron.tz == "UTC" { cron.text.clone() } else { format!("TZ={} {}", cron.tz, cron.text) }
 }
 
 #[derive(Debug, Default, Deserialize)]
