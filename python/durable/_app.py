@@ -45,6 +45,7 @@ from ._flow_check import Flow
 from ._function import Function, flow_json
 from ._layers import Stack, read_stack
 from ._middleware import Middleware
+from ._misuse import OWN
 from ._setting import Place
 
 
@@ -116,6 +117,8 @@ class App:
         self.stack: Stack = read_stack(f"app '{name}'", middleware)
         self.functions: dict[str, Function[Any, Any]] = {}
         self._engine: Sender | None = None
+        #: Where each function was registered, until an engine opens: a loop does it again in the same place.
+        self._made_in: dict[str, FrameType | None] = {}
 
     def function(  # settings, all by name  # noqa: PLR0913
         self,
@@ -206,8 +209,11 @@ class App:
     def _add(self, function: Function[Any, Any]) -> None:
         known = self.functions.get(function.id)
         owner = self._owner_of(function.id)
-        if known is not None and not owner and _is_lost(known, function):
+        frame = _user_frame()
+        is_again = frame is not None and self._made_in.get(function.id) is frame
+        if known is not None and not owner and is_again and _is_lost(known, function):
             raise self._lost(known)
+        self._made_in[function.id] = frame
         is_other = known and not _is_reloaded(known, function)
         if is_other or owner:
             raise self._exists_twice(function.id, known, function)
@@ -265,6 +271,7 @@ class App:
     def use_engine(self, engine: Sender | None) -> None:
         """For the engine: it is open now, or no longer."""
         self._engine = engine
+        self._made_in.clear()
 
     async def send(self, *events: Event[Any] | Iterable[Event[Any]]) -> list[str]:
         """As `Engine.send`, once an engine is open on this application."""
@@ -314,6 +321,14 @@ def _is_lost(known: Function[Any, Any], new: Function[Any, Any]) -> bool:
     if old is now:
         return _settings_of(known) != _settings_of(new)
     return _code_of(old) is not None and _code_of(old) is _code_of(now)
+
+
+def _user_frame() -> FrameType | None:
+    """Where a function is being registered: the first frame that is not of this package."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the quick way
+    while frame is not None and frame.f_code.co_filename.startswith(OWN):
+        frame = frame.f_back
+    return frame
 
 
 def _settings_of(function: Function[Any, Any]) -> tuple[object, ...]:

@@ -19,7 +19,12 @@ from typing_extensions import TypeVar, override
 from ._codec import adapter_of, read_plain
 from ._cron import is_cron, looks_like_cron
 from ._duration import seconds_for_ms
-from ._errors import ConfigError, EventRefused, SerializationError, UsageError
+from ._errors import (
+    ConfigError,
+    EventRefused,
+    MisusedError,
+    SerializationError,
+)
 from ._expression import check, check_constant, check_fields
 from ._setting import Place, wrong_id
 
@@ -109,7 +114,7 @@ class Event(BaseModel, Generic[DataT]):
 
         def __getitem__(self, name: object) -> object:
             text = f"an event is no dict: its fields are attributes, as in ctx.event.data, not ctx.event[{name!r}]"
-            raise UsageError(text)
+            raise MisusedError(text)
 
 
 class EventType(Generic[DataT]):

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 LOGGER_NAME: Final = "durable.failures"
 _LOGGER: Final = logging.getLogger(LOGGER_NAME)
+#: Of what no handler raised, and no middleware sees.
+_ENDED: Final = logging.getLogger(f"{LOGGER_NAME}.ended")
 #: Where the files of this package are.
 _OURS: Final = f"{Path(__file__).parent}{os.sep}"
 MAX_STACK_CHARS: Final = 8_000
@@ -199,7 +201,7 @@ def tell_of_end(run: Run, json: bytes, calls: Iterable[Call]) -> None:
         for call in calls
         if error["message"].startswith(f"step '{call.name}':")
     ]
-    _LOGGER.error(
+    _ENDED.error(
         "function '%s', run %s: the engine ended it: %s: %s%s (it is not tried again)",
         run.function.id,
         run.id,

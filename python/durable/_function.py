@@ -21,7 +21,7 @@ from ._checkpointing import read_checkpointing
 from ._codec import Codec, codec_of
 from ._cron import CronFields, read_crons
 from ._depends import Depends, check_wanted
-from ._errors import ConfigError, UsageError
+from ._errors import ConfigError, MisusedError, UsageError
 from ._events import (
     FAILED,
     FINISHED,
@@ -174,11 +174,13 @@ class Function(Generic[HandlerT, ResultT]):
         return f"<durable function '{self.id}'>"
 
     if not TYPE_CHECKING:  # checkers refuse all of it
+        #: Django's templates call what can be called.
+        do_not_call_in_templates = True
 
         def __call__(self, *_given: object, **_named: object) -> None:
             what = f"function '{self.id}' is not called"
             text = f"{what}: {_HOW_STARTED.format(self._name())}; a test may call its code itself: {self._name()}.handler(ctx)"
-            raise UsageError(text)
+            raise MisusedError(text)
 
         def __getattr__(self, name: str) -> None:
             text = f"'{type(self).__name__}' object has no attribute '{name}'"

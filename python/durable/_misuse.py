@@ -41,11 +41,24 @@ class Call(Protocol):
 
 def explained(error: BaseException, function_id: str) -> BaseException:
     """What a run is told of an error that its handler raised: where it is, if it says that something is used wrongly."""
-    if isinstance(error, UsageError) and isinstance(error, AttributeError):
+    if isinstance(error, UsageError) and isinstance(error, TypeError | AttributeError):
         return _placed(_usage(str(error), error), function_id)
     if isinstance(error, TypeError | AttributeError):
         return _placed(_of_own_api(error) or error, function_id)
     return _placed(error, function_id)
+
+
+def explained_in_step(error: BaseException, function_id: str) -> BaseException:
+    """The same of an error that a step's function raised: what may be right the next time keeps its type, and is tried again."""
+    told = explained(error, function_id)
+    if (
+        told is not error
+        and isinstance(error, AttributeError)
+        and type(error.obj) is dict
+    ):
+        error.add_note(str(told))
+        return error
+    return told
 
 
 def _placed(error: BaseException, function_id: str) -> BaseException:
@@ -107,7 +120,7 @@ def _of_attribute(error: AttributeError) -> str | None:  # noqa: PLR0911  # one 
     kind = type(error.obj)
     if not error.name:
         return None
-    if kind is dict:
+    if kind is dict and _is_of_user(error):
         return _of_dict(cast("dict[str, Any]", error.obj), error.name)
     if not kind.__module__.startswith(_PACKAGE):
         return None
@@ -124,6 +137,14 @@ def _of_attribute(error: AttributeError) -> str | None:  # noqa: PLR0911  # one 
     near = difflib.get_close_matches(error.name, public, 1)
     hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(public)}"
     return f"{kind.__name__} has no '{error.name}': {hint}"
+
+
+def _is_of_user(error: BaseException) -> bool:
+    """True where it was raised in the user's own code, and not in a library."""
+    files = [
+        frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    return bool(files) and not files[-1].startswith(_libraries())
 
 
 def _of_dict(data: dict[str, Any], name: str) -> str | None:

@@ -19,6 +19,7 @@ from ._bridge import (
 )
 from ._codec import Codec
 from ._errors import (
+    MisusedError,
     NonDeterminismError,
     SerializationError,
     StepNotAwaitedError,
@@ -26,7 +27,7 @@ from ._errors import (
 )
 from ._failure import read_step_error, retry_of, write_error
 from ._misfit import error_of_kind, error_of_type
-from ._misuse import explained, misuse_of, unawaited
+from ._misuse import explained_in_step, misuse_of, unawaited
 
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ class StepCall(Coroutine[Any, Any, T]):
     if not TYPE_CHECKING:  # checkers refuse it
 
         def __getitem__(self, _part: object) -> None:
-            raise UsageError(unawaited("'StepCall' object is not subscriptable"))
+            raise MisusedError(unawaited("'StepCall' object is not subscriptable"))
 
     @override
     def __await__(self) -> Generator[Any, Any, T]:  # noqa: C901, PLR0912  # one table of cases
@@ -364,7 +365,7 @@ class StepCall(Coroutine[Any, Any, T]):
         if type(raised) is TypeError:
             error = misuse_of(self, raised) or raised
         if isinstance(error, TypeError | AttributeError):
-            error = explained(error, self.run.function.id)
+            error = explained_in_step(error, self.run.function.id)
         if isinstance(raised, SerializationError):
             error = raised.of_function(self.run.function.id)
         error.add_note(f"in step '{self.name}' of function '{self.run.function.id}'")

@@ -58,20 +58,34 @@ def test_a_function_that_is_registered_twice_alike_counts_once() -> None:
     assert app.functions == {"one": again}
 
 
-def test_functions_made_by_one_def_are_refused_whatever_their_settings() -> None:
+def test_functions_made_in_a_loop_are_refused_whatever_their_settings() -> None:
+    for ons in (("a", "b"), ("a", "a")):
+        app = durable.App("t")
+        text = "function 'f' is made more than once by one `def` .*would be lost"
+        with pytest.raises(durable.ConfigError, match=text):
+            for on in ons:
+
+                @app.function(on=on)
+                async def f(ctx: durable.Context) -> None:
+                    del ctx
+
+        assert [*app.functions["f"].triggers] == ["a"]
+
+
+def test_a_def_that_is_executed_again_elsewhere_replaces_its_function() -> None:
+    """As a factory that is called again does, and a notebook's cell."""
     app = durable.App("t")
 
-    def make(on: str) -> None:
+    def create(on: str) -> None:
         @app.function(on=on)
         async def f(ctx: durable.Context) -> None:
             del ctx
 
-    make("a")
-    text = "function 'f' is made more than once by one `def` .*would be lost"
+    create("a")
     for on in ("a", "b"):
-        with pytest.raises(durable.ConfigError, match=text):
-            make(on)
-    assert [*app.functions["f"].triggers] == ["a"]
+        with pytest.warns(UserWarning, match="'f' was defined again"):
+            create(on)
+    assert [*app.functions["f"].triggers] == ["b"]
 
 
 def test_two_functions_of_one_source_are_refused() -> None:

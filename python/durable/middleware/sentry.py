@@ -18,7 +18,8 @@ class Sentry(Middleware):
 
     Each report has the tags `durable.function_id`, `durable.run_id`, `durable.step_id` and `durable.attempt`, and
     function and step as its transaction. A handler that ends with a step's error is not reported again; nor are the
-    lines of `durable.failures`, which say the same.
+    lines of `durable.failures`, which say the same. What the engine itself ends, as a run of too many steps, is the line
+    of `durable.failures.ended`, which `sentry_sdk` reports.
 
     Args:
         each_try: report each failed try; else what is not tried again alone.

@@ -216,7 +216,9 @@ pub(super) fn refuse_foreign(options: &Options) -> Result<()> {
         !name.starts_with('.') && *name != FOUND && !NAMES.contains(&name.as_str())
     };
     let foreign: Vec<_> = names.iter().filter(is_foreign).map(String::as_str).collect();
-    if foreign.is_empty() {
+    // what lies beside the remains of a store does not make it none: what is wrong with those is said
+    let is_store = names.iter().any(|name| matches!(name.as_str(), "marker" | "snapshots"));
+    if foreign.is_empty() || is_store {
         return Ok(());
     }
     let (told, more) = foreign.split_at(foreign.len().min(TOLD));
