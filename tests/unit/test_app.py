@@ -59,16 +59,18 @@ def test_a_function_that_is_registered_twice_alike_counts_once() -> None:
 
 
 def test_functions_made_in_a_loop_are_refused_whatever_their_settings() -> None:
+    def declare(app: durable.App, ons: tuple[str, ...]) -> None:
+        for on in ons:
+
+            @app.function(on=on)
+            async def f(ctx: durable.Context) -> None:
+                del ctx
+
+    text = "function 'f' is made more than once by one `def` .*would be lost"
     for ons in (("a", "b"), ("a", "a")):
         app = durable.App("t")
-        text = "function 'f' is made more than once by one `def` .*would be lost"
         with pytest.raises(durable.ConfigError, match=text):
-            for on in ons:
-
-                @app.function(on=on)
-                async def f(ctx: durable.Context) -> None:
-                    del ctx
-
+            declare(app, ons)
         assert [*app.functions["f"].triggers] == ["a"]
 
 
