@@ -64,10 +64,6 @@ class UsageError(DurableError):
     code = "DUR-0200"
 
 
-class MisusedError(UsageError, TypeError):
-    """Something is used as what it is not; still a `TypeError`, for templates and others that try what a value can."""
-
-
 class NestedStepError(UsageError):
     """A step was used inside the function of another step.
 

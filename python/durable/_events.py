@@ -22,8 +22,8 @@ from ._duration import seconds_for_ms
 from ._errors import (
     ConfigError,
     EventRefused,
-    MisusedError,
     SerializationError,
+    UsageError,
 )
 from ._expression import check, check_constant, check_fields
 from ._setting import Place, wrong_id
@@ -53,6 +53,10 @@ _NAME_FORMS: Final = (
 )
 _MODEL_FORMS: Final = "the class of its data: a pydantic model, a dataclass or a TypedDict, as in EventType('shop/order.placed', Order)"
 _FIX: Final = "give a pydantic model, a dataclass or a TypedDict"
+
+
+class MisusedError(UsageError, TypeError):
+    """Something is used as what it is not; still a `TypeError`, for templates and others that try what a value can."""
 
 
 class Event(BaseModel, Generic[DataT]):

@@ -21,11 +21,12 @@ from ._checkpointing import read_checkpointing
 from ._codec import Codec, codec_of
 from ._cron import CronFields, read_crons
 from ._depends import Depends, check_wanted
-from ._errors import ConfigError, MisusedError, UsageError
+from ._errors import ConfigError, UsageError
 from ._events import (
     FAILED,
     FINISHED,
     EventType,
+    MisusedError,
     On,
     is_event,
     read_conditions,

@@ -19,12 +19,12 @@ from ._bridge import (
 )
 from ._codec import Codec
 from ._errors import (
-    MisusedError,
     NonDeterminismError,
     SerializationError,
     StepNotAwaitedError,
     UsageError,
 )
+from ._events import MisusedError
 from ._failure import read_step_error, retry_of, write_error
 from ._misfit import error_of_kind, error_of_type
 from ._misuse import explained_in_step, misuse_of, unawaited
