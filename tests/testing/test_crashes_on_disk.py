@@ -226,3 +226,26 @@ async def test_who_asks_of_a_store_that_does_not_come_back_is_told(
             await asyncio.wait_for(one, DEADLINE_S)
     with pytest.raises(durable.DurableError):
         await t.__aexit__(None, None, None)
+
+
+async def test_an_execution_goes_on_through_a_crash_that_one_of_its_steps_asks_for(
+    shop: Shop, quick_folder: Path
+) -> None:
+    crashes: list[str] = []
+
+    async def order(ctx: durable.Context) -> list[str]:
+        async def pack(box: str) -> str:
+            if box == "b" and ctx.run_id not in crashes:
+                crashes.append(ctx.run_id)
+                await t.crash()
+            return box
+
+        return await asyncio.gather(*(ctx.step.run(box, pack, box) for box in "abc"))
+
+    function = shop.function(order, on="shop/start", retries=1)
+    for n in range(10):
+        async with TestEngine(shop.app, store=quick_folder / f"store{n}", seed=n) as t:
+            executing = t.execute(function, START)
+            run = await asyncio.wait_for(executing, DEADLINE_S)
+            assert run.result == ["a", "b", "c"]
+    assert len(crashes) == 10
