@@ -358,9 +358,7 @@ class Peer:
                 await self._say(asked.ticket, VALUE, value)
 
     async def _refuse(self, ticket: int, kind: str, text: str) -> None:
-        if (
-            kind in FAILED or self._host.worker.has_ended()
-        ):  # it asks the next owner
+        if kind in FAILED or self._host.worker.has_ended():  # it asks the next owner
             self.cut()
             self._host.give_up()
         else:

@@ -197,6 +197,8 @@ def let_the_loop_end(folder: Path) -> None:
     assert loop.run_until_complete(peer.hear(1)) == ("stirred", None)
     owner = engine.session.owner
     assert owner is not None
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is meant
     loop.close()
     owner.give_up()
     peer.connection.close()
