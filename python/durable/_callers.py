@@ -108,8 +108,12 @@ class Callers(ABC):
     async def publish_number(self, channel: str, topic: str, data: bytes) -> int:
         """The same: its number."""
         ticket, future = self._ticket()
-        with public_errors():
-            self._core.publish(ticket, channel, topic, data)
+        try:
+            with public_errors():
+                self._core.publish(ticket, channel, topic, data)
+        except BaseException:
+            del self._tickets[ticket]  # no answer comes
+            raise
         number: int = await future
         return number
 
@@ -136,10 +140,9 @@ class Callers(ABC):
         listener = Listener()
         listeners = self._listeners.setdefault(channel, [])
         listeners.append(listener)
-        if len(listeners) == 1:
-            with public_errors():
-                self._core.subscribe(channel)
         try:
+            if len(listeners) == 1:
+                self._listen(channel)
             yield listener
         finally:
             listeners.remove(listener)
@@ -147,6 +150,11 @@ class Callers(ABC):
                 del self._listeners[channel]
                 with contextlib.suppress(CoreError):  # it is closing
                     self._core.unsubscribe(channel)
+
+    def _listen(self, channel: str) -> None:
+        """Have the engine tell of what is new on a channel."""
+        with public_errors():
+            self._core.subscribe(channel)
 
     async def idle(
         self, ask: Callable[[int], None], timeout_s: float | None = None
@@ -186,10 +194,14 @@ class Callers(ABC):
         future: asyncio.Future[tuple[str, bytes, str]] = self.loop.create_future()
         self._check()
         if run_id not in self._watched:
-            with public_errors():
-                self._core.watch([run_id])
+            self._ask_for_end(run_id)
         self._watched.setdefault(run_id, []).append(future)
         return future
+
+    def _ask_for_end(self, run_id: str) -> None:
+        """Have the engine tell how a run ends."""
+        with public_errors():
+            self._core.watch([run_id])
 
     def _unwatch(self, run_id: str, future: asyncio.Future[Any]) -> None:
         """Nobody waits for this future any more."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import durable
+from durable._bridge import CoreError
 
 
 pytestmark = pytest.mark.asyncio
@@ -128,3 +129,25 @@ async def test_a_closed_worker_tells_every_caller(live: Any) -> None:
     live.worker.close()
     with pytest.raises(durable.EngineClosed):
         await sent
+
+
+async def test_what_cannot_be_published_or_heard_leaves_nothing_behind(
+    live: Any,
+) -> None:
+    live.add(one)
+    heard: list[str] = []
+
+    def refuse(*_: Any) -> None:
+        kind, text = "closed", "the engine is closed"
+        raise CoreError(kind, text)
+
+    live.core.publish = live.core.subscribe = refuse
+    live.core.unsubscribe = heard.append
+    with pytest.raises(durable.EngineClosed):
+        await live.worker.publish("news", "told", b"1")
+    with pytest.raises(durable.EngineClosed), live.worker.listening("news"):
+        pass
+    assert (live.worker._tickets, live.worker._listeners) == ({}, {})
+    live.core.subscribe = heard.append
+    with live.worker.listening("news"):
+        assert heard[-1] == "news"

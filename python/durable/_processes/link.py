@@ -281,8 +281,8 @@ class Link:
             self._send(question)
 
     def _send(self, question: Question) -> None:
-        if self._writer is None:
-            return
+        if self._writer is None or self._writer.is_closing():
+            return  # the next owner is sent it
         if question.since_ms is None:
             passed_ms = int((time.monotonic() - self._welcome.at_s) * 1000)
             question.since_ms = max(self._welcome.now_ms + passed_ms - _SLACK_MS, 0)
@@ -292,8 +292,9 @@ class Link:
     def _cancel(self, question: Question) -> None:
         if self._questions.get(question.ticket) is question:
             self._forget(question)
-            if question.is_sent and self._writer is not None:
-                self._writer.write(encode((question.ticket, DROP, (), NOTHING)))
+            writer = self._writer
+            if question.is_sent and writer is not None and not writer.is_closing():
+                writer.write(encode((question.ticket, DROP, (), NOTHING)))
 
     def _expire(self, question: Question) -> None:
         if self._questions.get(question.ticket) is question:

@@ -226,7 +226,14 @@ class Owner:
             work.close()
             kind, text = "closed", "the event loop of the store's owner has ended"
             raise CoreError(kind, text) from None
-        return await asyncio.wrap_future(asked)
+        answered = asyncio.wrap_future(asked)
+        try:
+            await asyncio.wait({answered})
+        except asyncio.CancelledError:
+            if not self.worker.loop.is_closed():  # else nothing there can be called off
+                answered.cancel()
+            raise
+        return answered.result()
 
 
 async def pause(seconds: float) -> None:

@@ -180,6 +180,7 @@ class Peer:
                 task.cancel()
         self._writer.close()
         try:
+            await self._received.end()
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(_GRACE_S):
                     await self._writer.wait_closed()
@@ -357,7 +358,7 @@ class Peer:
                 await self._say(asked.ticket, VALUE, value)
 
     async def _refuse(self, ticket: int, kind: str, text: str) -> None:
-        if kind in FAILED:  # it asks the next owner
+        if kind in FAILED or self._host.worker.has_ended():  # it asks the next owner
             self.cut()
             self._host.give_up()
         else:
@@ -369,6 +370,8 @@ class Peer:
     async def _write(self, make: Callable[[], bytes]) -> None:
         """The frame is made when the one before is on its way: one that reads nothing has no others in memory."""
         async with self._writing:
+            if self._writer.is_closing():
+                return
             with contextlib.suppress(
                 OSError
             ):  # it is gone: that is noticed where it is read from

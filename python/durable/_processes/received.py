@@ -52,6 +52,13 @@ class Received:
             self._taking = asyncio.ensure_future(self._take_all())
         return await send.ids
 
+    async def end(self) -> None:
+        """Take nothing more; what is being taken is, but nobody is told."""
+        self._waiting.clear()
+        if self._taking is not None:
+            self._taking.cancel()
+            await asyncio.wait({self._taking})
+
     async def _take_all(self) -> None:
         while self._waiting:
             together = self._next()

@@ -161,7 +161,8 @@ class TestEngine(Engine):
         try:
             for _ in range(_MAX_JUMPS):
                 await self._jump(waiting, most_ms)
-                after = await progress()
+                await self._ready()
+                after = self._crashing, await progress()
                 if waiting.done() or after == before or most_ms < _JUMP_MS:
                     return
                 before = after
@@ -171,6 +172,7 @@ class TestEngine(Engine):
             await asyncio.wait({waiting})
 
     async def _jump(self, waiting: asyncio.Future[Any], most_ms: int) -> None:
+        await self._ready()
         worker, until_ms = self._steered, self.now_ms() + most_ms
 
         def move(ticket: int) -> None:

@@ -15,6 +15,7 @@ from durable._bridge import (
     STEP_RUN,
     WORK,
 )
+from durable._callers import settle
 from durable._execution import LiveRun
 from durable._threads import ThreadDriver, Threads
 from durable._worker import Worker
@@ -84,6 +85,7 @@ class SteeredWorker(Worker):
         self._is_to_crash = False
         self._takes_runs = True
         self._is_away = False  # its store is closed
+        self._back: asyncio.Future[None] | None = None  # until a crash is over
         self._asks: dict[int, Callable[[int], None]] = {}  # what asked for `Idle`
         self._news: list[Any] = []  # of runs, not taken yet
         self._held: list[tuple[int, Any]] = []  # steps, each with its rank
@@ -164,12 +166,15 @@ class SteeredWorker(Worker):
         self._come_back()
 
     async def _let_go(self) -> None:
-        """Take up nothing, and ask nothing from when all is answered that was asked before."""
+        """Take up nothing, hand over nothing, and come back when all is answered that was handed over before."""
         self._forget_runs()
-        self._takes_runs = False
-        asked = {self._tickets[one] for one in self._tickets if one not in self._asks}
-        if asked:
-            await asyncio.wait(asked)
+        self._takes_runs = self._has_room = False
+        self._back = self.loop.create_future()
+        kept = {one[0] for pair in self._requests for asked in pair for one in asked}
+        kept.update(self._asks)
+        handed_over = [self._tickets[one] for one in self._tickets if one not in kept]
+        if handed_over:
+            await asyncio.wait(handed_over)
         self._is_away = True
         self._lose_patience_never()
         self.loop.remove_reader(self._core.fileno())
@@ -185,10 +190,17 @@ class SteeredWorker(Worker):
         self._take_up()
         if self._watched:
             self._core.watch(list(self._watched))
-        for channel in self._listeners:
+        for channel, listeners in self._listeners.items():
             self._core.subscribe(channel)
+            for listener in listeners:
+                listener.tell()  # what was new when it closed, nobody has said
         for ticket, ask in self._asks.items():
             ask(ticket)
+        self._let_publish()
+
+    def _let_publish(self) -> None:
+        settle(self._back, None)
+        self._back = None
 
     @override
     async def idle(
@@ -199,7 +211,8 @@ class SteeredWorker(Worker):
         def remembered(ticket: int) -> None:
             asked.append(ticket)
             self._asks[ticket] = ask
-            ask(ticket)
+            if not self._is_away:  # else all are asked when it comes back
+                ask(ticket)
 
         try:
             await super().idle(remembered, timeout_s)
@@ -208,9 +221,30 @@ class SteeredWorker(Worker):
                 del self._asks[ticket]
 
     @override
+    def _ask_for_end(self, run_id: str) -> None:
+        if not self._is_away:
+            super()._ask_for_end(run_id)
+
+    @override
+    def _listen(self, channel: str) -> None:
+        if not self._is_away:
+            super()._listen(channel)
+
+    @override
+    async def publish_number(self, channel: str, topic: str, data: bytes) -> int:
+        while self._back is not None:
+            await asyncio.shield(self._back)
+        return await super().publish_number(channel, topic, data)
+
+    @override
+    def _take_room(self, _: Any) -> None:
+        self._has_room = self._takes_runs  # what is asked during a crash is kept
+
+    @override
     def close(self) -> None:
         self._lose_patience_never()
         super().close()
+        self._let_publish()
 
     @override
     def _turn(self) -> None:

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -27,6 +27,13 @@ from durable._processes.asked import (
 from durable._processes.frames import encode, receive
 from durable._processes.link import Link, Question
 from durable._processes.opening import Welcome
+
+
+def telling(answer: Future[Any]) -> Callable[[str, Any], None]:
+    def told(kind: str, value: Any) -> None:
+        answer.set_result((kind, value))
+
+    return told
 
 
 class World:
@@ -56,11 +63,7 @@ class World:
 
     def ask(self, name: str, *args: Any, limit_s: float | None = 10) -> Future[Any]:
         answer: Future[Any] = Future()
-
-        def told(kind: str, value: Any) -> None:
-            answer.set_result((kind, value))
-
-        self.link.ask(Question(name, args, {}, told, limit_s))
+        self.link.ask(Question(name, args, {}, telling(answer), limit_s))
         return answer
 
     def hear(self) -> Any:
@@ -105,6 +108,37 @@ def test_the_next_owner_is_asked_again_in_the_same_order(world: World) -> None:
     world.say(tickets[1], VALUE, 5)
     assert answers[1].result(10) == (VALUE, 5)
     assert not later.done()
+
+
+def test_what_is_asked_where_nothing_can_be_sent_is_kept_for_the_next_owner(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of the connection it is known already, though nobody has read its end."""
+    world.ask("run", "first")
+    world.hear()
+    writer = world.link._writer
+    assert writer is not None
+    later: list[Future[Any]] = []
+    is_asked = threading.Event()
+
+    def ask_many() -> None:
+        writer.transport.abort()
+        for n in range(10):
+            later.append(Future())
+            told = telling(later[-1])
+            question = Question("cancel_event", (str(n),), {}, told, None)
+            question.ticket = 100 + n
+            question.write()
+            world.link._take(question)
+        is_asked.set()
+
+    world.link._loop.call_soon_threadsafe(ask_many)
+    assert is_asked.wait(10)
+    world.succeed()
+    asked = [world.hear() for _ in range(11)]
+    assert [args for _, _, args, _ in asked[1:]] == [(str(n),) for n in range(10)]
+    assert not any(one.done() for one in later), "it was never sent"
+    assert "socket.send()" not in caplog.text
 
 
 def test_events_are_sent_again_with_the_moment_of_the_first_time(world: World) -> None:

@@ -185,3 +185,29 @@ async def test_this_process_reaches_its_own_owner_without_a_path(
     await engine.close()
     with pytest.raises(ConnectionRefusedError):
         owner.connect()
+
+
+def let_the_loop_end(folder: Path) -> None:
+    """An engine that others wait at, and is not closed."""
+    loop = asyncio.new_event_loop()
+    engine = durable.Engine(make_app(), store=str(folder / "store"))
+    loop.run_until_complete(engine.__aenter__())
+    peer = Peer(engine)
+    peer.say(1, LISTEN, "news")
+    assert loop.run_until_complete(peer.hear(1)) == ("stirred", None)
+    owner = engine.session.owner
+    assert owner is not None
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is meant
+    loop.close()
+    owner.give_up()
+    peer.connection.close()
+    owner.close()
+
+
+async def test_what_waits_on_a_loop_that_has_ended_is_called_off_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await asyncio.to_thread(let_the_loop_end, tmp_path)
+    assert "Event loop is closed" not in caplog.text
+    assert "calling callback" not in caplog.text

@@ -233,3 +233,19 @@ async def test_the_messages_of_one_process_keep_their_order(
             if len(heard) == 300:
                 break
     assert heard == list(range(300))
+
+
+async def test_where_the_engine_has_failed_the_next_owner_is_asked(
+    engine: durable.Engine, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the store says of it: at once, not when it is looked after next."""
+    monkeypatch.setattr("durable._processes.peer._LOOK_S", 1000)
+    session = engine.session
+    assert session.owner is not None
+    assert (await peer.ask("now_ms"))[0] == VALUE
+    refused = await peer.ask("rerun", "nothing")
+    assert refused[0] == ERROR
+    monkeypatch.setattr(session.worker, "has_ended", lambda: True)
+    with pytest.raises(EOFError):
+        await peer.ask("rerun", "nothing")
+    await until(session.has_given_up)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,30 @@ async def test_nothing_is_found_before_its_time(core: Core, tmp_path: Path) -> N
     del tmp_path
     core.send_wait([event()])
     assert find_ids(core, [event()], core.now_ms() + 10_000) == []
+
+
+async def test_the_end_waits_for_its_task_and_begins_nothing_more(core: Core) -> None:
+    begun, gate = threading.Event(), threading.Event()
+    counted = Counted(core)
+
+    def take(call: Callable[[], Any]) -> Any:
+        begun.set()
+        gate.wait(30)
+        return call()
+
+    async def held_up(call: Callable[[], Any]) -> Any:
+        return await asyncio.to_thread(take, call)
+
+    received = Received(counted, held_up)  # type: ignore[arg-type]
+    first = asyncio.ensure_future(received.take([event()], client(1), None))
+    await asyncio.to_thread(begun.wait, 30)
+    second = asyncio.ensure_future(received.take([event()], client(2), 0))
+    await asyncio.to_thread(bool)
+    await received.end()
+    assert received._taking is not None
+    assert received._taking.done()
+    gate.set()
+    for one in (first, second):
+        one.cancel()
+    await asyncio.wait({first, second})
+    assert len(counted.commits) <= 1
