@@ -292,6 +292,15 @@ async def an_event_type_of_a_dict(world: Any) -> Any:
 
 
 @mistake(
+    "DUR-0200",
+    "event 'shop/order.placed': id= beside its data would be lost: write event_type.event(data, id='o1')",
+)
+async def an_id_beside_an_events_data(world: Any) -> Any:
+    order = Order(order_id="o1", customer_id="c1")
+    return await raised(lambda: placed(order, id="o1"))
+
+
+@mistake(
     "DUR-0504",
     "event 'shop/order.placed': ts is in ms since the epoch; 1763700000 is a day of early 1970 and looks like "
     "seconds: give a datetime with a time zone, or 1000 times as much",
