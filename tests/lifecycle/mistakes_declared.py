@@ -301,6 +301,19 @@ async def an_id_beside_an_events_data(world: Any) -> Any:
 
 
 @mistake(
+    "DUR-0100",
+    "fulfil: parameter 'receipt': a Depends is no default here, it stands in the annotation: write receipt: "
+    "Annotated[int, durable.Depends(charge)]",
+)
+async def a_depends_as_a_default(world: Any) -> Any:
+    given: Any = durable.Depends(charge)
+
+    async def fulfil(ctx: durable.Context, receipt: int = given) -> None: ...
+
+    return await raised(lambda: durable.App("shop").function(on=placed)(fulfil))
+
+
+@mistake(
     "DUR-0504",
     "event 'shop/order.placed': ts is in ms since the epoch; 1763700000 is a day of early 1970 and looks like "
     "seconds: give a datetime with a time zone, or 1000 times as much",
