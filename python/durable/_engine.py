@@ -390,7 +390,7 @@ class Engine(Sharing, Realtime, Invoking):
         if problem := wrong_signal(signal):
             text = f"engine.signal: {problem}"
             raise ConfigError(text)
-        json = write_plain(data, "data")
+        json = write_plain(data, "data", f"engine.signal('{signal}')")
         run_id: str = await self.session.worker.ask(signal, json, is_signal=True)
         return run_id
 

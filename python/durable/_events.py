@@ -446,7 +446,8 @@ def flat(events: Iterable[object]) -> list[Any]:
 
 
 def _is_batch(given: object) -> TypeGuard[Iterable[object]]:
-    return isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
+    is_one = isinstance(given, str | bytes | Mapping | BaseModel)
+    return isinstance(given, Iterable) and not is_one
 
 
 def _read_trigger(place: Place, given: object) -> tuple[str, EventType[Any] | None]:

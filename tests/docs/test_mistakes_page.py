@@ -207,6 +207,8 @@ async def a_file(shop: Shop) -> None:
 PREPARED: dict[str, Callable[[Shop], Any]] = {
     "A send to an engine that is closed": a_closed_engine,
     "A dict in place of an event": an_open_engine,
+    "An event's data in place of an event": an_open_engine,
+    "An event's data that is not JSON": an_open_engine,
     "A plain function that is invoked": an_open_engine,
     "An unknown function": an_open_engine,
     "A store that is open already": an_open_engine,

@@ -300,7 +300,8 @@ class TestEngine(Engine):
             run_id = await self._start(function, self._with_id(event), mocks)
         else:
             self._mocks[function.id, ""] = mocks
-            json = write_object({} if event is None else event, "data")
+            given = {} if event is None else event
+            json = write_object(given, "data", f"execute('{function.id}')")
             run_id, _ = await self._ask_for(function.id, json)
         run = await self._end_of(run_id)
         mocks.check_used(run, self.picture)
