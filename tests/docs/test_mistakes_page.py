@@ -228,6 +228,7 @@ def same(text: str) -> str:
     text = re.sub(r"[^\s(]*shop\.py:\d+", "shop.py:12", text)
     text = re.sub(r"\b[0-9A-Z]{26}\b", "RUN", text)
     text = re.sub(r"0x[0-9a-f]+", "0x7f", text)
+    text = re.sub(r"\. In a web application: .*", "", text)  # where one is imported
     text = re.sub(r"process \d+ on \S+, since [^)]*", "process 812 on ada", text)
     text = re.sub(r"for \d+\.\d s", "for 0.5 s", text)
     return text.strip()
