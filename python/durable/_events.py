@@ -272,25 +272,33 @@ class On(Generic[DataT]):
 
 def _may_have(model: Any, field: str) -> bool:
     """False where it is sure that a model would leave a field of this name out."""
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        hooks = model.__pydantic_decorators__.model_validators.values()
-        if model.model_config.get("extra") in {"allow", "forbid"} or any(
-            one.info.mode != "after" for one in hooks
-        ):
-            return True
-        aliases = [
-            alias
-            for one in model.model_fields.values()
-            for alias in (one.alias, one.validation_alias)
-            if alias is not None
-        ]
-        # An alias of pydantic's own classes is read by pydantic alone.
-        return field in model.model_fields or any(
-            alias == field or not isinstance(alias, str) for alias in aliases
-        )
+    if _is_model(model):
+        return _may_read(model, field)
     if dataclasses.is_dataclass(model):
         return field in {one.name for one in dataclasses.fields(model)}
-    return not is_typeddict(model) or field in model.__annotations__
+    annotations: dict[str, object] = getattr(model, "__annotations__", {})
+    return not is_typeddict(model) or field in annotations
+
+
+def _is_model(given: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(given, type) and issubclass(given, BaseModel)
+
+
+def _may_read(model: type[BaseModel], field: str) -> bool:
+    """The same of a pydantic model: by its fields, their aliases, or a validator that comes before them."""
+    hooks = model.__pydantic_decorators__.model_validators.values()
+    takes_all = model.model_config.get("extra") in {"allow", "forbid"}
+    if takes_all or any(one.info.mode != "after" for one in hooks):
+        return True
+    aliases = [
+        alias
+        for one in model.model_fields.values()
+        for alias in (one.alias, one.validation_alias)
+        if alias is not None
+    ]
+    # An alias of pydantic's own classes is read by pydantic alone.
+    is_alias = any(one == field or not isinstance(one, str) for one in aliases)
+    return is_alias or field in model.model_fields
 
 
 def _is_type(model: Any) -> bool:

@@ -302,7 +302,7 @@ class TestEngine(Engine):
             run_id = await self._start(function, self._with_id(event), mocks)
         else:
             self._mocks[function.id, ""] = mocks
-            given = {} if event is None else event
+            given: object = {} if event is None else event
             json = write_object(given, "data", f"execute('{function.id}')")
             run_id, _ = await self._ask_for(function.id, json)
         run = await self._end_of(run_id)

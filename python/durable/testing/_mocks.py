@@ -55,7 +55,8 @@ class Mocks:
         call.__class__ = kind
         shape = _SHAPES.get(kind, _as_it_is)
         if isinstance(call, EventCall):
-            shape = partial(_event_as_json, call.plan()[2])
+            asked: Any = call.plan()
+            shape = partial(_event_as_json, asked[2])
         call.function = stub(given, shape)
         call.will_call(((), {}), codec, is_blocking=False)
 
