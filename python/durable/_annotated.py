@@ -21,12 +21,11 @@ from typing_extensions import TypeVar
 
 from ._errors import ConfigError
 from ._events import INVOKED, EventType, name_of_type
+from ._setting import Place
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from ._setting import Place
 
 _MODULE: Final = "durable._context"
 
@@ -69,6 +68,26 @@ def check_context(
         if problem is not None:
             text = f"{where} {problem}"
             raise ConfigError(text)
+
+
+def check_context_of_failure(owner: str, handler: Callable[..., Any]) -> None:
+    """The same of a handler of failures, whose event's data is that of the engine's own event.
+
+    Raises:
+        ConfigError: it is given another context than it names.
+    """
+    check_context(Place(owner, ""), handler, {})
+    said = type_of_context(handler)
+    if said is None or not any(_is_class_of_ours(one) for one in _members(said.model)):
+        return
+    own = name_of_type(said.model)
+    kind = getattr(get_origin(_hint_of_context(handler)), "__name__", "")
+    text = (
+        f"{owner} ({line_of(handler)}) takes a {kind}[{own}], and is given the event of the failure: write {kind}, "
+        f'without [{own}]. What started the run that failed is ctx.event.data["event"], and its data '
+        f'ctx.event.data["event"]["data"]'
+    )
+    raise ConfigError(text)
 
 
 def _misfit(  # noqa: PLR0917  # each is one thing the caller has at hand

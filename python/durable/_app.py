@@ -167,7 +167,7 @@ class App:
         Raises:
             ConfigError: a setting is wrong, excludes another, or has another name, or the id is taken.
         """
-        _check_parentheses(id)
+        _check_id(id)
         flow = Flow(
             concurrency=concurrency,
             run_concurrency=run_concurrency,
@@ -204,6 +204,7 @@ class App:
             handler, function_id, around=self.stack, **settings
         )
         self._add(made)
+        _tell_of_event_as_id(made)
         return made
 
     def _add(self, function: Function[Any, Any]) -> None:
@@ -298,10 +299,28 @@ class App:
         return f"<durable app '{self.name}', {len(self.functions)} functions>"
 
 
-def _check_parentheses(given: object) -> None:
+def _check_id(given: object) -> None:
+    """That what stands in the id's place is none of what is written elsewhere.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if isinstance(given, EventType | On | Cron | list):
+        text = f"{given!r} is no function's id, it is what starts one: write @app.function(on=...)"
+        raise ConfigError(text)
     if callable(given):
         text = f"{given!r} is decorated without parentheses: write @app.function()"
         raise ConfigError(text)
+
+
+def _tell_of_event_as_id(function: Function[Any, Any]) -> None:
+    """Functions that nothing starts, with an id that looks like an event's name."""
+    if "/" in function.id and not function.triggers and not function.crons:
+        text = (
+            f"function '{function.id}' has no `on`, and an id like an event's name: no event starts it. Write "
+            f"@app.function(on='{function.id}') if that one is to; only `invoke` does as it is"
+        )
+        warnings.warn(text, stacklevel=3)
 
 
 def _unknown_argument(handler: object, unknown: Mapping[str, object]) -> ConfigError:

@@ -44,9 +44,13 @@ MISSING: Final[object] = object()
 _PLAIN: Final[frozenset[object]] = frozenset({str, int, float, bool, type(None)})
 _NEVER_NON_FINITE: Final[frozenset[object]] = _PLAIN - {float}
 _NULLS: Final = object()
-_FIX: Final = (
-    "return plain data (dict, list, str, numbers), a pydantic model or a dataclass"
+_FIX_GIVEN: Final = (
+    "give plain data (dict, list, str, numbers), a pydantic model or a dataclass"
 )
+_FIX: Final = _FIX_GIVEN.replace("give", "return")
+#: Paths of what code returns; all others are of what it gives.
+_RETURNED: Final = frozenset({"result", "output"})
+_FIX_BYTES_GIVEN: Final = "write it as a text: base64.b64encode(...).decode()"
 _FIX_BYTES: Final = (
     "declare it where it is returned, as in `-> bytes`; a pydantic model says how its bytes are written: "
     'model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")'
@@ -207,21 +211,33 @@ def _resolve(function: Callable[..., Any], hint: object) -> object:
         return MISSING  # only known to type checkers: treated as if it were not there
 
 
-def write_plain(value: object, path: str) -> bytes:
-    """JSON of a value without a declared type.
+def write_plain(value: object, path: str, whose: str = "") -> bytes:
+    """JSON of a value without a declared type. `whose` begins the error's message.
 
     Raises:
         SerializationError: some part of it has no JSON; the message has the path to it.
     """
-    return _ANY.write(value, path)
+    if not whose:
+        return _ANY.write(value, path)
+    try:
+        return _ANY.write(value, path)
+    except SerializationError as error:
+        raise error.within(whose) from None
 
 
-def write_object(value: object, path: str) -> bytes:
-    """JSON of an event's data: a pydantic model, a dataclass or a dict.
+def write_object(value: object, path: str, whose: str = "") -> bytes:
+    """JSON of an event's data: a pydantic model, a dataclass or a dict. `whose` begins the error's message.
 
     Raises:
         SerializationError: some part of it has no JSON; the message has the path to it.
     """
+    try:
+        return _write_object(value, path)
+    except SerializationError as error:
+        raise (error.within(whose) if whose else error) from None
+
+
+def _write_object(value: object, path: str) -> bytes:
     if isinstance(value, BaseModel):
         try:
             json = value.__pydantic_serializer__.to_json(value)
@@ -311,21 +327,21 @@ def _explain(  # noqa: PLR0917  # each is one thing the caller has at hand
 ) -> SerializationError:
     found = _find_culprit(value, path, default)
     if found is None:
-        return SerializationError(
-            f"{path} cannot be written as JSON: {reason}; {_FIX}", path=path
-        )
+        text = f"{path} cannot be written as JSON: {reason}; {_fix_for(value, path)}"
+        return SerializationError(text, path=path)
     place, culprit, why = found
-    return SerializationError(f"{place} {why}; {_fix_for(culprit)}", path=place)
+    return SerializationError(f"{place} {why}; {_fix_for(culprit, path)}", path=place)
 
 
-def _fix_for(culprit: object) -> str:
+def _fix_for(culprit: object, path: str) -> str:
+    is_returned = path in _RETURNED
     if inspect.isawaitable(culprit):
         return "await it"
     if isinstance(culprit, bytes | bytearray):
-        return _FIX_BYTES
+        return _FIX_BYTES if is_returned else _FIX_BYTES_GIVEN
     if isinstance(culprit, int):
         return "write it as a text"
-    return _FIX
+    return _FIX if is_returned else _FIX_GIVEN
 
 
 def _is_wide(value: object) -> bool:

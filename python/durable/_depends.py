@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast, get_args, get_origin
 
 from ._errors import ConfigError
+from ._events import name_of_type
 
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def find_depends(function: Callable[..., Any]) -> Mapping[str, Depends]:
     """The parameters of a function that ask for something, by name.
 
     Raises:
-        ConfigError: an annotation that names `Depends` cannot be read.
+        ConfigError: an annotation that names `Depends` cannot be read, or a `Depends` stands where nothing is given for it.
     """
     try:
         parameters = inspect.signature(function).parameters
@@ -76,14 +77,45 @@ def _depends_in(
     function: Callable[..., Any], parameter: inspect.Parameter
 ) -> Depends | None:
     annotation: Any = parameter.annotation
+    default: Any = parameter.default
+    if isinstance(default, Depends) or _is_of_fastapi(default):
+        raise _no_default(function, parameter)
     if isinstance(annotation, str):
         if "Depends" not in annotation and not _may_name_one(function, annotation):
             return None
         annotation = _resolve(function, annotation)
     if get_origin(annotation) is not Annotated:
         return None
-    found = [one for one in get_args(annotation)[1:] if isinstance(one, Depends)]
+    given = get_args(annotation)[1:]
+    if any(_is_of_fastapi(one) for one in given):
+        text = f"{_named(function, parameter)}: this is fastapi's Depends: use durable.Depends"
+        raise ConfigError(text)
+    found = [one for one in given if isinstance(one, Depends)]
     return found[0] if found else None
+
+
+def _is_of_fastapi(given: object) -> bool:
+    kind = type(given)
+    return kind.__name__ == "Depends" and kind.__module__.startswith("fastapi")
+
+
+def _no_default(function: Any, parameter: inspect.Parameter) -> ConfigError:
+    """What to tell of a `Depends` that is a parameter's default, as of a view of FastAPI."""
+    default, annotation = parameter.default, parameter.annotation
+    # Both have what is called: one as `function`, the other as `dependency`.
+    asked = getattr(default, "function", None) or getattr(default, "dependency", None)
+    name = "" if asked is None else getattr(asked, "__name__", repr(asked))
+    hint = "Client" if annotation is parameter.empty else name_of_type(annotation)
+    text = (
+        f"{_named(function, parameter)}: a Depends is no default here, it stands in the annotation: write "
+        f"{parameter.name}: Annotated[{hint}, durable.Depends({name})]"
+    )
+    return ConfigError(text)
+
+
+def _named(function: Any, parameter: inspect.Parameter) -> str:
+    name = getattr(function, "__name__", repr(function))
+    return f"{name}: parameter '{parameter.name}'"
 
 
 def _names_of(function: Any) -> dict[str, Any]:

@@ -37,11 +37,12 @@ from ._setting import Place
 from ._settings_file import is_set_outside
 from ._sharing import Sharing
 from ._signals import wrong_signal
+from ._web import Lifespan, why_called, why_closed
 from ._worker import Worker
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from types import TracebackType
 
     from ._bridge import NewEvent
@@ -217,6 +218,9 @@ class Engine(Sharing, Realtime, Invoking):
 
         def __exit__(self, *_error: object) -> None: ...
 
+        def __call__(self, *_given: object) -> None:
+            raise UsageError(why_called())
+
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
@@ -243,11 +247,9 @@ class Engine(Sharing, Realtime, Invoking):
                 self._closing.detach()
             await self._lifespans.aclose()
 
-    @contextlib.asynccontextmanager
-    async def lifespan(self, _app: object = None) -> AsyncGenerator[dict[str, Any]]:
+    def lifespan(self, _app: object = None) -> Lifespan:
         """Open while a FastAPI or Starlette application runs: `FastAPI(lifespan=engine.lifespan)`."""
-        async with self:
-            yield {}
+        return Lifespan(self)
 
     def is_open(self) -> bool:
         """True until it is closed. One whose loop has ended without leaving it is closed by asking."""
@@ -266,8 +268,7 @@ class Engine(Sharing, Realtime, Invoking):
             EngineClosed: it is not open.
         """
         if self._session is None or not self.is_open():
-            text = "the engine is not open: use it inside `async with Engine(...)`"
-            raise EngineClosed(text)
+            raise EngineClosed(why_closed())
         return self._session
 
     @property
@@ -390,7 +391,7 @@ class Engine(Sharing, Realtime, Invoking):
         if problem := wrong_signal(signal):
             text = f"engine.signal: {problem}"
             raise ConfigError(text)
-        json = write_plain(data, "data")
+        json = write_plain(data, "data", f"engine.signal('{signal}')")
         run_id: str = await self.session.worker.ask(signal, json, is_signal=True)
         return run_id
 

@@ -110,7 +110,11 @@ class SerializationError(DurableError, TypeError):
 
     def of_function(self, function_id: str) -> SerializationError:
         """The same error, with the function whose step or handler it came from."""
-        self.args = (f"function '{function_id}': {self}", *self.args[1:])
+        return self.within(f"function '{function_id}'")
+
+    def within(self, whose: str) -> SerializationError:
+        """The same error, with what the value belongs to, as `event 'shop/order.placed'`."""
+        self.args = (f"{whose}: {self}", *self.args[1:])
         return self
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import reprlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeGuard, cast, get_origin
@@ -14,7 +16,7 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from typing_extensions import TypeVar, override
+from typing_extensions import TypeVar, is_typeddict, override
 
 from ._codec import adapter_of, read_plain
 from ._cron import is_cron, looks_like_cron
@@ -53,6 +55,8 @@ _NAME_FORMS: Final = (
 )
 _MODEL_FORMS: Final = "the class of its data: a pydantic model, a dataclass or a TypedDict, as in EventType('shop/order.placed', Order)"
 _FIX: Final = "give a pydantic model, a dataclass or a TypedDict"
+#: What stands beside an event's data.
+_ENVELOPE: Final = frozenset({"id", "ts", "v", "user"})
 
 
 class MisusedError(UsageError, TypeError):
@@ -155,12 +159,15 @@ class EventType(Generic[DataT]):
         self._adapter: TypeAdapter[DataT] | None = None
 
     def __call__(self, instance: DataT | None = None, /, **fields: Any) -> Event[DataT]:
-        """An event with this data.
+        """An event with this data. What stands beside it, as its id, is given to `event`.
 
         Raises:
             pydantic.ValidationError: it does not fit the model.
+            UsageError: a field is given beside an instance, or is one of the event's own.
         """
         make: Any = self.model
+        if fields and (instance is not None or not _ENVELOPE.isdisjoint(fields)):
+            self._check_fields(instance, fields)
         if instance is None:
             is_model = isinstance(make, type) and issubclass(make, BaseModel)
             given = make(**fields) if is_model else self.read(fields)
@@ -168,6 +175,24 @@ class EventType(Generic[DataT]):
         if type(instance) is not make:
             instance = self.read(instance)
         return make_event(self.name, instance)
+
+    def _check_fields(self, instance: object, fields: Mapping[str, object]) -> None:
+        """That none of these would be lost.
+
+        Raises:
+            UsageError: one would.
+        """
+        lead, own = f"event '{self.name}'", name_of_type(self.model)
+        for field, value in fields.items():
+            is_own = field in _ENVELOPE
+            how = f"event_type.event(data, {field}={reprlib.repr(value)})"
+            if instance is not None:
+                remedy = f"write {how}" if is_own else "give the one or the others"
+                text = f"{lead}: {field}= beside its data would be lost: {remedy}"
+                raise UsageError(text)
+            if is_own and not _may_have(self.model, field):
+                text = f"{lead}: {field}= is no field of {own}, but one of the event's own: write {how}"
+                raise UsageError(text)
 
     def event(
         self,
@@ -243,6 +268,37 @@ class On(Generic[DataT]):
     def __repr__(self) -> str:
         condition = "" if self.if_ is None else f", if_={self.if_!r}"
         return f"On({self.event!r}{condition})"
+
+
+def _may_have(model: Any, field: str) -> bool:
+    """False where it is sure that a model would leave a field of this name out."""
+    if _is_model(model):
+        return _may_read(model, field)
+    if dataclasses.is_dataclass(model):
+        return field in {one.name for one in dataclasses.fields(model)}
+    annotations: dict[str, object] = getattr(model, "__annotations__", {})
+    return not is_typeddict(model) or field in annotations
+
+
+def _is_model(given: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(given, type) and issubclass(given, BaseModel)
+
+
+def _may_read(model: type[BaseModel], field: str) -> bool:
+    """The same of a pydantic model: by its fields, their aliases, or a validator that comes before them."""
+    hooks = model.__pydantic_decorators__.model_validators.values()
+    takes_all = model.model_config.get("extra") in {"allow", "forbid"}
+    if takes_all or any(one.info.mode != "after" for one in hooks):
+        return True
+    aliases = [
+        alias
+        for one in model.model_fields.values()
+        for alias in (one.alias, one.validation_alias)
+        if alias is not None
+    ]
+    # An alias of pydantic's own classes is read by pydantic alone.
+    is_alias = any(one == field or not isinstance(one, str) for one in aliases)
+    return is_alias or field in model.model_fields
 
 
 def _is_type(model: Any) -> bool:
@@ -398,7 +454,8 @@ def flat(events: Iterable[object]) -> list[Any]:
 
 
 def _is_batch(given: object) -> TypeGuard[Iterable[object]]:
-    return isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
+    is_one = isinstance(given, str | bytes | Mapping | BaseModel)
+    return isinstance(given, Iterable) and not is_one
 
 
 def _read_trigger(place: Place, given: object) -> tuple[str, EventType[Any] | None]:

@@ -16,7 +16,7 @@ from typing import (
 import orjson
 from typing_extensions import override
 
-from ._annotated import check_context, type_of_context
+from ._annotated import check_context, check_context_of_failure, type_of_context
 from ._checkpointing import read_checkpointing
 from ._codec import Codec, codec_of
 from ._cron import CronFields, read_crons
@@ -269,6 +269,7 @@ def _read_on_failure(
     owner = Place(f"on_failure of {place.owner}", "on_failure")
     gives = any(one.gives_arguments for one in function.stack.members)
     _check_handler(owner, handler, check_wanted(owner, handler, gives=gives))
+    check_context_of_failure(owner.owner, handler)
     own_id = f"{function.id}{FAILURE_SUFFIX}"
     if len(own_id.encode()) > MAX_ID_BYTES:
         reason = f"is registered as '{own_id}', which is too long"

@@ -103,7 +103,8 @@ class Invoking(ABC):
         if timeout is not None:
             timeout_s = Place("invoke", "timeout").duration_ms(timeout) / 1000
         worker = self.session.worker
-        json = write_object({} if data is None else data, "data")
+        given: object = {} if data is None else data
+        json = write_object(given, "data", f"engine.invoke('{name}')")
         try:
             run_id, event_id = await self._ask_for(name, json)
         except NotFoundError as error:

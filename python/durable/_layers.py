@@ -259,7 +259,7 @@ def plain_event(row: EventTuple) -> Event[Any]:
 def write_row(row: EventTuple, event: Event[Any]) -> EventTuple:
     """The same row with the event's data and user."""
     event_id, name, _, ts, received, sent_id, version, _ = row
-    data = write_object(event.data, "data")
+    data = write_object(event.data, "data", f"event '{name}'")
     user = None if event.user is None else write_plain(event.user, "user")
     return (event_id, name, data, ts, received, sent_id, version, user)
 

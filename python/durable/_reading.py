@@ -104,7 +104,7 @@ class Reader:
             return read_plain(json)
 
     async def _refuse_unknown(self, function_id: str | None) -> None:
-        """For a function of which no run was found: it may be that there is no such function."""
+        """That there is such a function, here or in the store."""
         if function_id is None or self._engine.find_function(function_id) is not None:
             return
         known = [row[0] for row in await self._read(lambda core: core.functions())]
@@ -407,6 +407,7 @@ class Functions(Reader):
         """
         name = name_of(function)
         most = check_limit(limit)
+        await self._refuse_unknown(name)
         json = await self._read(lambda core: core.limits(name, most))
         if json is None:
             text = f"there is no function '{name}' in this store"
@@ -436,6 +437,7 @@ class Functions(Reader):
         self, function: str | Function[Any, Any], *, is_paused: bool
     ) -> None:
         name = name_of(function)
+        await self._refuse_unknown(name)
         await self._read(lambda core: core.pause(name, is_paused))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import BaseModel
+
 from ._codec import write_object, write_plain
 from ._errors import EventRefused
-from ._events import flat, is_event
+from ._events import EventType, flat, is_event
 
 
 if TYPE_CHECKING:
@@ -91,15 +94,28 @@ def ids_of_step(run_id: str, step: str) -> str:
 
 def _encode(event: object) -> NewEvent:
     if not is_event(event):
-        text = f"{event!r} is no event: send durable.Event(name, data) or what an EventType gives"
-        raise EventRefused(text)
+        raise EventRefused(_why_none(event))
     name = event.name
-    data = write_object(event.data, "data")
+    data = write_object(event.data, "data", f"event '{name}'")
     if data[:1] != b"{":
         text = f"event '{name}': its data is a {type(event.data).__name__}; it must be a JSON object"
         raise EventRefused(text)
-    user = None if event.user is None else write_plain(event.user, "user")
+    user = None
+    if event.user is not None:
+        user = write_plain(event.user, "user", f"event '{name}'")
     return (name, data, event.id, event.ts, event.v, user)
+
+
+def _why_none(given: object) -> str:
+    """What to tell of what is no event."""
+    if isinstance(given, EventType):
+        return f"{given!r} is an event's type, and no event: call it with the event's data, as in placed(order_id='o1')"
+    if isinstance(given, BaseModel) or dataclasses.is_dataclass(given):
+        return (
+            f"{given!r:.200} is an event's data, and no event: send what an EventType makes of it, as in "
+            "placed(order)"
+        )
+    return f"{given!r} is no event: send durable.Event(name, data) or what an EventType gives"
 
 
 def tell_notices(store: str, notices: Iterable[str]) -> None:

@@ -272,7 +272,7 @@ def invocation(
     invoked = None if isinstance(function, str) else function
     given = function_id_of(function, f"step '{step_id}'")
     refuse_event(data, f"step '{step_id}'", "ctx.step.invoke(id, function, event.data)")
-    json = write_object({} if data is None else data, "data")
+    json = write_object({} if data is None else data, "data", f"step '{step_id}'")
     asked = (INVOKE, given, json, _ms(step_id, "timeout", timeout))
 
     def make(run: StepOwner, name: str, frame: FrameType) -> InvokeCall[T]:

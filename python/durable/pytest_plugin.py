@@ -5,6 +5,7 @@ See docs/guides/testing.md. It imports nothing of the engine before a test asks 
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -55,12 +56,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds `--durable-seeds`."""
     parser.getgroup("durable").addoption(
         "--durable-seeds",
-        type=int,
+        type=_count,
         default=0,
         metavar="N",
         help="run each test that uses the fixture durable_engine under N seeds: they vary the order of parallel "
-        "steps, crashes between steps, and late or repeated events; of a failure the smallest schedule is printed",
+        "steps, crashes between steps, and late or repeated events; of a failure the smallest schedule is printed (0: none)",
     )
+
+
+def _count(text: str) -> int:
+    """How many seeds an option asks for.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no number of seeds.
+    """
+    if not text.isdecimal():
+        reason = f"{text!r} is no number of seeds: 1 or more, or 0 for none"
+        raise argparse.ArgumentTypeError(reason)
+    return int(text)
 
 
 def pytest_configure(config: pytest.Config) -> None:

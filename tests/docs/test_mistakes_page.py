@@ -207,6 +207,8 @@ async def a_file(shop: Shop) -> None:
 PREPARED: dict[str, Callable[[Shop], Any]] = {
     "A send to an engine that is closed": a_closed_engine,
     "A dict in place of an event": an_open_engine,
+    "An event's data in place of an event": an_open_engine,
+    "An event's data that is not JSON": an_open_engine,
     "A plain function that is invoked": an_open_engine,
     "An unknown function": an_open_engine,
     "A store that is open already": an_open_engine,
@@ -226,6 +228,7 @@ def same(text: str) -> str:
     text = re.sub(r"[^\s(]*shop\.py:\d+", "shop.py:12", text)
     text = re.sub(r"\b[0-9A-Z]{26}\b", "RUN", text)
     text = re.sub(r"0x[0-9a-f]+", "0x7f", text)
+    text = re.sub(r"\. In a web application: .*", "", text)  # where one is imported
     text = re.sub(r"process \d+ on \S+, since [^)]*", "process 812 on ada", text)
     text = re.sub(r"for \d+\.\d s", "for 0.5 s", text)
     return text.strip()

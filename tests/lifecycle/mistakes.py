@@ -67,6 +67,7 @@ def same(text: str) -> str:
     text = re.sub(r"[^\s(]*mistakes\w*\.py:\d+", "shop.py:12", text)
     text = re.sub(r"\b[0-9A-Z]{26}\b", "RUN", text)
     text = re.sub(r"0x[0-9a-f]+", "0x7f", text)
+    text = re.sub(r"\. In a web application: .*", "", text)  # where one is imported
     text = re.sub(r"[^\s'(]*/store\b", "./state", text)
     text = re.sub(
         r"process \d+ on \S+, since [^)]*", "process 812 on ada, since 09:00", text

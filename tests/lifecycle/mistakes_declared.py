@@ -292,6 +292,49 @@ async def an_event_type_of_a_dict(world: Any) -> Any:
 
 
 @mistake(
+    "DUR-0200",
+    "event 'shop/order.placed': id= beside its data would be lost: write event_type.event(data, id='o1')",
+)
+async def an_id_beside_an_events_data(world: Any) -> Any:
+    order = Order(order_id="o1", customer_id="c1")
+    return await raised(lambda: placed(order, id="o1"))
+
+
+@mistake(
+    "DUR-0100",
+    "fulfil: parameter 'receipt': a Depends is no default here, it stands in the annotation: write receipt: "
+    "Annotated[int, durable.Depends(charge)]",
+)
+async def a_depends_as_a_default(world: Any) -> Any:
+    given: Any = durable.Depends(charge)
+
+    async def fulfil(ctx: durable.Context, receipt: int = given) -> None: ...
+
+    return await raised(lambda: durable.App("shop").function(on=placed)(fulfil))
+
+
+@mistake(
+    "DUR-0100",
+    "on_failure of function 'fulfil' (shop.py:12) takes a Context[Order], and is given the event of the failure: write "
+    'Context, without [Order]. What started the run that failed is ctx.event.data["event"], and its data '
+    'ctx.event.data["event"]["data"]',
+)
+async def a_context_of_a_failure_with_a_type(world: Any) -> Any:
+    async def release(ctx: durable.Context[Order]) -> None: ...
+
+    return await declared(on=placed, on_failure=release)
+
+
+@mistake(
+    "DUR-0100",
+    "EventType('shop/order.placed', Order) is no function's id, it is what starts one: write @app.function(on=...)",
+)
+async def an_event_type_in_place_of_an_id(world: Any) -> Any:
+    given: Any = placed
+    return await raised(lambda: durable.App("shop").function(given))
+
+
+@mistake(
     "DUR-0504",
     "event 'shop/order.placed': ts is in ms since the epoch; 1763700000 is a day of early 1970 and looks like "
     "seconds: give a datetime with a time zone, or 1000 times as much",

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import durable
 
-from .mistakes import HERE, charge, failing, mistake, placed, raised, ready
+from .mistakes import HERE, Order, charge, failing, mistake, placed, raised, ready
 
 
 def fulfilling() -> Any:
@@ -215,3 +216,25 @@ async def a_function_that_comes_late(world: Any) -> Any:
     world.app.function()(fulfilling())
     (warning,) = world.warnings()
     return "DUR-0802", warning
+
+
+@mistake(
+    "DUR-0504",
+    "Order(order_id='o1', customer_id='c1') is an event's data, and no event: send what an EventType makes of it, as in "
+    "placed(order)",
+)
+async def data_in_place_of_an_event(world: Any) -> Any:
+    engine = await world.open()
+    order: Any = Order(order_id="o1", customer_id="c1")
+    return await raised(lambda: engine.send(order))
+
+
+@mistake(
+    "DUR-0300",
+    "event 'shop/order.placed': data.items[0].lock is a _thread.lock, which has no JSON form; give plain data (dict, "
+    "list, str, numbers), a pydantic model or a dataclass",
+)
+async def an_events_data_that_is_not_json(world: Any) -> Any:
+    engine = await world.open()
+    data = {"items": [{"lock": threading.Lock()}]}
+    return await raised(lambda: engine.send(durable.Event("shop/order.placed", data)))

@@ -291,3 +291,24 @@ async def test_a_call_whose_event_is_called_off_is_told_and_the_batch_goes_on(
     assert told[:2] == ["InvokeError", "cancelled"]
     await engine.advance("2h")
     assert await result(world, second) == "1"
+
+
+@pytest.mark.asyncio
+async def test_what_of_the_data_is_not_json_is_told_with_whose_it_is(
+    world: Any,
+) -> None:
+    async def asks(ctx: durable.Context) -> None:
+        await ctx.step.invoke("ask", "asks", {"at": object()})
+
+    world.function(asks, id="asks", on="test/start")
+    engine = await world.open()
+    with pytest.raises(
+        durable.SerializationError, match=r"^engine\.invoke\('asks'\): data\.at is"
+    ):
+        await engine.invoke("asks", {"at": object()})
+    with pytest.raises(
+        durable.SerializationError, match=r"^engine\.signal\('go'\): data\.at is"
+    ):
+        await engine.signal("go", {"at": object()})
+    run = await world.get(await world.start())
+    assert run.error.message.startswith("step 'ask': data.at is a builtins.object")

@@ -1,6 +1,7 @@
 """What is promised of `Dependencies`: what is asked for is given, once for a call, and closed with it."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Generator
 from typing import Annotated, Any
 
@@ -207,6 +208,25 @@ async def test_a_test_may_put_another_in_its_place(world: Any) -> None:
         faked = await world.get(await world.start())
     real = await world.get(await world.start())
     assert (faked.result, real.result) == ("orders by fake", "orders by real")
+
+
+@pytest.mark.parametrize(
+    ("function", "by", "told"),
+    [
+        ("get_client", Client, "override('get_client', ...): it is no function: give"),
+        (get_client, Client("fake"), "is a function: write lambda: ..."),
+    ],
+)
+async def test_what_cannot_be_called_is_no_override(
+    function: Any, by: Any, told: str
+) -> None:
+    dependencies = Dependencies()
+    with (
+        pytest.raises(durable.ConfigError, match=re.escape(told)),
+        dependencies.override(function, by),
+    ):
+        pytest.fail("it is refused")
+    assert dependencies.overrides == {}
 
 
 async def test_one_that_depends_on_itself_is_refused(world: Any) -> None:

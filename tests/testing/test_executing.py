@@ -162,6 +162,39 @@ async def test_an_event_that_starts_nothing_is_an_error_that_says_why(
             await t.execute(function, PLACED)
 
 
+async def test_a_condition_that_is_not_met_is_told(shop: Shop) -> None:
+    async def ship(ctx: durable.Context) -> None: ...
+
+    condition = "event.data.cents > 100"
+    function = shop.function(ship, on=durable.On("shop/*", if_=condition))
+    async with TestEngine(shop.app) as t:
+        with pytest.raises(durable.UsageError) as caught:
+            await t.execute(function, durable.Event("shop/order.placed", {"cents": 5}))
+    assert str(caught.value) == (
+        "execute: event 'shop/order.placed' starts no run of 'ship': what its trigger asks for is not true of this "
+        "event: On('shop/*', if_='event.data.cents > 100')"
+    )
+
+
+async def test_what_is_no_function_of_the_engine_is_told(shop: Shop) -> None:
+    theirs = fulfil(shop)
+    async with TestEngine(durable.App("other")) as t:
+        for given, told in (
+            (
+                theirs,
+                "execute: function 'fulfil' is none of this engine's: give its app",
+            ),
+            (
+                theirs.handler,
+                "execute: fulfil is a plain function: give the durable one",
+            ),
+            ("fulfil", "execute: 'fulfil' is an id: give the function itself"),
+        ):
+            with pytest.raises(durable.UsageError) as caught:
+                await t.execute(given, PLACED)
+            assert str(caught.value).startswith(told)
+
+
 async def test_an_event_that_came_before_is_followed_to_its_end(shop: Shop) -> None:
     """As for any sender: the same id within a day starts nothing again."""
     function = fulfil(shop)

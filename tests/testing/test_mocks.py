@@ -164,6 +164,12 @@ async def test_what_cannot_answer_a_wait_fails_the_run(shop: Shop) -> None:
     async with TestEngine(shop.app) as t:
         run = await t.execute(function, START, steps={"paid": "money"})
         t.assert_failed(run, "mocked with a durable.Event or None, not with 'money'")
+        run = await t.execute(
+            function, START, steps={"paid": durable.Event("shop/lost")}
+        )
+        t.assert_failed(
+            run, "waits for 'shop/paid' is mocked with another event: 'shop/lost'"
+        )
         run = await t.execute(function, START, steps={"paid": None, "yes": "yes"})
         t.assert_failed(run, "mocked with a durable.Signal or None, not with 'yes'")
 

@@ -147,6 +147,13 @@ def test_a_failure_that_needs_nothing_says_so(project: Project) -> None:
     result.stdout.fnmatch_lines(["It fails under seed * with nothing done to it, too*"])
 
 
+def test_what_is_no_number_of_seeds_is_refused(project: Project) -> None:
+    for given in ("-1", "many"):
+        result = project.run(STEADY, f"--durable-seeds={given}")
+        result.stderr.fnmatch_lines([f"*'{given}' is no number of seeds: 1 or more*"])
+    project.run(STEADY, "--durable-seeds=0").assert_outcomes(passed=1)
+
+
 def test_fixtures_are_made_anew_for_each_try(project: Project) -> None:
     """Else the second try of a test would begin with what the first one left."""
     text = (

@@ -155,3 +155,28 @@ def test_an_id_that_a_failure_handler_has_is_taken() -> None:
     with pytest.raises(durable.ConfigError, match="'one-failure' exists twice"):
         other.function(on_failure=two)(one)
     assert other.functions == {"one-failure": taken}
+
+
+def test_an_events_name_in_place_of_an_id_is_told() -> None:
+    app = durable.App("shop")
+
+    async def charge(ctx: durable.Context) -> None: ...
+
+    with pytest.warns(UserWarning, match="has no `on`") as caught:
+        app.function("shop/order.placed")(charge)
+    (one,) = caught
+    assert str(one.message) == (
+        "function 'shop/order.placed' has no `on`, and an id like an event's name: no event starts it. Write "
+        "@app.function(on='shop/order.placed') if that one is to; only `invoke` does as it is"
+    )
+    assert one.filename == __file__
+    app.function("shop/charge", on="shop/order.placed")(charge)  # told of nothing
+    app.function("charge")(charge)
+
+
+@pytest.mark.parametrize(
+    "given", [durable.On("shop/order.placed"), durable.Cron("@daily"), ["shop/a"]]
+)
+def test_what_starts_a_function_is_no_id(given: Any) -> None:
+    with pytest.raises(durable.ConfigError, match=r"write @app\.function\(on=\.\.\.\)"):
+        durable.App("shop").function(given)

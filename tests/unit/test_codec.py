@@ -238,3 +238,16 @@ def test_only_what_json_gives_back_unchanged_skips_it(
 def test_an_events_data_may_be_a_model_or_a_dataclass() -> None:
     assert write_object(Model(n=1), "data") == b'{"n":1,"inner":null}'
     assert write_object(Point(1), "data") == b'{"x":1,"y":null}'
+
+
+def test_what_code_gives_is_told_otherwise_than_what_it_returns() -> None:
+    with pytest.raises(
+        durable.SerializationError, match=r"^event 'a': data\.x is .*; give "
+    ):
+        write_object({"x": object()}, "data", "event 'a'")
+    with pytest.raises(
+        durable.SerializationError, match=r"^it: data\.x is bytes.*b64encode"
+    ):
+        write_plain({"x": b""}, "data", "it")
+    with pytest.raises(durable.SerializationError, match=r"^result\.x is .*; return "):
+        write_plain({"x": object()}, "result")

@@ -51,3 +51,41 @@ def test_what_cannot_be_read_says_so() -> None:
 def test_what_has_no_signature_asks_for_nothing() -> None:
     assert not find_depends(dict.fromkeys)
     assert not find_depends(type)
+
+
+class OfFastapi:
+    """As fastapi's own class."""
+
+    def __init__(self, dependency: Any) -> None:
+        self.dependency = dependency
+
+
+OfFastapi.__name__ = "Depends"
+OfFastapi.__module__ = "fastapi.params"
+Theirs = Annotated[str, OfFastapi(get)]
+
+
+def test_a_depends_is_no_default() -> None:
+    def typed(ctx: Any, given: str = Depends(get)) -> None: ...  # type: ignore[assignment]  # the mistake
+
+    def untyped(ctx: Any, given=Depends(get)) -> None: ...  # type: ignore[no-untyped-def]  # noqa: B008  # the mistake
+
+    def of_fastapi(ctx: Any, given: str = OfFastapi(get)) -> None: ...  # type: ignore[assignment]  # the mistake
+
+    for function, hint in ((typed, "str"), (untyped, "Client"), (of_fastapi, "str")):
+        with pytest.raises(durable.ConfigError) as caught:
+            find_depends(function)
+        assert str(caught.value) == (
+            f"{function.__name__}: parameter 'given': a Depends is no default here, it stands in the annotation: "
+            f"write given: Annotated[{hint}, durable.Depends(get)]"
+        )
+
+
+def test_the_depends_of_fastapi_is_told_from_ours() -> None:
+    def handler(ctx: Any, given: Theirs) -> None: ...
+
+    told = (
+        "^handler: parameter 'given': this is fastapi's Depends: use durable.Depends$"
+    )
+    with pytest.raises(durable.ConfigError, match=told):
+        durable.App("shop").function()(handler)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import AliasPath, BaseModel, Field, ValidationError, model_validator
 from typing_extensions import TypedDict
 
 import durable
@@ -44,6 +44,80 @@ def test_a_typed_event_is_made_of_fields_or_of_one_instance() -> None:
     assert one == two
     assert one.data == Order(order_id="o1", cents=5)
     assert one.name == "shop/order.placed"
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (
+            lambda: order_placed(Order(order_id="o1"), id="o1"),
+            "event 'shop/order.placed': id= beside its data would be lost: write event_type.event(data, id='o1')",
+        ),
+        (
+            lambda: order_placed(Order(order_id="o1"), cents=5),
+            "event 'shop/order.placed': cents= beside its data would be lost: give the one or the others",
+        ),
+        (
+            lambda: durable.EventType("shop/untyped")({"a": 1}, ts=5),
+            "event 'shop/untyped': ts= beside its data would be lost: write event_type.event(data, ts=5)",
+        ),
+        (
+            lambda: order_placed(order_id="o1", id="k"),
+            (
+                "event 'shop/order.placed': id= is no field of Order, but one of the event's own: write "
+                "event_type.event(data, id='k')"
+            ),
+        ),
+        (
+            lambda: durable.EventType("shop/line", Line)(sku="a", user={}),
+            (
+                "event 'shop/line': user= is no field of Line, but one of the event's own: write "
+                "event_type.event(data, user={})"
+            ),
+        ),
+        (
+            lambda: durable.EventType("shop/row", Row)(sku="a", v="2"),
+            "event 'shop/row': v= is no field of Row, but one of the event's own: write event_type.event(data, v='2')",
+        ),
+    ],
+)
+def test_no_field_of_the_envelope_is_lost_in_silence(make: Any, told: str) -> None:
+    with pytest.raises(durable.UsageError) as caught:
+        make()
+    assert str(caught.value) == told
+
+
+def test_fields_that_a_model_has_may_be_named_as_those_of_the_envelope() -> None:
+    class Kept(BaseModel):
+        """Has a field of this name."""
+
+        id: str
+
+    class Aliased(BaseModel):
+        """Takes it under this name."""
+
+        own: str = Field(alias="id")
+        other: str = Field("", validation_alias=AliasPath("user", "name"))
+
+    class Open(BaseModel, extra="allow"):
+        """Takes all names."""
+
+    class Moved(BaseModel):
+        """Reads it before its fields are."""
+
+        own: str
+
+        @model_validator(mode="before")
+        @classmethod
+        def _move(cls, given: Any) -> Any:
+            return {"own": given["id"]}
+
+    assert durable.EventType("a", Kept)(id="k").data.id == "k"
+    aliased = durable.EventType("a", Aliased)(id="k", user={"name": "ada"}).data
+    assert (aliased.own, aliased.other) == ("k", "ada")
+    assert durable.EventType("a", Open)(id="k").data.model_extra == {"id": "k"}
+    assert durable.EventType("a", Moved)(id="k").data.own == "k"
+    assert durable.EventType("a")(id="k").data == {"id": "k"}
 
 
 def test_what_a_type_is_called_with_is_checked() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 import durable
 from durable._sending import Unheard, encode_events
@@ -38,6 +39,34 @@ def test_dataclasses_are_data_too() -> None:
 def test_what_is_no_event_is_refused(given: Any) -> None:
     with pytest.raises(durable.EventRefused, match="is no event"):
         encode_events([given])
+
+
+def test_what_is_an_events_data_or_its_type_is_told_from_an_event() -> None:
+    class Model(BaseModel):
+        """Can be iterated, and is no batch."""
+
+        cents: int
+
+    told = "is an event's data, and no event: send what an EventType makes of it, as in placed"
+    for given in (Model(cents=3), Order(cents=3)):
+        for one in (given, [given]):
+            with pytest.raises(durable.EventRefused, match=told):
+                encode_events([one])  # type: ignore[list-item]  # the mistake
+    with pytest.raises(durable.EventRefused, match="call it with the event's data"):
+        encode_events([durable.EventType("a")])  # type: ignore[list-item]  # the mistake
+
+
+def test_what_of_an_event_is_not_json_is_told_with_its_name() -> None:
+    event = durable.Event[Any]("a/b", {"at": [object()]})
+    with pytest.raises(durable.SerializationError) as caught:
+        encode_events([event])
+    assert str(caught.value) == (
+        "event 'a/b': data.at[0] is a builtins.object, which has no JSON form; give plain data (dict, list, str, "
+        "numbers), a pydantic model or a dataclass"
+    )
+    assert caught.value.path == "data.at[0]"
+    with pytest.raises(durable.SerializationError, match=r"^event 'a/b': user\.x is"):
+        encode_events([durable.Event("a/b", user={"x": object()})])
 
 
 def test_data_that_is_no_object_is_refused() -> None:

@@ -99,8 +99,9 @@ REMEDIES = {
     "again may help.",
     "DUR-0401": "Nothing: the step is tried again after the time it gave, until its tries are used up.",
     "DUR-0402": "`durable runs show RUN_ID` shows the step's tries and its last error. Catch StepError "
-    "at the await to go on without the step; raise `retries` where more tries would help; then start "
-    "a new run by sending the event again under another id.",
+    "at the await to go on without the step; raise `retries` where more tries would help. Once the cause is mended, "
+    "`durable runs rerun RUN_ID` repeats the run, with `--from-step STEP` from the step that failed: what came before it "
+    "stays as it is.",
     "DUR-0403": "The message has the provider's words. Of a refusal (a status of 400 to 499): change the body, the model "
     "or the key; an account may be empty. Else raise `retries`, or limit how often models are asked with `throttle` "
     "or `concurrency`.",

@@ -74,7 +74,12 @@ class Dependencies(Middleware):
     def override(
         self, function: Callable[..., Any], by: Callable[..., Any]
     ) -> Generator[None]:
-        """Have another called in the place of a function, for a test."""
+        """Have another called in the place of a function, for a test.
+
+        Raises:
+            ConfigError: one of them is no function.
+        """
+        _check_override(function, by)
         before = self.overrides.get(function)
         self.overrides[function] = by
         try:
@@ -174,6 +179,21 @@ def _context_for(
         text = f"Dependencies: {_name(function)} asks for a context: {_SHARED}"
         raise ConfigError(text)
     return (scope.context,)
+
+
+def _check_override(function: object, by: object) -> None:
+    if not callable(function):
+        text = (
+            f"Dependencies: override({function!r}, ...): it is no function: give the one that Depends has, as in "
+            "override(get_client, FakeClient)"
+        )
+        raise ConfigError(text)
+    if not callable(by):
+        text = (
+            f"Dependencies: override({_name(function)}, {by!r:.200}): what is called in its place is a function: "
+            "write lambda: ..."
+        )
+        raise ConfigError(text)
 
 
 def _name(function: object) -> str:

@@ -98,7 +98,8 @@ class Encryption(Middleware):
     # --- events
 
     def _seal_event(self, event: Event[Any], sending: Sending) -> Event[Any]:
-        data: Any = read_plain(write_object(event.data, "data"))
+        whose = f"event '{event.name}'"
+        data: Any = read_plain(write_object(event.data, "data", whose))
         if not _is_object(data) or _is_sealed(data):
             return event  # the engine refuses the one, and the other is encrypted
         place: Place = ["event", event.name, event.id]

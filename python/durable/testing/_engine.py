@@ -20,7 +20,7 @@ from durable._views import moment
 
 from ._disturbances import Disturbances, EventFate
 from ._door import Door
-from ._executed import Executed, executed
+from ._executed import Executed, check_known, executed, not_started, trigger_of
 from ._mocks import Mocks
 from ._pictures import picture, pictures
 from ._steered import SteeredWorker
@@ -257,7 +257,7 @@ class TestEngine(Engine):
         """What the disturbances do with it: it comes once where some function counts what comes."""
         name = str(getattr(event, "name", event))
         counts = any(
-            _listens(function, name) and not _COUNTING.isdisjoint(function.flow)
+            trigger_of(function, name) and not _COUNTING.isdisjoint(function.flow)
             for function in self._functions.values()
         )
         return self._ours.next_event(name, comes_once=counts)
@@ -291,16 +291,19 @@ class TestEngine(Engine):
             The run, whether it was completed, failed or was cancelled.
 
         Raises:
-            UsageError: the event starts no run of this function, the run does not end, or it was completed and never
-                came to one of `steps`. Of one that was not, only a name that looks misspelt is told, with its failure.
+            UsageError: it is no function of the engine's apps, the event starts no run of it, the run does not end, or
+                it was completed and never came to one of `steps`. Of one that was not, only a name that looks misspelt
+                is told, with its failure.
         """
         mocks = Mocks(steps or {})
         await self.advance(0)
+        check_known(function, self._functions)
         if is_event(event):
             run_id = await self._start(function, self._with_id(event), mocks)
         else:
             self._mocks[function.id, ""] = mocks
-            json = write_object({} if event is None else event, "data")
+            given: object = {} if event is None else event
+            json = write_object(given, "data", f"execute('{function.id}')")
             run_id, _ = await self._ask_for(function.id, json)
         run = await self._end_of(run_id)
         mocks.check_used(run, self.picture)
@@ -315,13 +318,7 @@ class TestEngine(Engine):
         for run_id in received.run_ids:
             if (await self.runs.get(run_id)).function == function.id:
                 return run_id
-        text = f"execute: event '{event.name}' starts no run of '{function.id}'"
-        if function.id in received.skipped:
-            text = f"{text}: it was skipped ({received.skipped[function.id]})"
-        else:
-            listens = ", ".join(function.triggers) or "nothing: give data, not an event"
-            text = f"{text}, which listens to {listens}"
-        raise UsageError(text)
+        raise not_started(function, event.name, received.skipped)
 
     async def _end_of(self, run_id: str) -> Run:
         _ = await self._jump_to_end(run_id, _JUMP_MS)
@@ -487,13 +484,6 @@ class TestEngine(Engine):
             never = ", ".join(repr(one) for one in self.disturbances.undone())
             text = f"TestEngine(disturb=...): the test never came to {never}"
             raise UsageError(text)
-
-
-def _listens(function: Function[Any, Any], name: str) -> bool:
-    return any(
-        name.startswith(one[:-1]) if one.endswith("*") else name == one
-        for one in function.triggers
-    )
 
 
 def _to_ms(at: datetime | int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
@@ -52,7 +53,11 @@ class Mocks:
         if isinstance(call, InvokeCall) and call.invoked is not None:
             codec = call.invoked.codec
         call.__class__ = kind
-        call.function = stub(given, _SHAPES.get(kind, _as_it_is))
+        shape = _SHAPES.get(kind, _as_it_is)
+        if isinstance(call, EventCall):
+            asked: Any = call.plan()
+            shape = partial(_event_as_json, asked[2])
+        call.function = stub(given, shape)
         call.will_call(((), {}), codec, is_blocking=False)
 
     def _key(self, name: str) -> str | None:
@@ -164,11 +169,19 @@ def _as_it_is(value: object) -> object:
     return value
 
 
-def _event_as_json(value: object) -> object:
+def _event_as_json(waited: object, value: object) -> object:
+    """The event as a step has it that waits for one of the name `waited`.
+
+    Raises:
+        UsageError: it is no event, or another one.
+    """
     if value is None:
         return None
     if not is_event(value):
         text = f"a step that waits for an event is mocked with a durable.Event or None, not with {value!r}"
+        raise UsageError(text)
+    if value.name != waited:
+        text = f"a step that waits for {waited!r} is mocked with another event: {value.name!r}"
         raise UsageError(text)
     data = read_plain(write_object(value.data, "data"))
     return {
@@ -191,6 +204,5 @@ def _signal_as_json(value: object) -> object:
 
 
 _SHAPES: Final[dict[Any, Callable[[object], object]]] = {
-    _MockedEvent: _event_as_json,
     _MockedSignal: _signal_as_json,
 }

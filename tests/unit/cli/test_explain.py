@@ -42,3 +42,9 @@ def test_a_near_name_is_offered() -> None:
     with pytest.raises(CommandError) as caught:
         explain("StoreLoked")
     assert "STORELOCKED" in caught.value.hint
+
+
+def test_a_step_that_failed_is_repeated_by_a_rerun() -> None:
+    remedy = explain("DUR-0402").remedy
+    assert "`durable runs rerun RUN_ID`" in remedy
+    assert "--from-step STEP" in remedy

@@ -113,3 +113,6 @@ def test_a_function_that_is_not_there_is_told(store: str) -> None:
         run("functions", "pause", "nobody", "--store", store)
     with pytest.raises(CommandError, match="there is no function 'nobody'"):
         run("functions", "limits", "nobody", "--store", store)
+    for command in ("limits", "pause", "resume"):
+        with pytest.raises(CommandError, match="Did you mean 'ship'"):
+            run("functions", command, "shp", "--store", store)
