@@ -40,6 +40,7 @@ RUN: Any = SimpleNamespace(
     id="R",
     own_data=lambda: {"id": {"x": 1}},
     function=SimpleNamespace(
+        sealed_by=(),
         type_of=lambda name: durable.EventType(name, Going) if name == "go" else None
     ),
     worker=SimpleNamespace(noticed=Noticed()),
