@@ -184,6 +184,8 @@ class LiveRun(RunState):
         name = call.name
         self.unawaited.pop(name, None)
         call.state = WAITING
+        if self.ending is not None and self.ending[0] == RUN_COMPLETE:
+            self.worker.noticed.look_at_left(call, is_late=True)
         if self.is_dropped:
             raise asyncio.CancelledError
         self.calls[name] = call
@@ -265,6 +267,9 @@ class LiveRun(RunState):
             return
         if self.memos:
             self._tell_of_unmet()
+        for call in self.calls.values() if self.tasks is not None else ():
+            if isinstance(call.task, asyncio.Task):
+                self.worker.noticed.look_at_left(call)
         self._end_with((RUN_COMPLETE, data))
 
     def _tell_of_unmet(self) -> None:
