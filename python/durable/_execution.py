@@ -16,6 +16,7 @@ from ._context import Context, SyncContext
 from ._driver import Driver
 from ._errors import SerializationError
 from ._failure import retry_of, tell, write_error
+from ._misfit import error_of_other_step
 from ._misuse import explained
 from ._outside import WatchedCoroutine
 from ._run_state import RunState
@@ -176,6 +177,7 @@ class LiveRun(RunState):
         new.failures = self.failures
         new.seen, new.pending, new.targets = self.seen, self.pending, self.targets
         new.memos, new.fresh = self.memos, self.fresh
+        new.came_to = self.names
         self.drop()
         return new
 
@@ -336,6 +338,10 @@ class LiveRun(RunState):
 
     def _note_new(self) -> None:
         """The code asks for what is not remembered."""
+        if self.came_to is not None and self.tasks is None and self.unmet:
+            last = next(reversed(self.memos), None)
+            if last in self.unmet and last in self.came_to:
+                self.fail(error_of_other_step(self.ready[0], last))
         self.unmet = None  # what was not asked for is gone from the code
         if self.memos:
             known = self.fresh

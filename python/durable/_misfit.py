@@ -67,3 +67,13 @@ def _error(call: Call, what: str, remedy: str) -> NonDeterminismError:
         f"durable runs rerun {run.id} --from-step '{call.name}'"
     )
     return NonDeterminismError(text)
+
+
+def error_of_other_step(call: Call, recorded: str) -> NonDeterminismError:
+    """The same code, called again at once, has come to another step: it would come to a new one at each replay."""
+    text = (
+        f"function '{call.run.function.id}' came to step '{call.name}' ({call.where()}) where its last call, a moment before, "
+        f"came to step '{recorded}', which is recorded: the handler is called again after a restart, and a step is found by its "
+        "id. Let an id depend on the event and on what steps have returned, not on a count, the time or the order of a set"
+    )
+    return NonDeterminismError(text)
