@@ -269,10 +269,14 @@ class LiveRun(RunState):
             return
         if self.memos:
             self._tell_of_unmet()
-        for call in self.calls.values() if self.tasks is not None else ():
+        self._tell_of_left()
+        self._end_with((RUN_COMPLETE, data))
+
+    def _tell_of_left(self) -> None:
+        """Steps under way in tasks that the handler has not awaited."""
+        for call in self.calls.values():
             if isinstance(call.task, asyncio.Task):
                 self.worker.noticed.look_at_left(call)
-        self._end_with((RUN_COMPLETE, data))
 
     def _tell_of_unmet(self) -> None:
         """What is remembered and was not asked for: a step was renamed, or is gone from the code."""

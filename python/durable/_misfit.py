@@ -51,6 +51,14 @@ def error_of_kind(call: Call, recorded: str) -> NonDeterminismError:
 
 def error_of_type(call: Call, misfit: NonDeterminismError) -> NonDeterminismError:
     """What is recorded of the step does not fit what the code expects; `misfit` says what of it."""
+    makers = call.run.function.stack.makers()
+    if makers:
+        return _error(
+            call,
+            str(misfit),
+            f"{makers}: let it keep the type, or turn it back in `transform_input`. Where it is the code that has changed: "
+            "make the declared type take what was recorded too, or give the step another id",
+        )
     return _error(
         call,
         str(misfit),

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import logging
 from types import CellType, CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from ._codec import write_object, write_plain
 from ._errors import EventRefused
@@ -95,7 +95,8 @@ def waited_for(functions: Iterable[Function[Any, Any]]) -> set[str]:
     seen: set[int] = set()
     left: list[Any] = []
     for function in functions:
-        found.update(one["event"] for one in function.flow.get("cancel_on", []))
+        ends = cast("list[dict[str, Any]]", function.flow.get("cancel_on", []))
+        found.update(one["event"] for one in ends)
         left.append(inspect.unwrap(function.handler))
     while left and len(seen) < _MAX_READ:
         one = left.pop()

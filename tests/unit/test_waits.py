@@ -41,7 +41,7 @@ RUN: Any = SimpleNamespace(
     own_data=lambda: {"id": {"x": 1}},
     function=SimpleNamespace(
         sealed_by=(),
-        type_of=lambda name: durable.EventType(name, Going) if name == "go" else None
+        type_of=lambda name: durable.EventType(name, Going) if name == "go" else None,
     ),
     worker=SimpleNamespace(noticed=Noticed()),
     event_tuples=[("E", "go", b"{}", 0, 0, None, None, None)],
