@@ -13,6 +13,7 @@ from durable._errors import EventRefused, PayloadTooLarge
 
 from .counts import Counts, counts_of
 from .failure import CommandError
+from .waiting import what_is_waited_for
 
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .event_file import Batch
 
 _REFRESH_S: Final = 0.2
+_LOOK_S: Final = 5.0
 _MOST_QUEUED: Final = 50_000
 _SHORT_PAUSE_S: Final = 0.02
 
@@ -67,6 +69,7 @@ class Progress:
         counts: what the functions' runs are doing now.
         counts_before: the same when the session began.
         seconds: how long the session has lasted.
+        waits: what the runs wait for, where nothing executes and the source has no more; empty otherwise.
     """
 
     accepted_before: int = 0
@@ -78,6 +81,7 @@ class Progress:
     counts: Counts = field(default_factory=Counts)
     counts_before: Counts = field(default_factory=Counts)
     seconds: float = 0.0
+    waits: str = ""
 
 
 class Session:
@@ -89,6 +93,8 @@ class Session:
         self._screen = screen
         self._began_at = time.monotonic()
         self.progress = Progress()
+        self._seen: Counts | None = None
+        self._looks_at = 0.0
 
     def live_count(self) -> int:
         """How many runs have not ended."""
@@ -106,12 +112,23 @@ class Session:
         with _stopping(work):
             while not work.done():
                 self._show()
+                await self._look_at_waits()
                 await asyncio.wait({work}, timeout=_REFRESH_S)
         progress.is_stopped = work.cancelled()
         self._show()
         if not work.cancelled():
             work.result()
         return progress
+
+    async def _look_at_waits(self) -> None:
+        """What is waited for: asked again once what runs do has changed, and now and then."""
+        progress = self.progress
+        total = progress.counts.total
+        if not progress.is_fed or total.queued or total.running or not total.parked:
+            progress.waits, self._seen = "", None
+        elif progress.counts != self._seen or progress.seconds >= self._looks_at:
+            self._seen, self._looks_at = progress.counts, progress.seconds + _LOOK_S
+            progress.waits = await what_is_waited_for(self._engine)
 
     async def _work(self) -> None:
         for batch in self._feed.batches(self.progress.position):
