@@ -147,8 +147,7 @@ def join_owner(  # noqa: PLR0917  # each is one thing that the engine has at han
     successor.look(welcome)
     link = Link(welcome, successor.find)
     remote = RemoteCore(link)
-    unheard = Unheard(functions.values(), logging.DEBUG)  # the owner may have more
-    worker = Asking(remote, loop, unheard)
+    worker = Asking(remote, loop, Unheard(functions.values()))
     link.open()
     session = Session(cast("Core", remote), loop, worker, is_owner=False)
     session.reached = welcome
