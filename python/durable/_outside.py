@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from ._errors import NonDeterminismError
+from ._errors import OWN, NonDeterminismError
 from ._layers import ThreadTell, tell, tell_quietly
-from ._misuse import OWN
 from ._step import CURRENT_STEP
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import logging
-from types import CellType, CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
@@ -27,122 +25,47 @@ if TYPE_CHECKING:
 _LOGGER: Final = logging.getLogger("durable")
 _NOTICES: Final = logging.getLogger("durable.notices")
 _MAX_TOLD: Final = 1000
-_MAX_KNOWN: Final = 10_000
-#: So many functions' code is read for what it waits for.
-_MAX_READ: Final = 1000
+#: Of these the names are compared with all that are listened to.
+_MAX_COMPARED: Final = 100
+#: How like another a name is that was mistyped by a letter or two: "user/signed" and "user/subscribed" are less so.
+_SLIP: Final = 0.85
 
 
 class Unheard:
-    """Tells, once for each name, of events that no function of this engine listens to, and no code of theirs waits for.
+    """Tells, once for each name, of events that no function of this engine listens to.
 
-    Args:
-        functions: those of this engine.
-        level: at which it is logged.
+    At DEBUG, as code may wait for them, or functions of other processes; at WARNING where a name is nearly one that is listened to.
     """
 
-    __slots__ = (
-        "_functions",
-        "_known",
-        "_level",
-        "_prefixes",
-        "_told_count",
-        "_waited",
-    )
+    __slots__ = ("_names", "_prefixes", "_told")
 
-    def __init__(
-        self, functions: Iterable[Function[Any, Any]], level: int = logging.WARNING
-    ) -> None:
-        self._functions = tuple(functions)
-        self._level = level
-        triggers = {name for one in self._functions for name in one.triggers}
-        #: Of which nothing is to be told any more: one look for each event.
-        self._known = triggers
+    def __init__(self, functions: Iterable[Function[Any, Any]]) -> None:
+        triggers = {name for function in functions for name in function.triggers}
+        self._names = triggers
         self._prefixes = tuple(name[:-1] for name in triggers if name.endswith("*"))
-        self._waited: set[str] | None = None
-        self._told_count = 0
+        self._told: set[str] = set()
 
     def look(self, events: Iterable[NewEvent]) -> None:
         """Log those of these that are new."""
-        known = self._known
         for name, *_ in events:
-            if name not in known:
-                self._look_at(name)
+            if not (
+                name in self._names
+                or name in self._told
+                or name.startswith(self._prefixes)
+                or len(self._told) >= _MAX_TOLD
+            ):
+                self._told.add(name)
+                self._tell(name)
 
-    def _look_at(self, name: str) -> None:
-        if self._told_count >= _MAX_TOLD or not _LOGGER.isEnabledFor(self._level):
-            return
-        if not self._functions:
-            return
-        if name.startswith(self._prefixes):
-            if len(self._known) < _MAX_KNOWN:
-                self._known.add(name)
-            return
-        if self._waited is None:
-            self._waited = waited_for(self._functions)
-        self._known.add(name)
-        self._told_count += 1
-        if name in self._waited:
-            return
-        triggers = {one for function in self._functions for one in function.triggers}
+    def _tell(self, name: str) -> None:
+        is_early = len(self._told) <= _MAX_COMPARED
+        meant = near(name, self._names, _SLIP) if is_early else ""
         _LOGGER.log(
-            self._level,
-            "event '%s': no function of this engine listens to it; it is kept and starts none of them.%s",
+            logging.WARNING if meant else logging.DEBUG,
+            "event '%s': no function of this engine listens to it; it is kept and starts nothing.%s",
             name,
-            near(name, triggers),
+            meant,
         )
-
-
-def waited_for(functions: Iterable[Function[Any, Any]]) -> set[str]:
-    """Names of events that end runs of these, or that their code may wait for: texts and event types that it mentions."""
-    found: set[str] = set()
-    seen: set[int] = set()
-    left: list[Any] = []
-    for function in functions:
-        ends = cast("list[dict[str, Any]]", function.flow.get("cancel_on", []))
-        found.update(one["event"] for one in ends)
-        left.append(inspect.unwrap(function.handler))
-    while left and len(seen) < _MAX_READ:
-        one = left.pop()
-        if isinstance(one, FunctionType) and id(one) not in seen:
-            seen.add(id(one))
-            _read_code(one, found, left)
-    return found
-
-
-def _read_code(function: FunctionType, found: set[str], left: list[Any]) -> None:
-    """What a function's code mentions: names of events, and other functions of its own module."""
-    codes = [function.__code__]
-    while codes:
-        code = codes.pop()
-        found.update(one for one in code.co_consts if isinstance(one, str))
-        codes += [one for one in code.co_consts if isinstance(one, CodeType)]
-        named = [function.__globals__.get(name) for name in code.co_names]
-        modules = [one for one in named if isinstance(one, ModuleType)]
-        named += [vars(one).get(n) for one in modules for n in code.co_names]
-        _take(named, function.__module__, (found, left))
-    cells = function.__closure__ or ()
-    held = [one for cell in cells for one in _content(cell)]
-    _take(held, function.__module__, (found, left))
-
-
-def _take(
-    named: Iterable[object], module: str, into: tuple[set[str], list[Any]]
-) -> None:
-    found, left = into
-    for one in named:
-        if isinstance(one, EventType):
-            found.add(one.name)
-        elif isinstance(one, str):
-            found.add(one)
-        elif isinstance(one, FunctionType) and one.__module__ == module:
-            left.append(one)
-
-
-def _content(cell: CellType) -> list[object]:
-    try:
-        return [cell.cell_contents]
-    except ValueError:  # it is empty yet
-        return []
 
 
 def encode_events(

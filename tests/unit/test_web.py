@@ -33,6 +33,8 @@ def test_how_a_web_application_opens_an_engine_is_told_where_one_is_imported(
 async def test_an_engine_that_is_not_open_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for other in ("litestar", "starlette"):  # as another test may have imported them
+        monkeypatch.delitem(sys.modules, other, raising=False)
     monkeypatch.setitem(sys.modules, "fastapi", ModuleType("fastapi"))
     engine = durable.Engine(durable.App("shop"), store="memory:")
     with pytest.raises(durable.EngineClosed, match=r"FastAPI\(lifespan=engine"):

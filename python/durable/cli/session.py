@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from durable._errors import EventRefused, PayloadTooLarge
 
 from .counts import Counts, counts_of
 from .failure import CommandError
+from .signals import stops
 from .waiting import what_is_waited_for
 
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from durable import Engine
 
@@ -109,7 +109,7 @@ class Session:
         before = self._engine.stats_before or self._engine.stats()
         progress.counts_before = counts_of(before)
         work = asyncio.ensure_future(self._work())
-        with _stopping(work):
+        with stops(work):
             while not work.done():
                 self._show()
                 await self._look_at_waits()
@@ -175,30 +175,3 @@ async def _pause(seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await asyncio.Event().wait()
-
-
-@contextlib.contextmanager
-def _stopping(work: asyncio.Future[Any]) -> Generator[None, None, None]:
-    """Ctrl-C and SIGTERM cancel the work instead of the process, the first time."""
-    loop = asyncio.get_running_loop()
-    before: dict[signal.Signals, Any] = {}
-
-    def stop() -> None:
-        work.cancel()
-        restore()
-
-    def restore() -> None:
-        while before:
-            number, handler = before.popitem()
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        handler = signal.getsignal(number)
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(number, stop)
-            before[number] = handler
-    try:
-        yield
-    finally:
-        restore()
