@@ -17,7 +17,7 @@ CARGO  := cargo
 export PYO3_PYTHON := $(abspath $(PY))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-rust test-python develop lint format wheel bench bench-quick bench-pieces bench-rust \
+.PHONY: help demo test test-rust test-python browser develop lint format wheel bench bench-quick bench-pieces bench-rust \
         bench-peers bench-report campaign doc docs clean
 
 help: ## Say what there is
@@ -53,7 +53,13 @@ test: develop test-rust test-python ## All everyday tests
 test-rust: $(READY)
 	$(CARGO) test --workspace --locked --profile ci --no-fail-fast
 
-test-python: develop
+# The web page is tested in a browser: installed where this may be, else named.
+browser:
+	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } \
+	  || { echo "tests/ui needs Chromium: apt-get install chromium, or CHROMIUM=/path/to/it"; exit 2; }
+
+test-python: develop browser
 	$(PY) -m pytest -n auto --dist loadfile
 
 # --- quality -------------------------------------------------------------------------------------------

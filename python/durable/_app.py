@@ -26,7 +26,7 @@ from typing_extensions import override
 from ._annotated import line_of
 from ._checkpointing import Checkpointing
 from ._cron import Cron
-from ._errors import LATE_FUNCTION, ConfigError, EngineClosed, UsageError
+from ._errors import LATE_FUNCTION, OWN, ConfigError, EngineClosed, UsageError
 from ._events import Event, EventType, On
 from ._flow import (
     DEFAULT_RETRIES,
@@ -45,7 +45,6 @@ from ._flow_check import Flow
 from ._function import Function, flow_json
 from ._layers import Stack, read_stack
 from ._middleware import Middleware
-from ._misuse import OWN
 from ._setting import Place
 
 

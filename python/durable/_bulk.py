@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
-from ._expression import check
+from ._expression import check, check_fields
 from ._setting import Place
 
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from ._bridge import Core
+    from ._function import Function
 
 T = TypeVar("T")
 
@@ -50,16 +51,24 @@ class Selection:
     times: tuple[int | None, int | None] = (None, None)
 
     def see(
-        self, place: Place, if_: str | None, times: tuple[int | None, int | None]
+        self,
+        place: Place,
+        if_: str | None,
+        times: tuple[int | None, int | None],
+        *,
+        known: Function[Any, Any] | None = None,
     ) -> None:
-        """Take what limits it further.
+        """Take what limits it further; `known`: the function, where it is one of this engine's.
 
         Raises:
-            ConfigError: the expression is wrong.
+            ConfigError: the expression is wrong, or reads a field that the function's events have not.
         """
         self.times = times
         if if_ is not None:
             self.condition = check(place.at("if_"), if_)
+            kind = None if known is None else known.type_for_invoke()
+            if kind is not None:
+                check_fields(place.at("if_"), if_, kind.model, is_condition=True)
 
     def page(
         self, core: Core, upto: str, after: str | None

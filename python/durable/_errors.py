@@ -31,6 +31,8 @@ DurableError
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from ._duration import ACCEPTED, Duration, DurationError, to_seconds_within
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+#: What the names of our own files begin with: no line of theirs is where a user's mistake is.
+OWN: Final = str(Path(__file__).parent) + os.sep
 #: What is logged as a warning has a code as well.
 BLOCKED_LOOP: Final = "DUR-0800"
 PAST_MOMENT: Final = "DUR-0801"

@@ -16,6 +16,7 @@ from ._context import Context, SyncContext
 from ._driver import Driver
 from ._errors import SerializationError
 from ._failure import retry_of, tell, write_error
+from ._misfit import error_of_other_step
 from ._misuse import explained
 from ._outside import WatchedCoroutine
 from ._run_state import RunState
@@ -176,6 +177,7 @@ class LiveRun(RunState):
         new.failures = self.failures
         new.seen, new.pending, new.targets = self.seen, self.pending, self.targets
         new.memos, new.fresh = self.memos, self.fresh
+        new.came_to = self.names
         self.drop()
         return new
 
@@ -184,6 +186,8 @@ class LiveRun(RunState):
         name = call.name
         self.unawaited.pop(name, None)
         call.state = WAITING
+        if self.ending is not None and self.ending[0] == RUN_COMPLETE:
+            self.worker.noticed.look_at_left(call, is_late=True)
         if self.is_dropped:
             raise asyncio.CancelledError
         self.calls[name] = call
@@ -265,7 +269,14 @@ class LiveRun(RunState):
             return
         if self.memos:
             self._tell_of_unmet()
+        self._tell_of_left()
         self._end_with((RUN_COMPLETE, data))
+
+    def _tell_of_left(self) -> None:
+        """Steps under way in tasks that the handler has not awaited."""
+        for call in self.calls.values():
+            if isinstance(call.task, asyncio.Task):
+                self.worker.noticed.look_at_left(call)
 
     def _tell_of_unmet(self) -> None:
         """What is remembered and was not asked for: a step was renamed, or is gone from the code."""
@@ -331,6 +342,10 @@ class LiveRun(RunState):
 
     def _note_new(self) -> None:
         """The code asks for what is not remembered."""
+        if self.came_to is not None and self.tasks is None and self.unmet:
+            last = next(reversed(self.memos), None)
+            if last in self.unmet and last in self.came_to:
+                self.fail(error_of_other_step(self.ready[0], last))
         self.unmet = None  # what was not asked for is gone from the code
         if self.memos:
             known = self.fresh

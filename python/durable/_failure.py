@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import orjson
 
 from ._bridge import NEVER
 from ._errors import (
+    OWN,
     ConfigError,
     DurableError,
     EventRefused,
@@ -37,8 +36,6 @@ LOGGER_NAME: Final = "durable.failures"
 _LOGGER: Final = logging.getLogger(LOGGER_NAME)
 #: Of what no handler raised, and no middleware sees.
 _ENDED: Final = logging.getLogger(f"{LOGGER_NAME}.ended")
-#: Where the files of this package are.
-_OURS: Final = f"{Path(__file__).parent}{os.sep}"
 MAX_STACK_CHARS: Final = 8_000
 MAX_MESSAGE_CHARS: Final = 16_000
 _MAX_FRAMES: Final = 30
@@ -181,7 +178,7 @@ def _where_raised(
 def _in_users_code(place: TracebackType | None) -> TracebackType | None:
     """A traceback without the frames of this package that it begins with."""
     while place is not None:
-        if not place.tb_frame.f_code.co_filename.startswith(_OURS):
+        if not place.tb_frame.f_code.co_filename.startswith(OWN):
             return place
         place = place.tb_next
     return None

@@ -105,6 +105,7 @@ class Function(Generic[HandlerT, ResultT]):
         cancel_matches: events that cancel its runs, each with the field that both must have the same.
         checkpointing: how far its handler may go on before its steps are on disk; `None`: it waits for each.
         stack: the middleware around it: its application's, then its own.
+        sealed_by: what of its application's middleware encrypts events before the engine sees them.
         on_failure: the function that each of its failed runs starts, where it has one.
     """
 
@@ -133,6 +134,7 @@ class Function(Generic[HandlerT, ResultT]):
         )
         before = around.members if around else ()
         self.stack: Stack = read_stack(place.owner, middleware, before)
+        self.sealed_by = tuple(one for one in before if one.clear_fields is not None)
         self.flow: FlowFields = read_flow(place, flow)
         self.cancel_matches = matches_of(flow)
         self._context_type = type_of_context(handler)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from ._bridge import expression_paths
 from ._errors import ConfigError
-from ._events import is_reserved
+from ._events import INVOKED, is_reserved
 from ._flow_check import expressions_of
 
 
@@ -78,6 +78,40 @@ class Readings:
             else:
                 at_match = at.at(f"{at.argument.removesuffix('if_')}match")
                 yield _Reading(at_match, text, match, prefixes)
+
+
+def check_wait(
+    place: Place,
+    members: Iterable[Middleware],
+    *,
+    names: tuple[str, str],
+    match: str | None,
+    if_: str | None,
+) -> None:
+    """That what a wait asks of two events is not encrypted by these, through which all goes that is sent.
+
+    Args:
+        place: of the step.
+        members: the middleware.
+        names: of the run's own event, and of the one that is waited for.
+        match: a field of both.
+        if_: a condition.
+
+    Raises:
+        ConfigError: it is: nothing would ever match.
+    """
+    own, coming = names
+    prefixes = (
+        *(() if is_reserved(own) and own != INVOKED else (_RUNS_OWN,)),
+        *(() if is_reserved(coming) else (_OTHERS,)),
+    )
+    for member in members:
+        clear = member.clear_fields
+        if clear is not None and match is not None:
+            text = f"event.{match} == async.{match}"
+            _Reading(place.at("match"), text, match, prefixes).check(member, clear)
+        if clear is not None and if_ is not None:
+            _Reading(place.at("if_"), if_, if_, prefixes).check(member, clear)
 
 
 class _Reading(NamedTuple):

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._codec import read_plain, write_plain
+from ._errors import SerializationError
 from ._events import INVOKED, is_event, make_event
 from ._layers import (
     Stack,
@@ -98,7 +99,7 @@ class Layered:
             await self._leave_all()
         if output.error is not None:
             raise output.error
-        return Written(write_plain(output.data, "result"))
+        return Written(self._written(output))
 
     async def _call_handler(self, given: Any, arguments: dict[str, Any]) -> Output:
         run, output = self.run, Output(self.about, attempt=self.run.attempt)
@@ -272,10 +273,18 @@ class Layered:
         if self.stack.transform_output:
             output.data = read_plain(data)
             await self._tell(self.stack.transform_output, output)
-            data = write_plain(output.data, "result")
+            data = self._written(output)
         if output.error is not None:
             raise output.error
         return data
+
+    def _written(self, output: Output) -> bytes:
+        try:
+            return write_plain(output.data, "result")
+        except SerializationError as error:
+            if makers := self.stack.makers():
+                error.args = (f"{error}: {makers}", *error.args[1:])
+            raise
 
     async def send(self, call: StepCall[Any], given: Any) -> list[str]:
         """Send events from inside a step, those without an id under one of this step's."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_OURS: Final = "durable."
 _LOGGER: Final = logging.getLogger("durable.middleware")
 
 
@@ -68,6 +69,14 @@ class Stack:
                 await tell((before,), execution)
             if after is not None:
                 entered.append(after)
+
+    def makers(self) -> str:
+        """Said of a user's middleware that may make something else of results; empty where there is none."""
+        hooks: list[Any] = [*self.transform_output]
+        owners = [getattr(hook, "__self__", None) for hook in hooks]
+        kinds: list[type[Any]] = [type(one) for one in owners if one is not None]
+        names = [one.__name__ for one in kinds if not one.__module__.startswith(_OURS)]
+        return f"`transform_output` of {' and '.join(names)} has made it" * bool(names)
 
     @property
     def sends(self) -> bool:

@@ -51,6 +51,14 @@ def error_of_kind(call: Call, recorded: str) -> NonDeterminismError:
 
 def error_of_type(call: Call, misfit: NonDeterminismError) -> NonDeterminismError:
     """What is recorded of the step does not fit what the code expects; `misfit` says what of it."""
+    makers = call.run.function.stack.makers()
+    if makers:
+        return _error(
+            call,
+            str(misfit),
+            f"{makers}: let it keep the type, or turn it back in `transform_input`. Where it is the code that has changed: "
+            "make the declared type take what was recorded too, or give the step another id",
+        )
     return _error(
         call,
         str(misfit),
@@ -65,5 +73,15 @@ def _error(call: Call, what: str, remedy: str) -> NonDeterminismError:
         f"the code of function '{run.function.id}' no longer fits what is remembered of this run. Step "
         f"'{call.name}' ({call.where()}): {what}. {remedy}; then repeat this run from there: "
         f"durable runs rerun {run.id} --from-step '{call.name}'"
+    )
+    return NonDeterminismError(text)
+
+
+def error_of_other_step(call: Call, recorded: str) -> NonDeterminismError:
+    """The same code, called again at once, has come to another step: it would come to a new one at each replay."""
+    text = (
+        f"function '{call.run.function.id}' came to step '{call.name}' ({call.where()}) where its last call, a moment before, "
+        f"came to step '{recorded}', which is recorded: the handler is called again after a restart, and a step is found by its "
+        "id. Let an id depend on the event and on what steps have returned, not on a count, the time or the order of a set"
     )
     return NonDeterminismError(text)

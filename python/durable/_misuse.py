@@ -8,10 +8,9 @@ import os
 import re
 import traceback
 from collections.abc import Awaitable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
-from ._errors import ConfigError, UsageError
+from ._errors import OWN, ConfigError, UsageError
 from ._events import is_event
 
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from ._events import Event
 
 
-#: What the names of our own files begin with.
-OWN: Final = str(Path(__file__).parent) + os.sep
 _PACKAGE: Final = "durable."
 #: Steps, as Python names them in what it says of operators, of `len` and the like.
 _UNAWAITED: Final = re.compile(r"'(Step|Sleep|Signal|Event|Invoke)Call'")

@@ -53,12 +53,31 @@ class Sleep(Protocol):
         ...
 
 
+class Left(Protocol):
+    """A step that nobody waits for any more."""
+
+    name: str
+    task: object
+
+    @property
+    def run(self) -> Run: ...
+    @property
+    def is_wait(self) -> bool:
+        """True where it only waits."""
+        ...
+
+    def where(self) -> str:
+        """The line that made it."""
+        ...
+
+
 class Noticed:
     """What one engine has warned of, so that nobody is told the same for each of a million runs."""
 
     __slots__ = (
         "_ahead_ms",
         "_channels",
+        "_left",
         "_looked_at",
         "_matches",
         "_moments",
@@ -73,6 +92,7 @@ class Noticed:
         self._steps: defaultdict[str, set[str]] = defaultdict(set)
         self._moments: defaultdict[str, set[str]] = defaultdict(set)
         self._channels: set[str] = set()
+        self._left: defaultdict[str, set[str]] = defaultdict(set)
 
     def look_at_matches(self, run: Run) -> None:
         """Warn where no event that has the field can cancel this run: its own event has it not."""
@@ -134,6 +154,30 @@ class Noticed:
             run.id,
             _named(fresh),
             instead,
+        )
+
+    def look_at_left(self, call: Left, *, is_late: bool = False) -> None:
+        """Warn of a step in a task that its handler has left behind; `is_late`: it was come to after the handler's end.
+
+        What was cancelled was not left behind, nor is a wait alone in its task: it has lost a race.
+        """
+        task: Any = call.task if not is_late else None
+        if task is not None and (
+            task.cancelling() or (call.is_wait and task.get_coro() is call)
+        ):
+            return
+        run, where = call.run, call.where()
+        if not _is_new(where, self._left[run.function.id], _MAX_STEPS):
+            return
+        _LOGGER.warning(
+            "function '%s', run %s: its handler returned, and step '%s' (%s) %s in a task that nobody had awaited: it is not done, nor "
+            "what comes behind it. Await the task, as asyncio.TaskGroup and asyncio.gather do, or cancel it where it is not "
+            "wanted any more",
+            run.function.id,
+            run.id,
+            call.name,
+            where,
+            "was come to after that" if is_late else "was under way",
         )
 
     def is_new_channel(self, channel: str) -> bool:

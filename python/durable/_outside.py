@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from ._errors import NonDeterminismError
+from ._errors import OWN, NonDeterminismError
 from ._layers import ThreadTell, tell, tell_quietly
-from ._misuse import OWN
 from ._step import CURRENT_STEP
 
 
@@ -74,9 +73,22 @@ _DRAWS: Final[dict[CodeType, tuple[str, str]]] = {
 #: What the module's functions draw from.
 _SHARED: Final[object] = getattr(random.random, "__self__", None)
 
+_SENDS: Final = "{steps}.send_event('send', event)"
+#: Our own that do what a step has to do, by their qualified names.
+_OWN_DONE: Final[dict[str, tuple[str, str]]] = {
+    "Engine.send": ("engine.send", _SENDS),
+    "TestEngine.send": ("engine.send", _SENDS),
+    "App.send": ("app.send", _SENDS),
+    "Engine.send_sync": ("engine.send_sync", _SENDS),
+    "Invoking.invoke": ("engine.invoke", "{steps}.invoke('invoke', function, data)"),
+}
+
+_OF_OURS: Final = ("engine.", "app.")
+
 _SLEEP: Final = "asyncio.sleep"
 _SLEEPING: Final[CodeType] = asyncio.sleep.__code__
 _TAKES_AS_LONG: Final = "then sleeps as long again. Sleep as a step"
+_DOES_AGAIN: Final = "does so again. Have a step do it"
 _IS_GIVEN_ANOTHER: Final = "is then given something else. Put it into a step"
 
 #: What calls the hooks of middleware.
@@ -140,7 +152,7 @@ class Outlook:
             known = _BUILT_IN.get(called)
         elif event == "call":
             code = frame.f_code
-            known = _WRITTEN.get(code) or _drawn(frame) or _slept(frame)
+            known = _WRITTEN.get(code) or _drawn(frame) or _slept(frame) or _done(code)
             caller = frame.f_back
         else:
             return
@@ -155,13 +167,21 @@ class Outlook:
     def _error(self, at: FrameType, known: tuple[str, str]) -> NonDeterminismError:
         name, remedy = known
         step = "await ctx.step.run" if self._function.is_async else "ctx.step.run"
-        instead = remedy.format(name=name, step=step)
+        instead = remedy.format(name=name, step=step, steps=step.removesuffix(".run"))
         what_follows = _TAKES_AS_LONG if name == _SLEEP else _IS_GIVEN_ANOTHER
+        if name.startswith(_OF_OURS):
+            what_follows = _DOES_AGAIN
         text = (
             f"function '{self._function.id}' calls {name}() between steps ({at.f_code.co_filename}:{at.f_lineno}): the "
             f"handler is called again after a restart, and {what_follows}, which is remembered: {instead}"
         )
         return NonDeterminismError(text)
+
+
+def _done(code: CodeType) -> tuple[str, str] | None:
+    """What the engine is told to do: told again, it does it again."""
+    known = _OWN_DONE.get(code.co_qualname)
+    return known if known and code.co_filename.startswith(OWN) else None
 
 
 def _slept(frame: FrameType) -> tuple[str, str] | None:

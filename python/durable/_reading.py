@@ -180,7 +180,8 @@ class Runs(Reader):
             raise place.error(status, "is all that is said", accepted)
         statuses = read_some(place, _read_statuses(status), LIVE)
         asked = Selection(statuses, _name_or_none(function), last_only=False)
-        asked.see(place, if_, (_to_ms(since), _to_ms(until)))
+        known = asked.function and self._engine.find_function(asked.function)
+        asked.see(place, if_, (_to_ms(since), _to_ms(until)), known=known or None)
         done = await do_to_many(
             self._read, asked, cancel_page, limit=limit, dry_run=dry_run
         )
@@ -259,7 +260,8 @@ class Runs(Reader):
         place = Place("runs.rerun_many", "status")
         statuses = read_some(place, _read_statuses(status), ENDED)
         asked = Selection(statuses, _name_or_none(function), last_only=True)
-        asked.see(place, if_, (_to_ms(since), _to_ms(until)))
+        known = asked.function and self._engine.find_function(asked.function)
+        asked.see(place, if_, (_to_ms(since), _to_ms(until)), known=known or None)
         done = await do_to_many(
             self._read, asked, rerun_page, limit=limit, dry_run=dry_run
         )

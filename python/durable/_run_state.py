@@ -34,6 +34,7 @@ class RunState:
         "ahead",
         "attempt",
         "calls",
+        "came_to",
         "driver",
         "ending",
         "epoch",
@@ -93,7 +94,9 @@ class RunState:
         # up, `late` are remembered, but others were recorded first. `unmet` are the step recorded last and
         # those pending, until the code comes to them or asks for a new one: so long it is gone through again.
         # `fresh` are new ones that it asked for while it had not come to all that is remembered.
+        # `came_to` are those that the last call came to, where it was made just now.
         self.names = StepNames()
+        self.came_to: StepNames | None = None
         self.unawaited: dict[str, StepCall[Any]] = {}
         self.calls: dict[str, StepCall[Any]] = {}
         self.lost: set[str] = set()

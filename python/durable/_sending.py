@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from ._codec import write_object, write_plain
 from ._errors import EventRefused
 from ._events import EventType, flat, is_event
+from ._setting import near
 
 
 if TYPE_CHECKING:
@@ -24,10 +25,17 @@ if TYPE_CHECKING:
 _LOGGER: Final = logging.getLogger("durable")
 _NOTICES: Final = logging.getLogger("durable.notices")
 _MAX_TOLD: Final = 1000
+#: Of these the names are compared with all that are listened to.
+_MAX_COMPARED: Final = 100
+#: How like another a name is that was mistyped by a letter or two: "user/signed" and "user/subscribed" are less so.
+_SLIP: Final = 0.85
 
 
 class Unheard:
-    """Tells, once for each name, of events that no function of this engine listens to."""
+    """Tells, once for each name, of events that no function of this engine listens to.
+
+    At DEBUG, as code may wait for them, or functions of other processes; at WARNING where a name is nearly one that is listened to.
+    """
 
     __slots__ = ("_names", "_prefixes", "_told")
 
@@ -38,9 +46,7 @@ class Unheard:
         self._told: set[str] = set()
 
     def look(self, events: Iterable[NewEvent]) -> None:
-        """Log, at level DEBUG, those of these that are new."""
-        if not _LOGGER.isEnabledFor(logging.DEBUG):
-            return
+        """Log those of these that are new."""
         for name, *_ in events:
             if not (
                 name in self._names
@@ -49,10 +55,17 @@ class Unheard:
                 or len(self._told) >= _MAX_TOLD
             ):
                 self._told.add(name)
-                _LOGGER.debug(
-                    "event '%s': no function of this engine listens to it; it is kept and starts nothing",
-                    name,
-                )
+                self._tell(name)
+
+    def _tell(self, name: str) -> None:
+        is_early = len(self._told) <= _MAX_COMPARED
+        meant = near(name, self._names, _SLIP) if is_early else ""
+        _LOGGER.log(
+            logging.WARNING if meant else logging.DEBUG,
+            "event '%s': no function of this engine listens to it; it is kept and starts nothing.%s",
+            name,
+            meant,
+        )
 
 
 def encode_events(

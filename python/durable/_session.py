@@ -86,10 +86,10 @@ class Session:
             self._take_no_more()
             await self.worker.leave(grace_s)
             if self.owner is not None:
-                await _wait_for(self.loop, self.owner.close)
+                await awaited_on_own_thread(self.loop, self.owner.close)
         finally:
             self.worker.close()
-            await asyncio.shield(_wait_for(self.loop, self.close_store))
+            await asyncio.shield(awaited_on_own_thread(self.loop, self.close_store))
 
     def _take_no_more(self) -> None:
         try:
@@ -131,10 +131,14 @@ def on_own_thread(call: Callable[P, T], *args: P.args, **named: P.kwargs) -> Fut
     return called
 
 
-def _wait_for(
-    loop: asyncio.AbstractEventLoop, call: Callable[[], None]
-) -> asyncio.Future[None]:
-    return asyncio.wrap_future(on_own_thread(call), loop=loop)
+def awaited_on_own_thread(
+    loop: asyncio.AbstractEventLoop,
+    call: Callable[P, T],
+    *args: P.args,
+    **named: P.kwargs,
+) -> asyncio.Future[T]:
+    """The same, for who awaits it on a loop."""
+    return asyncio.wrap_future(on_own_thread(call, *args, **named), loop=loop)
 
 
 def join_owner(  # noqa: PLR0917  # each is one thing that the engine has at hand

@@ -31,9 +31,9 @@ def wrong_id(what: str, noun: str, text: str) -> str | None:
     return None
 
 
-def near(name: str, known: Iterable[str]) -> str:
-    """What to add to a message about an unknown name: the one of these that may have been meant."""
-    found = get_close_matches(name, known, 1)
+def near(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """What to add to a message about an unknown name: the one of these that may have been meant, like it to 1.0 at most."""
+    found = get_close_matches(name, known, 1, likeness)
     return f" Did you mean '{found[0]}'?" if found else ""
 
 

@@ -13,7 +13,13 @@ from ._bridge import Core, public_errors
 from ._processes.address import can_be_shared
 from ._processes.client import Successor
 from ._processes.opening import LIMIT_S, SHORT_LIMIT_S, Welcome, open_or_connect
-from ._session import Session, join_owner, on_own_thread, register
+from ._session import (
+    Session,
+    awaited_on_own_thread,
+    join_owner,
+    on_own_thread,
+    register,
+)
 
 
 if TYPE_CHECKING:
@@ -115,8 +121,9 @@ class Sharing(ABC):
         is_successor: bool = False,
     ) -> Session:
         """Execute what is in the store, and let other processes in, or as a successor at least this one."""
-        registering = on_own_thread(register, core, self.apps, self._backoff)
-        numbers = await asyncio.wrap_future(registering, loop=loop)
+        numbers = await awaited_on_own_thread(
+            loop, register, core, self.apps, self._backoff
+        )
         session = self._connect(core, loop, numbers)
         if can_be_shared(self.store) and not self._is_virtual:
             session.share(self.store, self._functions, is_needed=is_successor)

@@ -25,6 +25,7 @@ from ._events import Event, EventType, check_heard, make_event
 from ._expression import check_fields, has_field, wrong_match
 from ._failure import read_invoke_error
 from ._function import Function, function_id_of, refuse_event
+from ._hidden import check_wait
 from ._setting import Place, near
 from ._signals import Signal, read_signal, wrong_signal
 from ._step import StepCall, StepOwner
@@ -225,7 +226,8 @@ def event_for(  # as many as the step has
     """A wait for an event.
 
     Raises:
-        ConfigError: nobody is ever told of such an event; or a condition reads what the model of a typed one has not.
+        ConfigError: nobody is ever told of such an event; or a condition reads what the model of a typed one has not, or,
+            once it is made for a run, what middleware encrypts.
         UsageError: an argument is wrong.
     """
     place = Place(f"step '{step_id}'", "event")
@@ -242,7 +244,11 @@ def event_for(  # as many as the step has
     asked = (WAIT_FOR_EVENT, event_name, expression, timeout_ms, since == "run")
 
     def make(run: StepOwner, name: str, frame: FrameType) -> EventCall:
-        own = run.function.type_of(run.event_tuples[0][1])
+        own_name = run.event_tuples[0][1]
+        if sealed_by := run.function.sealed_by:
+            names = (own_name, event_name)
+            check_wait(place, sealed_by, names=names, match=match, if_=if_)
+        own = run.function.type_of(own_name)
         if own is not None and if_ is not None:
             check_fields(place.at("if_"), if_, own.model, is_condition=True)
         if match is not None:

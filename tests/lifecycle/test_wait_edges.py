@@ -142,6 +142,33 @@ async def test_what_a_run_has_gathered_came_before_its_start(
     assert (await world.get(run.id)).result == 3
 
 
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"throttle": durable.Throttle(1, "1m")},
+        {"run_concurrency": durable.Concurrency(1)},
+    ],
+)
+async def test_what_came_while_the_run_was_queued_counts_since_its_event_only(
+    world: Any, limit: Any
+) -> None:
+    async def waiter(ctx: durable.Context) -> list[Any]:
+        own = {"match": "data.id", "timeout": "1m"}
+        late = await ctx.step.wait_for_event("late", "test/go", **own)
+        early = await ctx.step.wait_for_event("early", "test/go", since="run", **own)
+        return [event and event.data["n"] for event in (late, early)]
+
+    world.function(waiter, on="test/start", **limit)
+    engine = await world.open()
+    await world.send(go(id=2, n=0))
+    first, second = [await world.start(data={"id": n}) for n in (1, 2)]
+    assert (await world.get(second)).status == "queued"
+    await world.send(go(id=1, n=1), go(id=2, n=2))
+    await engine.advance("1h")
+    assert (await world.get(first)).result[1] == 1
+    assert (await world.get(second)).result == [None, 2]
+
+
 async def test_waits_of_one_run_for_the_same_event_all_take_it(world: Any) -> None:
     async def waiter(ctx: durable.Context) -> list[Any]:
         one = ctx.step.wait_for_event("wait", "test/go", timeout="1h")

@@ -203,15 +203,14 @@ async def test_an_event_that_came_while_the_code_before_the_wait_ran_is_seen(
 async def test_a_process_that_dies_before_the_wait_is_written_down_loses_nothing(
     world: Any,
 ) -> None:
-    is_first, has_sent = True, asyncio.Event()
+    is_first, has_asked = True, asyncio.Event()
 
     async def asker(ctx: durable.Context) -> Any:
         nonlocal is_first
         await ctx.step.run("ask", int)
         if is_first:
             is_first = False
-            await world.engine.send(go(n=1))
-            has_sent.set()
+            has_asked.set()
             await asyncio.Event().wait()  # the process ends here
         event = await ctx.step.wait_for_event("answer", "test/go", timeout="1h")
         return None if event is None else event.data
@@ -219,7 +218,8 @@ async def test_a_process_that_dies_before_the_wait_is_written_down_loses_nothing
     world.function(asker, on="test/start")
     engine = await world.open()
     (event_id,) = await engine.send(durable.Event("test/start"))
-    await has_sent.wait()
+    await has_asked.wait()
+    await engine.send(go(n=1))
     await world.restart()
     await world.settle()
     assert await result(world, (await world.run_of(event_id)).id) == {"n": 1}

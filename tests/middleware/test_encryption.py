@@ -379,3 +379,66 @@ async def test_wrong_keys_are_refused_and_not_shown(key: Any) -> None:
 async def test_clear_takes_names_of_fields(clear: Any) -> None:
     with pytest.raises(durable.ConfigError, match="names of fields"):
         Encryption("key", clear=clear)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"match": "data.customer"}, "match reads event.data.customer, which is"),
+        ({"if_": "async.data.sum > 1"}, "if_ reads async.data.sum, which is"),
+        ({"if_": "event.data.number == '1'"}, "if_ reads event.data.number, which is"),
+    ],
+)
+@pytest.mark.parametrize("is_invoked", [False, True])
+async def test_a_wait_for_what_is_encrypted_is_refused(
+    world: Any, asked: dict[str, str], said: str, *, is_invoked: bool
+) -> None:
+    use(world, clear=["other"])
+
+    async def wait(ctx: durable.Context[Card]) -> None:
+        await ctx.step.wait_for_event("paid", "shop/paid", timeout="1h", **asked)
+
+    world.function(wait, on=card_given)
+    engine = await world.open()
+    if is_invoked:
+        with pytest.raises(durable.InvokeError, match="is encrypted by Encryption"):
+            await engine.invoke("wait", {"number": "1"})
+    [event_id] = await world.send(card_given(number="1"))
+    run = await world.run_of(event_id)
+    assert f"step 'paid': {said}" in run.error.message
+    assert "instead: Encryption(..., clear={" in run.error.message
+
+
+async def test_a_wait_for_what_is_left_plain_is_met(world: Any) -> None:
+    use(world, clear=["customer"])
+
+    async def wait(ctx: durable.Context[Card]) -> str:
+        paid = await ctx.step.wait_for_event(
+            "paid", "shop/paid", match="data.customer", timeout="1h"
+        )
+        return "paid" if paid else "expired"
+
+    world.function(wait, on=card_given)
+    await world.open()
+    [event_id] = await world.send(card_given(number="1"))
+    await world.send(durable.Event("shop/paid", {"customer": "c1"}))
+    assert (await world.run_of(event_id)).result == "paid"
+
+
+async def test_a_wait_for_what_the_engine_tells_is_not_refused(world: Any) -> None:
+    use(world)
+
+    async def wait(ctx: durable.Context[Card]) -> str:
+        told = await ctx.step.wait_for_event(
+            "failed",
+            "durable/function.failed",
+            if_="async.data.function_id == 'other'",
+            timeout="1h",
+        )
+        return "told" if told else "expired"
+
+    world.function(wait, on=card_given)
+    engine = await world.open()
+    [event_id] = await world.send(card_given(number="1"))
+    await engine.advance("2h")
+    assert (await world.run_of(event_id)).result == "expired"

@@ -305,6 +305,29 @@ async def test_a_hook_may_see_and_replace_an_error(world: Any) -> None:
     assert run.steps["a"].result == "made up"
 
 
+@pytest.mark.parametrize("made", [{1, 2}, object()])
+async def test_who_makes_another_type_of_a_result_is_named(
+    world: Any, made: object
+) -> None:
+    class Changing(durable.Middleware):
+        @override
+        def transform_output(self, output: Output) -> None:
+            output.data = made
+
+    def charge() -> str:
+        return "paid"
+
+    async def handler(ctx: durable.Context) -> str:
+        return await ctx.step.run("charge", charge)
+
+    use(world, Changing())
+    world.function(handler, on="test/start", retries=0)
+    await world.open()
+    run = await world.get(await world.start())
+    assert run.status == "failed"
+    assert "`transform_output` of Changing has made it" in run.error.message
+
+
 async def test_a_failure_is_told_with_its_try_and_whether_it_is_the_last(
     world: Any,
 ) -> None:

@@ -252,3 +252,51 @@ async def test_what_is_cancelled_leaves_the_clock_where_it_is(shop: Shop) -> Non
             await asyncio.wait_for(t.execute(function, PLACED), 0.05)
         await asyncio.sleep(0)  # noqa: TID251  # one pass of the loop
         assert t.now == began
+
+
+@pytest.mark.parametrize(
+    ("what", "instead"),
+    [
+        ("engine.send", "await ctx.step.send_event('send', event)"),
+        ("app.send", "await ctx.step.send_event('send', event)"),
+        ("engine.invoke", "await ctx.step.invoke('invoke', function, data)"),
+    ],
+)
+async def test_what_a_handler_asks_the_engine_for_between_steps_is_refused_on_replay(
+    shop: Shop, replay: Replay, what: str, instead: str
+) -> None:
+    """A replay asks for it again. In a step it is asked for once."""
+    engines: list[Any] = []
+
+    async def other(ctx: durable.Context) -> int:
+        del ctx
+        return 5
+
+    async def ask() -> None:
+        if what == "engine.invoke":
+            await engines[0].invoke("other")
+        else:
+            sender = engines[0] if what == "engine.send" else shop.app
+            await sender.send(durable.Event("shop/told"))
+
+    async def between(ctx: durable.Context) -> None:
+        await ask()
+        await ctx.step.run("one", str)
+
+    async def within(ctx: durable.Context) -> None:
+        await ctx.step.run("ask", ask)
+        await ctx.step.run("one", str)
+
+    shop.function(other)
+    functions = [shop.function(one) for one in (within, between)]
+    async with TestEngine(shop.app, replay=replay) as t:
+        engines.append(t)
+        good, bad = [await t.execute(one) for one in functions]
+    t.assert_completed(good)
+    if replay == "needed":
+        t.assert_completed(bad)
+        return
+    assert bad.error is not None
+    assert bad.error.name == "NonDeterminismError"
+    assert f"function 'between' calls {what}() between steps (" in bad.error.message
+    assert bad.error.message.endswith(f", which is remembered: {instead}")

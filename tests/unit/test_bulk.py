@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import BaseModel
 
 import durable
 from durable import _bulk
 from durable._bulk import Selection, cancel_page, do_to_many, read_some, rerun_page
 from durable._setting import Place
+from durable.testing import TestEngine
 
 
 if TYPE_CHECKING:
@@ -150,3 +152,25 @@ async def test_states_and_expressions_are_looked_at() -> None:
         durable.ConfigError, match=r"runs.cancel_many: if_: .*\n.*\n *\^"
     ):
         asked.see(place, "event.data.n ==", (None, None))
+
+
+async def test_a_condition_reads_the_fields_of_the_functions_events() -> None:
+    class Order(BaseModel):
+        customer: str
+
+    app = durable.App("shop")
+    placed = durable.EventType("shop/placed", Order)
+
+    @app.function(on=placed)
+    async def fulfil(ctx: durable.Context[Order]) -> None: ...
+
+    place = Place("runs.cancel_many", "status")
+    asked = Selection((), "fulfil", last_only=False)
+    asked.see(place, "event.data.customer == 'c'", (None, None), known=fulfil)
+    with pytest.raises(durable.ConfigError, match=r"did you mean event.data.customer"):
+        asked.see(place, "event.data.custmer == 'c'", (None, None), known=fulfil)
+    async with TestEngine(app) as t:
+        for one in (t.runs.cancel_many, t.runs.rerun_many):
+            with pytest.raises(durable.ConfigError, match="the event has no"):
+                await one(function=fulfil, if_="event.data.custmer == 'c'")
+            await one(if_="event.data.custmer == 'c'")

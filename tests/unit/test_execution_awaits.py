@@ -180,3 +180,71 @@ async def test_code_that_was_looked_at_before_its_tasks_began_is_looked_at_again
     await bench.restart()
     await bench.advance(1000)
     assert bench.result(run) == "ok"
+
+
+async def test_a_step_in_a_task_that_nobody_awaits_is_told_of(
+    live: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks: list[Any] = []
+    has_come = asyncio.Event()
+
+    async def handler(ctx: durable.Context) -> str:
+        async def later() -> None:
+            has_come.set()
+            await ctx.step.sleep("pause", "1h")
+            await ctx.step.run("mail", lambda: "sent")
+
+        tasks.append(asyncio.create_task(later()))
+        await ctx.step.run("first", has_come.wait)
+        return "ok"
+
+    run = await live.start(handler)
+    await live.settle()
+    assert live.result(run) == "ok"
+    [said] = [record.getMessage() for record in caplog.records]
+    assert "its handler returned, and step 'pause' (" in said
+    assert "test_execution_awaits.py:" in said
+    assert "was under way in a task that nobody had awaited" in said
+
+
+async def test_a_task_that_comes_to_a_step_after_its_handler_is_told_of(
+    live: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks: list[Any] = []
+
+    async def handler(ctx: durable.Context) -> str:
+        async def later() -> None:
+            await ctx.step.run("mail", lambda: "sent")
+
+        tasks.append(asyncio.create_task(later()))
+        return "ok"
+
+    run = await live.start(handler)
+    await live.settle()
+    assert live.result(run) == "ok"
+    assert "step 'mail' (" in caplog.text
+    assert "was come to after that in a task that nobody had awaited" in caplog.text
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+async def test_who_loses_a_race_is_not_told_of(
+    live: Any, caplog: pytest.LogCaptureFixture, *, is_cancelled: bool
+) -> None:
+    async def handler(ctx: durable.Context) -> str:
+        async def slow() -> None:
+            await asyncio.Event().wait()
+
+        other = (
+            ctx.step.run("slow", slow) if is_cancelled else ctx.step.sleep("slow", "1h")
+        )
+        quick = asyncio.ensure_future(ctx.step.run("quick", lambda: "quick"))
+        rest = asyncio.ensure_future(other)
+        await asyncio.wait({quick, rest}, return_when=asyncio.FIRST_COMPLETED)
+        if is_cancelled:
+            rest.cancel()
+        return quick.result()
+
+    run = await live.start(handler)
+    await live.settle()
+    assert live.result(run) == "quick"
+    assert caplog.text == ""

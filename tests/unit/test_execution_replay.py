@@ -9,6 +9,8 @@ import pytest
 
 import durable
 
+from .conftest import Bench
+
 
 pytestmark = pytest.mark.asyncio
 
@@ -191,3 +193,46 @@ async def test_the_logger_repeats_nothing_of_parallel_code(
         "slow goes on",
         "both",
     ]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_code_that_comes_to_another_step_when_it_is_called_again_at_once(
+    *, is_first: bool
+) -> None:
+    """It is told so at the first replay, and not after a thousand executions."""
+    replayed = Bench(forgets=True)
+    made: list[int] = []
+
+    async def handler(ctx: durable.Context) -> None:
+        if not is_first:
+            await ctx.step.run("reserve", str)
+        made.append(len(made))
+        await ctx.step.run(f"charge {len(made)}", str)
+
+    run = await replayed.start(handler)
+    error = replayed.error(run)
+    replayed.worker.close()
+    assert error["name"] == "NonDeterminismError"
+    assert "came to step 'charge 2' (" in error["message"]
+    assert "came to step 'charge 1', which is recorded" in error["message"]
+    assert len(made) == 2
+
+
+async def test_tasks_that_take_turns_are_no_other_steps() -> None:
+    replayed = Bench(forgets=True)
+
+    async def handler(ctx: durable.Context) -> list[list[str]]:
+        async def branch(name: str, turns: int) -> list[str]:
+            done: list[str] = []
+            for number in range(3):
+                for _ in range(turns):
+                    await asyncio.sleep(0)  # noqa: TID251
+                done.append(await ctx.step.run(f"{name}{number}", lambda: name))
+            return done
+
+        return await asyncio.gather(branch("a", 0), branch("b", 3))
+
+    run = await replayed.start(handler)
+    await replayed.settle(1000)
+    assert replayed.result(run) == [["a"] * 3, ["b"] * 3]
+    replayed.worker.close()

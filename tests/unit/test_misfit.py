@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 import durable
+from durable._layers import Stack
 from durable._misfit import error_of_kind, error_of_type
 
 
 def call(kind: str) -> Any:
-    run = SimpleNamespace(id="R1", function=SimpleNamespace(id="fulfil"))
+    function = SimpleNamespace(id="fulfil", stack=Stack([]))
+    run = SimpleNamespace(id="R1", function=function)
     return SimpleNamespace(run=run, name="x", kind=kind, where=lambda: "shop.py:12")
 
 

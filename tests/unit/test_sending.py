@@ -99,9 +99,18 @@ def test_many_names_that_nobody_listens_to_are_told_up_to_a_limit(caplog: Any) -
     assert len(unheard_of(caplog, *(f"e{n}" for n in range(1100)))) == 1000
 
 
-def test_nothing_is_told_unless_asked_for(caplog: Any) -> None:
+def test_what_may_be_meant_for_others_is_told_who_asks_for_it(caplog: Any) -> None:
     caplog.set_level("INFO", "durable")
     assert unheard_of(caplog, "lost") == []
+
+
+def test_a_name_that_is_nearly_one_that_is_listened_to_is_warned_of(
+    caplog: Any,
+) -> None:
+    caplog.set_level("INFO", "durable")
+    [told] = unheard_of(caplog, "herd", "herd", "hoard's", "shared")
+    assert told.endswith("it is kept and starts nothing. Did you mean 'heard'?")
+    assert caplog.records[0].levelname == "WARNING"
 
 
 def test_data_that_is_no_json_says_where() -> None:

@@ -40,7 +40,8 @@ RUN: Any = SimpleNamespace(
     id="R",
     own_data=lambda: {"id": {"x": 1}},
     function=SimpleNamespace(
-        type_of=lambda name: durable.EventType(name, Going) if name == "go" else None
+        sealed_by=(),
+        type_of=lambda name: durable.EventType(name, Going) if name == "go" else None,
     ),
     worker=SimpleNamespace(noticed=Noticed()),
     event_tuples=[("E", "go", b"{}", 0, 0, None, None, None)],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qsl
 
 import orjson
@@ -98,14 +98,10 @@ def _with_floats(value: Any) -> Any:
     if isinstance(value, dict):
         fields = cast("dict[str, Any]", value)
         return {name: _with_floats(one) for name, one in fields.items()}
-    if _is_list(value):
-        return [_with_floats(one) for one in value]
+    if isinstance(value, list):
+        return [_with_floats(one) for one in cast("Any", value)]
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     return float(value) if is_whole and abs(value) > _EXACT else value
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
 
 
 def _mac(key: str, body: bytes, at: str) -> str:

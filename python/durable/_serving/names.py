@@ -1,4 +1,4 @@
-"""Names on both sides: a step and its hash, a function and its slug, the engine's own events."""
+"""Names on both sides: a step and its hash, a function and its slug, the engine's own events, a length of time."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ _THEIRS: Final = "inngest/"
 def hash_of(step: str) -> str:
     """The 40 hexadecimal digits that stand for a step's name."""
     return hashlib.sha1(step.encode(), usedforsecurity=False).hexdigest()
+
+
+def length(ms: int) -> str:
+    """A length of time as the protocol has it."""
+    return f"{ms}ms"
 
 
 def event_for_wire(name: str) -> str:

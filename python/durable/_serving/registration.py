@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
 import orjson
 
 from .._errors import ConfigError
-from .names import event_for_wire
+from .names import event_for_wire, length
 
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _cron(function: Function[Any, Any], cron: CronFields) -> Fields:
         what = f"Cron(catch_up={cron['catch_up']!r})"
         raise _unsaid(function, what, 'the default, catch_up="last"')
     tz = "" if cron["tz"] == _UTC else f"TZ={cron['tz']} "
-    jitter = _length(cron["jitter_ms"]) if cron["jitter_ms"] else None
+    jitter = length(cron["jitter_ms"]) if cron["jitter_ms"] else None
     return _without_none(cron=f"{tz}{cron['text']}", jitter=jitter)
 
 
@@ -117,8 +117,8 @@ _NAMES: Final = {
 
 def _said(value: Any) -> Any:
     """Flow control in the protocol's spelling: camel case, lengths as texts, without what is absent."""
-    if _is_list(value):
-        return [_said(one) for one in value]
+    if isinstance(value, list):
+        return [_said(one) for one in cast("Any", value)]
     if not isinstance(value, dict):
         return value
     said: Fields = {}
@@ -126,18 +126,10 @@ def _said(value: Any) -> Any:
         if one is None:
             continue
         if name.endswith("_ms"):
-            said[name.removesuffix("_ms")] = _length(one)
+            said[name.removesuffix("_ms")] = length(one)
         else:
             said["maxSize" if name == "max_size" else name] = one
     return said
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
-
-
-def _length(ms: int) -> str:
-    return f"{ms}ms"
 
 
 def _without_none(**fields: object) -> Fields:

@@ -24,7 +24,7 @@ from .._bridge import (
 )
 from .._errors import UsageError
 from .exchange import Reply
-from .names import event_for_wire, hash_of
+from .names import event_for_wire, hash_of, length
 
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ def _planned(_name: str, _what: list[Any], _slugs: Slugs) -> Fields:
 
 
 def _sleep(_name: str, what: list[Any], _slugs: Slugs) -> Fields:
-    length = _length(what[0])
-    return {"name": length, "opts": {"duration": length}}
+    duration = length(what[0])
+    return {"name": duration, "opts": {"duration": duration}}
 
 
 def _sleep_until(_name: str, what: list[Any], _slugs: Slugs) -> Fields:
@@ -121,7 +121,7 @@ def _sleep_until(_name: str, what: list[Any], _slugs: Slugs) -> Fields:
 
 def _wait_for_signal(_name: str, what: list[Any], _slugs: Slugs) -> Fields:
     signal, timeout_ms, replaces = what
-    options = {"signal": signal, "timeout": _length(timeout_ms)}
+    options = {"signal": signal, "timeout": length(timeout_ms)}
     options["conflict"] = "replace" if replaces else "fail"
     return {"name": signal, "opts": options}
 
@@ -135,7 +135,7 @@ def _wait_for_event(name: str, what: list[Any], _slugs: Slugs) -> Fields:
         )
         raise UsageError(text)
     wanted = event_for_wire(event)
-    options: Fields = {"event": wanted, "timeout": _length(timeout_ms)}
+    options: Fields = {"event": wanted, "timeout": length(timeout_ms)}
     if condition is not None:
         options["if"] = condition
     return {"name": wanted, "opts": options}
@@ -146,7 +146,7 @@ def _invoke(_name: str, what: list[Any], slugs: Slugs) -> Fields:
     options = {
         "function_id": slugs.of_invoked(function_id),
         "payload": {"data": orjson.Fragment(data)},
-        "timeout": _length(timeout_ms),
+        "timeout": length(timeout_ms),
     }
     return {"opts": options}
 
@@ -161,10 +161,6 @@ _WRITERS: Final[dict[int, tuple[str, Callable[[str, list[Any], Slugs], Fields]]]
     WAIT_FOR_EVENT: ("WaitForEvent", _wait_for_event),
     INVOKE: ("InvokeFunction", _invoke),
 }
-
-
-def _length(ms: int) -> str:
-    return f"{ms}ms"
 
 
 def _moment(ms: int) -> str:

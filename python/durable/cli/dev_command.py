@@ -4,28 +4,22 @@ from typing import Annotated
 
 import typer
 
-from .options import DEFAULT_STORE, Store
+from .options import (
+    DEFAULT_STORE,
+    Allowed,
+    Application,
+    Host,
+    Port,
+    Store,
+    Urls,
+)
 from .serving import serve
 
 
 def dev(  # noqa: PLR0913  # each is an option
-    application: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[MODULE:APP]",
-            help="An application of this package to execute in this process, as in shop.pipeline:app.",
-        ),
-    ] = None,
+    application: Application = None,
     *,
-    urls: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-u",
-            "--url",
-            metavar="URL",
-            help="Where an application with an Inngest SDK is, as in http://localhost:8000/api/inngest.",
-        ),
-    ] = None,
+    urls: Urls = None,
     discovers: Annotated[
         bool,
         typer.Option(
@@ -33,18 +27,9 @@ def dev(  # noqa: PLR0913  # each is an option
             help="Look for applications at the usual ports and paths of this machine.",
         ),
     ] = True,
-    host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="An address of this machine.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535)] = 8288,
-    allowed: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow",
-            metavar="ADDRESS[/BITS]",
-            help="What may be called beside the public network, as in 10.2.0.0/16.",
-        ),
-    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8288,
+    allowed: Allowed = None,
     retry_interval: Annotated[
         float | None,
         typer.Option(

@@ -38,6 +38,34 @@ Store = Annotated[
         help="The store: a path, sled:PATH or redb:PATH.",
     ),
 ]
+Application = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[MODULE:APP]",
+        help="An application of this package to execute in this process, as in shop.pipeline:app.",
+    ),
+]
+Urls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-u",
+        "--url",
+        metavar="URL",
+        help="Where an application with an Inngest SDK is, as in http://localhost:8000/api/inngest.",
+    ),
+]
+Host = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="An address of this machine.")
+]
+Port = Annotated[int, typer.Option(metavar="PORT", min=0, max=65535)]
+Allowed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow",
+        metavar="ADDRESS[/BITS]",
+        help="What may be called beside the public network, as in 10.2.0.0/16.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON text on stdout.")]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")]
 Cursor = Annotated[

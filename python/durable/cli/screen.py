@@ -63,6 +63,7 @@ class SessionScreen:
         self._event_rate = Rate()
         self._run_rate = Rate()
         self._line_at = _LINE_EVERY_S
+        self._said: object = None
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -81,11 +82,19 @@ class SessionScreen:
         lines = self._lines(progress)
         if self._live is not None:
             self._live.update(self._picture(progress, lines), refresh=True)
-        elif progress.seconds >= self._line_at:
-            self._line_at = progress.seconds + _LINE_EVERY_S
-            self._console.print(
-                " · ".join(text for text, _ in lines), soft_wrap=True, markup=False
-            )
+        elif progress.waits or progress.seconds >= self._line_at:
+            self._tell(progress, " · ".join(text for text, _ in lines))
+
+    def _tell(self, progress: Progress, line: str) -> None:
+        """A line of a log: none that says what the last has said."""
+        total = progress.counts.total
+        so_far = progress.event_count, total.ended, total.live
+        said = progress.waits or so_far
+        if said == self._said:
+            return
+        self._said = said
+        self._line_at = progress.seconds + _LINE_EVERY_S
+        self._console.print(progress.waits or line, soft_wrap=True, markup=False)
 
     def _lines(self, progress: Progress) -> list[tuple[str, float]]:
         """What the two bars say, each with how full it is."""
@@ -111,7 +120,8 @@ class SessionScreen:
         for text, share in lines:
             bar = ProgressBar(total=1.0, completed=share, width=_BAR_WIDTH)
             bars.add_row(bar, f"{share:4.0%}", Text(text))
-        return Group(bars, functions_table(progress.counts))
+        waits = [Text(progress.waits, style="dim")] if progress.waits else []
+        return Group(bars, *waits, functions_table(progress.counts))
 
 
 def functions_table(counts: Counts, before: Counts | None = None) -> Table:

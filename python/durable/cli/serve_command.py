@@ -4,18 +4,20 @@ from typing import Annotated
 
 import typer
 
-from .options import DEFAULT_STORE, Store
+from .options import (
+    DEFAULT_STORE,
+    Allowed,
+    Application,
+    Host,
+    Port,
+    Store,
+    Urls,
+)
 from .serving import serve as serve_until_stopped
 
 
 def serve(  # noqa: PLR0913  # each is an option
-    application: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[MODULE:APP]",
-            help="An application of this package to execute in this process, as in shop.pipeline:app.",
-        ),
-    ] = None,
+    application: Application = None,
     *,
     event_keys: Annotated[
         list[str] | None,
@@ -35,22 +37,10 @@ def serve(  # noqa: PLR0913  # each is an option
             help="Hexadecimal. Signs requests, the first of several, and opens the rest of the API.",
         ),
     ] = None,
-    urls: Annotated[
-        list[str] | None,
-        typer.Option("-u", "--url", metavar="URL", help="Where an application is."),
-    ] = None,
-    host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="An address of this machine.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535)] = 8288,
-    allowed: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow",
-            metavar="ADDRESS[/BITS]",
-            help="What may be called beside the public network, as in 10.2.0.0/16.",
-        ),
-    ] = None,
+    urls: Urls = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8288,
+    allowed: Allowed = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """A server of one's own: events and applications come in with keys only."""

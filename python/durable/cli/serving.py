@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from typing import TYPE_CHECKING
 
 from .output import messages
+from .signals import stops
 from .stopping import told_when_stopped
 
 
@@ -42,13 +42,6 @@ async def _serve(app: App | None, store: str, settings: ServerSettings) -> None:
 
 
 async def _told_to_stop() -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, stopped.set)
-    try:
-        await stopped.wait()
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+    waiting = asyncio.ensure_future(asyncio.Event().wait())
+    with stops(waiting):
+        await asyncio.wait({waiting})

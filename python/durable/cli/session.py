@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from durable._errors import EventRefused, PayloadTooLarge
 
 from .counts import Counts, counts_of
 from .failure import CommandError
+from .signals import stops
+from .waiting import what_is_waited_for
 
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from durable import Engine
 
     from .event_file import Batch
 
 _REFRESH_S: Final = 0.2
+_LOOK_S: Final = 5.0
 _MOST_QUEUED: Final = 50_000
 _SHORT_PAUSE_S: Final = 0.02
 
@@ -67,6 +69,7 @@ class Progress:
         counts: what the functions' runs are doing now.
         counts_before: the same when the session began.
         seconds: how long the session has lasted.
+        waits: what the runs wait for, where nothing executes and the source has no more; empty otherwise.
     """
 
     accepted_before: int = 0
@@ -78,6 +81,7 @@ class Progress:
     counts: Counts = field(default_factory=Counts)
     counts_before: Counts = field(default_factory=Counts)
     seconds: float = 0.0
+    waits: str = ""
 
 
 class Session:
@@ -89,6 +93,8 @@ class Session:
         self._screen = screen
         self._began_at = time.monotonic()
         self.progress = Progress()
+        self._seen: Counts | None = None
+        self._looks_at = 0.0
 
     def live_count(self) -> int:
         """How many runs have not ended."""
@@ -103,15 +109,26 @@ class Session:
         before = self._engine.stats_before or self._engine.stats()
         progress.counts_before = counts_of(before)
         work = asyncio.ensure_future(self._work())
-        with _stopping(work):
+        with stops(work):
             while not work.done():
                 self._show()
+                await self._look_at_waits()
                 await asyncio.wait({work}, timeout=_REFRESH_S)
         progress.is_stopped = work.cancelled()
         self._show()
         if not work.cancelled():
             work.result()
         return progress
+
+    async def _look_at_waits(self) -> None:
+        """What is waited for: asked again once what runs do has changed, and now and then."""
+        progress = self.progress
+        total = progress.counts.total
+        if not progress.is_fed or total.queued or total.running or not total.parked:
+            progress.waits, self._seen = "", None
+        elif progress.counts != self._seen or progress.seconds >= self._looks_at:
+            self._seen, self._looks_at = progress.counts, progress.seconds + _LOOK_S
+            progress.waits = await what_is_waited_for(self._engine)
 
     async def _work(self) -> None:
         for batch in self._feed.batches(self.progress.position):
@@ -158,30 +175,3 @@ async def _pause(seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await asyncio.Event().wait()
-
-
-@contextlib.contextmanager
-def _stopping(work: asyncio.Future[Any]) -> Generator[None, None, None]:
-    """Ctrl-C and SIGTERM cancel the work instead of the process, the first time."""
-    loop = asyncio.get_running_loop()
-    before: dict[signal.Signals, Any] = {}
-
-    def stop() -> None:
-        work.cancel()
-        restore()
-
-    def restore() -> None:
-        while before:
-            number, handler = before.popitem()
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        handler = signal.getsignal(number)
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(number, stop)
-            before[number] = handler
-    try:
-        yield
-    finally:
-        restore()

@@ -34,7 +34,7 @@ _OPEN_LETTER: Final = "▸"
 _WAITS: Final = frozenset({"sleep", "wait_for_signal", "wait_for_event", "invoke"})
 _MEANINGS: Final = {
     _BAR_LETTER: "executes",
-    _RETRIED_LETTER: "earlier tries, and the time between them",
+    _RETRIED_LETTER: "several tries, and the time between them",
     _SLEEP_LETTER: "sleeps or waits",
     _WAIT_LETTER: "waits for its turn",
     _OPEN_LETTER: "goes on",
@@ -106,8 +106,6 @@ def draw(
 def legend(bars: Sequence[Bar]) -> Text:
     """What the letters mean that these bars are drawn with."""
     letters = {_letter_of(bar) for bar in bars}
-    if any(bar.attempts > 1 and _letter_of(bar) == _BAR_LETTER for bar in bars):
-        letters.add(_RETRIED_LETTER)
     if any(bar.ended_at is None for bar in bars):
         letters.add(_OPEN_LETTER)
     said = [f"{one} {text}" for one, text in _MEANINGS.items() if one in letters]
@@ -143,24 +141,19 @@ class _Scale:
     def bar(self, bar: Bar, now_ms: int) -> Text:
         first = self.column(bar.began_at)
         last = max(first, self.column(max(_end(bar, now_ms), bar.began_at)))
-        drawn = _letters(bar, last - first + 1)
+        drawn = _letter_of(bar) * (last - first + 1)
         if bar.ended_at is None:
             drawn = drawn[:-1] + _OPEN_LETTER
         return Text(" " * first + drawn, style=style_of(bar.status))
 
 
-def _letters(bar: Bar, count: int) -> str:
-    letter = _letter_of(bar)
-    if letter == _BAR_LETTER and bar.attempts > 1:
-        return _RETRIED_LETTER * (count - 1) + _BAR_LETTER
-    return letter * count
-
-
 def _letter_of(bar: Bar) -> str:
     if bar.kind in _WAITS:
         return _SLEEP_LETTER
-    is_queued = bar.kind == "wait" or bar.status == "queued"
-    return _WAIT_LETTER if is_queued else _BAR_LETTER
+    if bar.kind == "wait" or bar.status == "queued":
+        return _WAIT_LETTER
+    # Recorded is when a step was first asked for, not when its last try began: no part of the bar is that try alone.
+    return _RETRIED_LETTER if bar.attempts > 1 else _BAR_LETTER
 
 
 def _axis_width(bars: Sequence[Bar], width: int) -> int:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from durable._bridge import CoreError, public_errors
-from durable._session import on_own_thread
+from durable._session import awaited_on_own_thread
 
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Door:
         core: Core | None = None
         try:
             # not in the loop's pool, which may be full of those who wait here
-            await asyncio.wrap_future(on_own_thread(self._shut), loop=loop)
+            await awaited_on_own_thread(loop, self._shut)
             with public_errors():
                 core = await _opened(loop, open_core)
         finally:
@@ -91,9 +91,9 @@ async def _opened(
     """What was read last may keep the closed store for a moment more."""
     for _ in range(_OPEN_TRIES):
         try:
-            return await asyncio.wrap_future(on_own_thread(open_core), loop=loop)
+            return await awaited_on_own_thread(loop, open_core)
         except CoreError as error:
             if error.kind != "locked":
                 raise
         await asyncio.sleep(_OPEN_PAUSE_S)  # what keeps it is a thread  # noqa: TID251
-    return await asyncio.wrap_future(on_own_thread(open_core), loop=loop)
+    return await awaited_on_own_thread(loop, open_core)

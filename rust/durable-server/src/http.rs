@@ -7,6 +7,7 @@ mod guard;
 mod metrics;
 mod rest;
 mod run_state;
+mod ui;
 
 use std::sync::Arc;
 
@@ -56,8 +57,15 @@ pub(crate) fn router(server: Server) -> Router {
         .route("/v1/events/{event}/runs", get(rest::runs_of_event))
         .route("/v1/runs/{run}", get(rest::run).delete(rest::cancel))
         .route("/v1/runs/{run}/jobs", get(rest::jobs))
+        .route("/ui/api/runs", get(ui::runs))
+        .route("/ui/api/runs/{run}", get(ui::run))
+        .route("/ui/api/runs/{run}/rerun", post(ui::rerun))
+        .route("/ui/api/events", get(ui::events).post(ui::send))
+        .route("/ui/api/functions", get(ui::functions))
         .route_layer(from_fn_with_state(server.clone(), guard::only_with_key));
     Router::new()
+        .route("/", get(ui::page))
+        .route("/ui/{file}", get(ui::file))
         .route("/health", get(app::health))
         .route("/openapi.json", get(answer::openapi))
         .route("/dev", get(app::info))

@@ -43,6 +43,26 @@ def test_a_log_gets_a_line_now_and_then() -> None:
     assert "6 to go" in lines[0]
 
 
+def test_a_log_gets_no_line_twice() -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=120)
+    with SessionScreen(console, size=100, size_is_bytes=False) as screen:
+        for second in range(20):
+            screen.show(progress(second, 5, 5))
+    assert len(text.getvalue().splitlines()) == 1
+
+
+def test_what_is_waited_for_is_told_at_once_and_once() -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=120)
+    with SessionScreen(console, size=100, size_is_bytes=False) as screen:
+        for second in range(10):
+            shown = progress(second / 10, 5, 5)
+            shown.waits = "2 runs sleep" if second < 8 else "1 run sleeps"
+            screen.show(shown)
+    assert text.getvalue().splitlines() == ["2 runs sleep", "1 run sleeps"]
+
+
 def test_a_terminal_gets_bars_and_a_table() -> None:
     text = io.StringIO()
     console = Console(file=text, width=120, force_terminal=True, color_system=None)

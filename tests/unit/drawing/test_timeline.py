@@ -45,8 +45,18 @@ def test_a_sleep_looks_unlike_work() -> None:
 
 def test_a_step_that_was_tried_again_shows_its_tries() -> None:
     _, line = drawn([Bar("ask", "run", "completed", 0, 1000, attempts=3)])
-    assert "▒█" in line
+    assert "▒▒▒" in line
     assert " 3 " in line
+
+
+def test_a_step_that_a_crash_cut_off_is_not_drawn_as_if_its_last_try_took_no_time() -> (
+    None
+):
+    """When that try began is not recorded: the whole bar is that of all tries."""
+    cut = Bar("work", "run", "completed", 0, 6000, attempts=2)
+    _, line = drawn([cut])
+    assert "█" not in line
+    assert legend([cut]).plain == "▒ several tries, and the time between them"
 
 
 def test_what_goes_on_reaches_to_now_and_is_open() -> None:

@@ -51,9 +51,14 @@ pub(super) async fn send(
             Some("the event key is not one of this server's"),
         );
     }
-    let seed = guard::text(&headers, "x-inngest-event-id-seed").and_then(seed_of);
+    accept(&server, &headers, body).await
+}
+
+/// The events of a request whose sender may send.
+pub(super) async fn accept(server: &Server, headers: &HeaderMap, body: Bytes) -> Response {
+    let seed = guard::text(headers, "x-inngest-event-id-seed").and_then(seed_of);
     // A shell's `curl -d` says that JSON is a form.
-    let is_form = guard::text(&headers, "content-type")
+    let is_form = guard::text(headers, "content-type")
         .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
         && !body.trim_ascii_start().starts_with(b"{")
         && !body.trim_ascii_start().starts_with(b"[");
