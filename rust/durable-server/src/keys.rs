@@ -121,9 +121,14 @@ fn decode(text: &str) -> Option<Vec<u8>> {
 
 /// An id that nobody guesses: the first ones of a second sort before those of the next.
 pub(crate) fn chance_id() -> ulid::Ulid {
+    ulid::Ulid::from_parts(now_s().saturating_mul(1000), chance())
+}
+
+/// Bits that nobody guesses.
+pub(crate) fn chance() -> u128 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let half = || u128::from(RandomState::new().build_hasher().finish());
-    ulid::Ulid::from_parts(now_s().saturating_mul(1000), (half() << 64) | half())
+    (half() << 64) | half()
 }
 
 fn now_s() -> u64 {

@@ -15,8 +15,8 @@ use ulid::Ulid;
 use super::messages::{
     Connect, Frame, Kind, Lease, LeaseAck, Named, Ready, Refused, Response, Started, frame,
 };
-use super::workers::fresh;
 use crate::http::Server;
+use crate::keys::chance_id;
 use crate::log::Level;
 use crate::registration;
 
@@ -31,7 +31,7 @@ const SILENCE: Duration = Duration::from_secs(35);
 /// `POST /v0/connect/start`: where to go, and what to say there.
 pub(crate) async fn start(State(server): State<Server>, headers: HeaderMap) -> Answer {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let (connection, token) = (fresh(), format!("{}{}", fresh(), fresh()));
+    let (connection, token) = (chance_id(), format!("{}{}", chance_id(), chance_id()));
     server.workers.expect(token.clone(), connection);
     let started = Started {
         connection_id: connection.to_string(),
@@ -141,7 +141,7 @@ fn hear(server: &Server, id: Ulid, kind: Kind, payload: &[u8]) -> Option<Vec<u8>
                 env_id: lease.env_id,
                 app_id: lease.app_id,
                 function_slug: lease.function_slug,
-                new_lease_id: is_its.then(|| fresh().to_string()),
+                new_lease_id: is_its.then(|| chance_id().to_string()),
             };
             return Some(frame(Kind::ExtendLeaseAck, &ack));
         }

@@ -9,6 +9,7 @@ use ulid::Ulid;
 
 use super::messages::{Kind, Request, Response, frame};
 use crate::executor::Reply;
+use crate::keys::chance_id;
 
 /// So much a worker is given at a time where it does not say.
 const USUAL_ROOM: usize = 1_000;
@@ -174,7 +175,7 @@ impl Workers {
 
 fn request(asked: &Asked) -> Request {
     Request {
-        id: fresh().to_string(),
+        id: chance_id().to_string(),
         account_id: "00000000-0000-4000-a000-000000000000".to_owned(),
         env_id: "00000000-0000-4000-b000-000000000000".to_owned(),
         app_id: crate::executor::uuid_of(&format!("app {}", asked.app)),
@@ -184,14 +185,9 @@ fn request(asked: &Asked) -> Request {
         step_id: Some(asked.step.clone()),
         payload: asked.body.clone(),
         run_id: asked.run.clone(),
-        lease_id: fresh().to_string(),
+        lease_id: chance_id().to_string(),
         job_id: asked.job.clone(),
     }
-}
-
-/// An id that nobody guesses.
-pub(super) fn fresh() -> Ulid {
-    crate::keys::chance_id()
 }
 
 #[cfg(test)]
@@ -212,7 +208,7 @@ mod tests {
 
     fn worker(workers: &Workers, room: i64) -> (Ulid, mpsc::UnboundedReceiver<Vec<u8>>) {
         let (frames, taken) = mpsc::unbounded_channel();
-        let id = fresh();
+        let id = chance_id();
         workers.add(id, vec!["shop".to_owned()], Some(room), frames);
         workers.set_ready(id, true);
         (id, taken)
@@ -263,7 +259,7 @@ mod tests {
     #[test]
     fn who_was_not_expected_is_not_admitted() {
         let workers = Workers::default();
-        let id = fresh();
+        let id = chance_id();
         workers.expect("token".to_owned(), id);
         assert_eq!(workers.admit("other"), None);
         assert_eq!((workers.admit("token"), workers.admit("token")), (Some(id), None));

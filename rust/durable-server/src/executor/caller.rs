@@ -12,7 +12,7 @@ use super::request::{body, item_id, step_id};
 use crate::apps::Callee;
 use crate::config::Kind;
 use crate::connect::{Asked, Workers, is_dialled};
-use crate::keys::Keys;
+use crate::keys::{Keys, chance};
 use crate::reach::Outgoing;
 
 /// Whoever is called speaks the version that it prefers: what it is told is the same in all.
@@ -134,13 +134,6 @@ fn unreachable(callee: &Callee, error: &reqwest::Error) -> String {
         cause = deeper.source();
     }
     text
-}
-
-/// Bits that nobody has to guess: they tell requests apart in logs.
-fn chance() -> u128 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    let half = || u128::from(RandomState::new().build_hasher().finish());
-    (half() << 64) | half()
 }
 
 #[cfg(test)]
