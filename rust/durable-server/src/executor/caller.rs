@@ -5,14 +5,13 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use durable_runtime::Offer;
 use reqwest::Method;
-use ulid::Ulid;
 
 use super::reply::{MOST_BYTES, Reply};
-use super::request::{body, item_id, step_id};
+use super::request::{CallIds, body};
 use crate::apps::Callee;
 use crate::config::Kind;
 use crate::connect::{Asked, Workers, is_dialled};
-use crate::keys::{Keys, chance};
+use crate::keys::Keys;
 use crate::reach::Outgoing;
 
 /// Whoever is called speaks the version that it prefers: what it is told is the same in all.
@@ -43,31 +42,31 @@ impl Caller {
 
     /// Calls a function; `Err` says in words why there is no reply.
     pub(super) async fn call(&self, offer: &Offer, callee: &Callee) -> Result<Reply, String> {
-        let request_id = Ulid::from_parts(offer.run.made_at().as_millis(), chance()).to_string();
-        let body = body(offer, callee, &request_id);
+        let ids = CallIds::of(offer);
+        let body = body(offer, callee, &ids);
         if is_dialled(&callee.endpoint) {
             let asked = Asked {
                 app: callee.app.clone(),
                 function: callee.name.clone(),
-                step: step_id(offer),
+                step: ids.step,
                 run: offer.run.to_string(),
-                job: item_id(offer),
+                job: ids.item,
                 body,
             };
             return Ok(self.workers.call(&asked).await);
         }
-        let url = url_of(callee, &step_id(offer))?;
+        let url = url_of(callee, &ids.step)?;
         let mut request = self
             .client
             .request(Method::POST, &url)?
             .header("Content-Type", "application/json")
             .header("User-Agent", "Inngest")
-            .header("X-Request-Id", request_id)
+            .header("X-Request-Id", ids.request)
             .header("X-Run-Id", offer.run.to_string())
             .header("X-Inngest-Req-Version", ANY_VERSION)
-            .header("X-Inngest-Step-Id", step_id(offer))
+            .header("X-Inngest-Step-Id", ids.step)
             .header("X-Inngest-Generation-Id", "1")
-            .header("X-Inngest-Job-Id", item_id(offer))
+            .header("X-Inngest-Job-Id", ids.item)
             .header("X-Inngest-Server-Kind", self.kind.as_str());
         if let Some(signature) = self.signature(&body) {
             request = request.header("X-Inngest-Signature", signature);

@@ -1,5 +1,7 @@
 //! Memos as SDKs read them.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use durable_core::{Memo, Outcome, StepKind};
 use serde::Deserialize;
@@ -9,12 +11,22 @@ use crate::names::{event_for_sdk, hash_of_step};
 
 /// The object of all memos, each under the hash of its step.
 pub(crate) fn steps_json(memos: &[Memo]) -> Vec<u8> {
+    steps_under(&hashes_of(memos), memos)
+}
+
+/// The hash of each memo's step.
+pub(super) fn hashes_of(memos: &[Memo]) -> Vec<Cow<'_, str>> {
+    memos.iter().map(|memo| hash_of_step(&memo.name)).collect()
+}
+
+/// The object of memos whose steps' hashes are known.
+pub(super) fn steps_under(hashes: &[Cow<'_, str>], memos: &[Memo]) -> Vec<u8> {
     let mut json = Vec::from(*b"{");
-    for (place, memo) in memos.iter().enumerate() {
+    for (place, (hash, memo)) in hashes.iter().zip(memos).enumerate() {
         if place > 0 {
             json.push(b',');
         }
-        put_text(&mut json, &hash_of_step(&memo.name));
+        put_text(&mut json, hash);
         json.push(b':');
         json.extend_from_slice(&value_of(memo));
     }

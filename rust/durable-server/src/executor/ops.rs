@@ -154,7 +154,7 @@ pub(super) fn of_checkpoint(steps: &RawValue) -> Result<Vec<Op>, String> {
     let mut plan = Plan::default();
     for op in read(steps.get().as_bytes())? {
         match op.op.as_str() {
-            "Step" | "StepRun" => plan.ops.push(op.ran()),
+            "Step" | "StepRun" => plan.ops.push(op.ran(op.step_name())),
             "StepPlanned" => plan.ops.push(Op::StepPlanned { name: op.step_name() }),
             "None" => {}
             other => return Err(format!("a checkpoint cannot hold the op '{other}'")),
@@ -182,14 +182,14 @@ impl SdkOp<'_> {
         }
     }
 
-    fn ran(&self) -> Op {
-        Op::StepRun { name: self.step_name(), data: raw(self.data) }
+    fn ran(&self, name: String) -> Op {
+        Op::StepRun { name, data: raw(self.data) }
     }
 
     fn put(&self, plan: &mut Plan, options: Options<'_>, retry: Retry) -> Result<(), String> {
         let name = self.step_name();
         let op = match self.op.as_str() {
-            "Step" | "StepRun" => self.ran(),
+            "Step" | "StepRun" => self.ran(name),
             "StepPlanned" => Op::StepPlanned { name },
             "StepError" => Op::StepError { name, error: self.error(), retry: self.retry(retry) },
             "StepFailed" => Op::StepError { name, error: self.error(), retry: Retry::Never },

@@ -1,27 +1,59 @@
 //! What a function is called with.
 
+use std::borrow::Cow;
+
 use durable_core::{EventId, EventRecord};
 use durable_runtime::Offer;
 use serde_json::json;
+use ulid::Ulid;
 
-use super::memo::{put_text, steps_json};
+use super::memo::{hashes_of, put_text, steps_under};
 use crate::apps::Callee;
+use crate::keys::chance;
 use crate::names::{event_for_sdk, hash_of, hash_of_step};
 
 /// Larger, and events and memos are to be asked for.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The step that stands for the code between steps.
-pub(super) const DISCOVERY: &str = "step";
+const DISCOVERY: &str = "step";
 
-/// The body of a call.
-pub(super) fn body(offer: &Offer, callee: &Callee, request_id: &str) -> Vec<u8> {
-    let whole = compose(offer, callee, request_id, false);
-    if whole.len() > MOST_BYTES { compose(offer, callee, request_id, true) } else { whole }
+/// What names a call.
+#[derive(Clone, Debug)]
+pub(super) struct CallIds {
+    /// The request, in logs.
+    pub(super) request: String,
+    /// The step that is to execute, or that none is in particular.
+    pub(super) step: String,
+    /// What a checkpoint names the call by.
+    pub(super) item: String,
 }
 
-fn compose(offer: &Offer, callee: &Callee, request_id: &str, use_api: bool) -> Vec<u8> {
-    let stack: Vec<_> = offer.memos.iter().map(|memo| hash_of_step(&memo.name)).collect();
+impl CallIds {
+    pub(super) fn of(offer: &Offer) -> Self {
+        let step = offer.step.as_deref().map(hash_of_step);
+        Self {
+            request: Ulid::from_parts(offer.run.made_at().as_millis(), chance()).to_string(),
+            step: step.map_or_else(|| DISCOVERY.to_owned(), Cow::into_owned),
+            item: format!("{}.{}", offer.run, offer.epoch.0),
+        }
+    }
+}
+
+/// The body of a call.
+pub(super) fn body(offer: &Offer, callee: &Callee, ids: &CallIds) -> Vec<u8> {
+    let stack = hashes_of(&offer.memos);
+    let whole = compose(offer, callee, ids, &stack, false);
+    if whole.len() > MOST_BYTES { compose(offer, callee, ids, &stack, true) } else { whole }
+}
+
+fn compose(
+    offer: &Offer,
+    callee: &Callee,
+    ids: &CallIds,
+    stack: &[Cow<'_, str>],
+    use_api: bool,
+) -> Vec<u8> {
     let others = offer.pending.iter().filter(|name| offer.step.as_ref() != Some(*name));
     let ctx = json!({
         "attempt": offer.failure_count,
@@ -29,19 +61,19 @@ fn compose(offer: &Offer, callee: &Callee, request_id: &str, use_api: bool) -> V
         "env": "",
         "fn_id": uuid_of(&callee.name),
         "generation_id": 1,
-        "job_id": item_id(offer),
+        "job_id": ids.item,
         "max_attempts": callee.max_attempts,
-        "qi_id": item_id(offer),
-        "request_id": request_id,
+        "qi_id": ids.item,
+        "request_id": ids.request,
         "run_id": offer.run.to_string(),
         "stack": {"current": stack.len(), "stack": stack},
-        "step_id": step_id(offer),
+        "step_id": ids.step,
         "use_api": use_api,
     });
     let (events, steps) = if use_api {
         (b"[]".to_vec(), b"{}".to_vec())
     } else {
-        (events_json(&offer.events), steps_json(&offer.memos))
+        (events_json(&offer.events), steps_under(stack, &offer.memos))
     };
     let event = match offer.events.first() {
         Some((id, record)) => event_json(*id, record), // whatever its size: nobody asks for it
@@ -57,19 +89,6 @@ fn compose(offer: &Offer, callee: &Callee, request_id: &str, use_api: bool) -> V
     body.extend_from_slice(&steps);
     body.extend_from_slice(format!(",\"use_api\":{use_api},\"version\":2}}").as_bytes());
     body
-}
-
-/// What a checkpoint names the call by.
-pub(super) fn item_id(offer: &Offer) -> String {
-    format!("{}.{}", offer.run, offer.epoch.0)
-}
-
-/// The step that is to execute, or that none is in particular.
-pub(super) fn step_id(offer: &Offer) -> String {
-    match &offer.step {
-        Some(name) => hash_of_step(name).into_owned(),
-        None => DISCOVERY.to_owned(),
-    }
 }
 
 /// All events of a run.
@@ -188,9 +207,13 @@ mod tests {
         }
     }
 
+    fn body_of(offer: &Offer) -> Vec<u8> {
+        body(offer, &callee(), &CallIds::of(offer))
+    }
+
     #[test]
     fn a_call_says_all_that_its_function_needs() {
-        let body = body(&offer("{\"n\":1}"), &callee(), "R");
+        let body = body_of(&offer("{\"n\":1}"));
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(json["event"]["data"]["n"], 1);
         assert_eq!(json["events"][0], json["event"]);
@@ -208,8 +231,7 @@ mod tests {
         offer.step = Some("b".to_owned());
         offer.pending = vec!["b".to_owned()];
         let flag = |offer: &Offer| {
-            let json: serde_json::Value =
-                serde_json::from_slice(&body(offer, &callee(), "R")).unwrap();
+            let json: serde_json::Value = serde_json::from_slice(&body_of(offer)).unwrap();
             json["ctx"]["disable_immediate_execution"] == true
         };
         assert!(!flag(&offer));
@@ -220,8 +242,7 @@ mod tests {
     #[test]
     fn what_is_large_is_to_be_asked_for() {
         let large = format!("{{\"t\":\"{}\"}}", "x".repeat(MOST_BYTES));
-        let json: serde_json::Value =
-            serde_json::from_slice(&body(&offer(&large), &callee(), "R")).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&body_of(&offer(&large))).unwrap();
         assert_eq!((&json["use_api"], &json["ctx"]["use_api"]), (&json!(true), &json!(true)));
         assert_eq!((&json["events"], &json["steps"]), (&json!([]), &json!({})));
         assert_eq!(json["event"]["name"], "a/b");
