@@ -137,7 +137,6 @@ impl Executor {
             None => Plan::failed(
                 "Error",
                 "the function is registered no more, so nobody knows where it is",
-                false,
             ),
         };
         if is_discovery {

@@ -24,9 +24,8 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The call, or the code, failed.
-    pub(super) fn failed(name: &str, message: &str, is_final: bool) -> Self {
-        let retry = if is_final { Retry::Never } else { Retry::Backoff };
-        Self::of_error(named(name, message).into(), retry)
+    pub(super) fn failed(name: &str, message: &str) -> Self {
+        Self::of_error(named(name, message).into(), Retry::Backoff)
     }
 
     fn of_error(error: Bytes, retry: Retry) -> Self {
@@ -105,22 +104,20 @@ const LONGEST: std::time::Duration = std::time::Duration::from_mins(366 * 24 * 6
 pub(super) fn plan(offer: &Offer, reply: Result<Reply, String>, now_ms: u64) -> Plan {
     let reply = match reply.and_then(Reply::unwrapped) {
         Ok(reply) => reply,
-        Err(why) => return Plan::failed("Error", &why, false),
+        Err(why) => return Plan::failed("Error", &why),
     };
     let retry = reply.retry(now_ms);
     match reply.status {
         200 | 206 if !reply.is_sdk => {
             let why = "not_sdk: whoever answered at the function's address is no SDK: is the address right?";
-            Plan::failed("Error", why, false)
+            Plan::failed("Error", why)
         }
         200 if offer.step.is_none() => {
             let data = if reply.body.is_empty() { Bytes::from_static(b"null") } else { reply.body };
             Plan { ops: vec![Op::RunComplete { data }], ..Plan::default() }
         }
         200 => Plan::default(), // the engine says that the step was not come upon
-        206 => {
-            of_steps(&reply.body, retry).unwrap_or_else(|why| Plan::failed("Error", &why, false))
-        }
+        206 => of_steps(&reply.body, retry).unwrap_or_else(|why| Plan::failed("Error", &why)),
         _ => Plan::of_error(reply.error(), retry),
     }
 }
