@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use ulid::Ulid;
 
 use super::messages::{
-    Connect, Frame, Kind, Lease, LeaseAck, Named, Ready, Refused, Response, Started, frame,
+    Connect, Frame, Kind, Lease, Named, Ready, Refused, Response, Started, frame,
 };
 use crate::http::Server;
 use crate::keys::chance_id;
@@ -133,17 +133,10 @@ fn hear(server: &Server, id: Ulid, kind: Kind, payload: &[u8]) -> Option<Vec<u8>
         Kind::WorkerPause => server.workers.set_ready(id, false),
         Kind::WorkerHeartbeat => return Some(frame(Kind::GatewayHeartbeat, &())),
         Kind::ExtendLease => {
-            let lease = Lease::decode(payload).ok()?;
+            let mut lease = Lease::decode(payload).ok()?;
             let is_its = server.workers.is_at(id, &lease.request_id);
-            let ack = LeaseAck {
-                request_id: lease.request_id,
-                account_id: lease.account_id,
-                env_id: lease.env_id,
-                app_id: lease.app_id,
-                function_slug: lease.function_slug,
-                new_lease_id: is_its.then(|| chance_id().to_string()),
-            };
-            return Some(frame(Kind::ExtendLeaseAck, &ack));
+            lease.new_lease_id = is_its.then(|| chance_id().to_string());
+            return Some(frame(Kind::ExtendLeaseAck, &lease));
         }
         Kind::Reply => {
             let said = Response::decode(payload).ok()?;
@@ -197,4 +190,67 @@ async fn admit(server: &Server, payload: &[u8]) -> Result<(Ulid, Connect), Strin
         synced.map_err(|broken| broken.to_string())?.map_err(|error| error.text)?;
     }
     Ok((id, connect))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use durable_runtime::Engine;
+
+    use super::*;
+    use crate::apps::Apps;
+    use crate::config::Config;
+    use crate::connect::{Asked, Workers};
+    use crate::executor::{Caller, Executor};
+    use crate::keys::Keys;
+    use crate::reach::{Outgoing, Reach};
+
+    fn server() -> Server {
+        let engine = Engine::open(&durable_runtime::Config::new("memory:")).unwrap();
+        let (engine, config) = (Arc::new(engine), Config::dev(0));
+        let apps = Arc::new(Apps::new(Arc::clone(&engine), config.capacity));
+        let keys = Arc::new(Keys::new(&[], &[]));
+        let reach = Reach::new(&config.allowed);
+        let client = Outgoing::new(reach.clone()).unwrap();
+        let workers = Arc::new(Workers::default());
+        let caller = Caller::new(client, Arc::clone(&workers), Arc::clone(&keys), config.kind);
+        let executor = Executor::new(Arc::clone(&engine), Arc::clone(&apps), caller, config.log);
+        let (executor, config) = (Arc::new(executor), Arc::new(config));
+        Server { engine, apps, executor, keys, reach, workers, config }
+    }
+
+    #[tokio::test]
+    async fn who_is_at_a_request_is_given_a_new_lease_and_nobody_else_is() {
+        let server = server();
+        let (at_it, other) = (chance_id(), chance_id());
+        let (frames, mut taken) = mpsc::unbounded_channel();
+        server.workers.add(at_it, vec!["shop".to_owned()], None, frames);
+        server.workers.set_ready(at_it, true);
+        let workers = Arc::clone(&server.workers);
+        let call = tokio::spawn(async move {
+            let text = |text: &str| text.to_owned();
+            let (app, function, step) = (text("shop"), text("shop-f"), text("step"));
+            let (run, job, body) = (text("R"), text("R.1"), Vec::new());
+            workers.call(&Asked { app, function, step, run, job, body }).await
+        });
+        let frame = Frame::decode(taken.recv().await.unwrap().as_slice()).unwrap();
+        let request_id = super::super::messages::Request::decode(&*frame.payload).unwrap().id;
+        let asked = Lease {
+            request_id,
+            function_slug: "shop-f".to_owned(),
+            new_lease_id: Some("the step's id".to_owned()),
+            ..Lease::default()
+        };
+        let answer = |id| {
+            let answer = hear(&server, id, Kind::ExtendLease, &asked.encode_to_vec()).unwrap();
+            let frame = Frame::decode(answer.as_slice()).unwrap();
+            assert_eq!(frame.kind, i32::from(Kind::ExtendLeaseAck));
+            Lease::decode(&*frame.payload).unwrap()
+        };
+        let new = answer(at_it).new_lease_id.unwrap();
+        assert_eq!(new.len(), 26, "{new}");
+        assert_eq!(answer(other), Lease { new_lease_id: None, ..asked.clone() });
+        call.abort();
+    }
 }

@@ -96,6 +96,7 @@ pub(super) struct Request {
     pub(super) job_id: String,
 }
 
+/// A worker's word that it still is at a request; the answer has the same shape.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Lease {
     #[prost(string, tag = "1")]
@@ -108,21 +109,7 @@ pub(super) struct Lease {
     pub(super) app_id: String,
     #[prost(string, tag = "5")]
     pub(super) function_slug: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct LeaseAck {
-    #[prost(string, tag = "1")]
-    pub(super) request_id: String,
-    #[prost(string, tag = "2")]
-    pub(super) account_id: String,
-    #[prost(string, tag = "3")]
-    pub(super) env_id: String,
-    #[prost(string, tag = "4")]
-    pub(super) app_id: String,
-    #[prost(string, tag = "5")]
-    pub(super) function_slug: String,
-    /// Absent: the request is another's now.
+    /// In an answer; absent: the request is another's now. A worker has the step's id here, which is not sent back.
     #[prost(string, optional, tag = "6")]
     pub(super) new_lease_id: Option<String>,
 }
