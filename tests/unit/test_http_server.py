@@ -33,6 +33,18 @@ async def test_an_event_is_accepted_and_starts_runs_in_this_process() -> None:
         assert (await engine.runs.wait(run.id)).status == "completed"
 
 
+async def test_nobody_takes_the_name_of_an_application_of_this_process() -> None:
+    async with (
+        durable.Engine(make_app("shop"), store="memory:") as engine,
+        served(engine, _HERE) as port,
+        _client(port) as http,
+    ):
+        said = {"appName": "shop", "url": "http://127.0.0.1:1", "functions": []}
+        answers = [await http.post("/fn/register", json=said) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert "choose another id" in answers[0].json()["error"]
+
+
 async def test_names_that_others_own_are_not_this_machine() -> None:
     """A page of another site whose name leads here is refused, and so is one that says where it is from."""
     async with _opened(_HERE) as http:

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use durable_core::{ExecutorId, FunctionId, FunctionRecord};
-use durable_runtime::{Engine, Result};
+use durable_runtime::{Engine, Error, Kind, Result};
 use parking_lot::Mutex;
 
 use crate::connect::is_dialled;
@@ -74,8 +74,16 @@ impl Apps {
     /// An application says what its functions are. Blocks until that is on disk.
     pub(crate) fn sync(&self, said: Registration) -> Result<Synced> {
         let mut state = self.state.lock(); // one after the other
+        let is_same = state.said.get(&said.app) == Some(&said);
+        if !is_same && self.is_local(&said.app)? {
+            let text = format!(
+                "an application '{}' has its functions in this process: choose another id",
+                said.app
+            );
+            return Err(Error::new(Kind::Invalid, text));
+        }
         let is_resting = state.resting.remove(&said.app);
-        if state.said.get(&said.app) == Some(&said) {
+        if is_same {
             if is_resting {
                 let names = said.functions.into_iter().map(|function| function.name).collect();
                 self.serve(&mut state, &said.app, names)?;
@@ -98,7 +106,7 @@ impl Apps {
     }
 
     /// Whether functions of this application live in this process.
-    pub(crate) fn is_local(&self, app: &str) -> Result<bool> {
+    fn is_local(&self, app: &str) -> Result<bool> {
         let is_of_it = |record: &FunctionRecord| record.spec.app == app && !record.is_archived;
         let functions = self.engine.functions()?;
         Ok(functions.iter().any(|record| is_of_it(record) && record.spec.endpoint.is_none()))
@@ -138,4 +146,47 @@ impl State {
 fn is_elsewhere(record: &FunctionRecord) -> bool {
     let endpoint = record.spec.endpoint.as_deref();
     endpoint.is_some_and(|endpoint| !is_dialled(endpoint)) && !record.is_archived
+}
+
+#[cfg(test)]
+mod tests {
+    use durable_core::FunctionSpec;
+
+    use super::*;
+
+    fn apps() -> Apps {
+        let engine = Engine::open(&durable_runtime::Config::new("memory:")).unwrap();
+        Apps::new(Arc::new(engine), 10)
+    }
+
+    fn shop(endpoint: &str) -> Registration {
+        let spec = FunctionSpec {
+            triggers: vec!["order".to_owned()],
+            endpoint: Some(endpoint.to_owned()),
+            ..FunctionSpec::new("shop", "shop-f")
+        };
+        Registration { app: "shop".to_owned(), url: endpoint.to_owned(), functions: vec![spec] }
+    }
+
+    #[test]
+    fn what_was_said_before_changes_nothing() {
+        let apps = apps();
+        assert_eq!(apps.sync(shop("http://a/")).unwrap(), Synced::Modified);
+        assert_eq!(apps.sync(shop("http://a/")).unwrap(), Synced::Same);
+        assert_eq!(apps.sync(shop("http://b/")).unwrap(), Synced::Modified);
+        assert_eq!(apps.callee(FunctionId(0)).unwrap().endpoint, "http://b/");
+    }
+
+    #[test]
+    fn functions_of_this_process_are_not_taken_from_it() {
+        let apps = apps();
+        let own = FunctionSpec { endpoint: None, ..shop("http://a/").functions.remove(0) };
+        apps.engine.register("shop", vec![own.clone()]).unwrap();
+        for endpoint in ["http://a/", "wss://connect"] {
+            let refused = apps.sync(shop(endpoint)).unwrap_err();
+            assert_eq!(refused.kind, Kind::Invalid);
+            assert!(refused.text.contains("'shop' has its functions in this process"), "{refused}");
+        }
+        assert_eq!(apps.engine.functions().unwrap()[0].spec, own);
+    }
 }

@@ -198,6 +198,7 @@ mod tests {
 
     use durable_runtime::Engine;
 
+    use super::super::messages::{App, Auth, Request};
     use super::*;
     use crate::apps::Apps;
     use crate::config::Config;
@@ -220,6 +221,27 @@ mod tests {
         Server { engine, apps, executor, keys, reach, workers, config }
     }
 
+    #[test]
+    fn a_worker_takes_no_functions_from_this_process() {
+        let server = server();
+        let own = durable_core::FunctionSpec::new("shop", "shop-f");
+        server.engine.register("shop", vec![own]).unwrap();
+        let id = chance_id();
+        server.workers.expect("token".to_owned(), id);
+        let functions = json!([{
+            "id": "shop-f",
+            "triggers": [{"event": "order"}],
+            "steps": {"step": {"runtime": {"url": "wss://connect?fnId=shop-f"}}},
+        }]);
+        let app = App { name: "shop".to_owned(), functions: functions.to_string().into_bytes() };
+        let auth = Some(Auth { session_token: "token".to_owned() });
+        let connect = Connect { auth, apps: vec![app], ..Connect::default() };
+        let payload = connect.encode_to_vec();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let refused = runtime.block_on(admit(&server, &payload)).unwrap_err();
+        assert!(refused.contains("'shop' has its functions in this process"), "{refused}");
+    }
+
     #[tokio::test]
     async fn who_is_at_a_request_is_given_a_new_lease_and_nobody_else_is() {
         let server = server();
@@ -235,7 +257,7 @@ mod tests {
             workers.call(&Asked { app, function, step, run, job, body }).await
         });
         let frame = Frame::decode(taken.recv().await.unwrap().as_slice()).unwrap();
-        let request_id = super::super::messages::Request::decode(&*frame.payload).unwrap().id;
+        let request_id = Request::decode(&*frame.payload).unwrap().id;
         let asked = Lease {
             request_id,
             function_slug: "shop-f".to_owned(),

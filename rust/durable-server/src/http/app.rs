@@ -88,17 +88,7 @@ pub(super) async fn register(
     }
     let (app, apps) = (said.app.clone(), server.apps);
     // It waits for the disk.
-    let synced = tokio::task::spawn_blocking(move || {
-        if apps.is_local(&said.app)? {
-            let text = format!(
-                "an application '{}' has its functions in this process: choose another id",
-                said.app
-            );
-            return Err(durable_runtime::Error::new(durable_runtime::Kind::Invalid, text));
-        }
-        apps.sync(said)
-    })
-    .await;
+    let synced = tokio::task::spawn_blocking(move || apps.sync(said)).await;
     match synced {
         Ok(Ok(synced)) => {
             if synced == Synced::Modified {
