@@ -7,6 +7,7 @@ use durable_core::{Memo, Outcome, StepKind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::json::put_text;
 use crate::names::{event_for_sdk, hash_of_step};
 
 /// The object of all memos, each under the hash of its step.
@@ -113,12 +114,6 @@ pub(super) fn named(name: &str, message: &str) -> Vec<u8> {
     put_text(&mut json, message);
     json.push(b'}');
     json
-}
-
-/// A text as JSON.
-pub(super) fn put_text(json: &mut Vec<u8>, text: &str) {
-    // Every text has its JSON, and memory takes it.
-    let _written = serde_json::to_writer(json, text).is_ok();
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::gateway::Request;
 use super::memo::named;
 use super::reply::Reply;
+use crate::json::one_or_list;
 use crate::length::until;
 use crate::names::{event_from_sdk, name_of_step};
 
@@ -137,13 +138,7 @@ fn of_steps(body: &[u8], retry: Retry) -> Result<Plan, String> {
 
 /// One op, or a list of them.
 fn read(body: &[u8]) -> Result<Vec<SdkOp<'_>>, String> {
-    let wrong = |error: serde_json::Error| format!("its steps cannot be read: {error}");
-    let is_list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    if is_list {
-        serde_json::from_slice(body).map_err(wrong)
-    } else {
-        serde_json::from_slice(body).map(|one| vec![one]).map_err(wrong)
-    }
+    one_or_list(body).map_err(|error| format!("its steps cannot be read: {error}"))
 }
 
 /// Steps that a running call has recorded: those of them that ask for nothing else.

@@ -7,8 +7,9 @@ use durable_runtime::Offer;
 use serde_json::json;
 use ulid::Ulid;
 
-use super::memo::{hashes_of, put_text, steps_under};
+use super::memo::{hashes_of, steps_under};
 use crate::apps::Callee;
+use crate::json::put_text;
 use crate::keys::chance;
 use crate::names::{event_for_sdk, hash_of, hash_of_step};
 

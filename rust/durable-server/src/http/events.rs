@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use ulid::Ulid;
 
 use super::{Server, answer, guard};
+use crate::json::one_or_list;
 
 /// The most events of one request.
 const MOST_EVENTS: usize = 5_000;
@@ -102,13 +103,7 @@ fn said(status: StatusCode, ids: &[String], error: Option<&str>) -> Response {
 
 /// The events up to the first that cannot be accepted, and what is wrong with that one.
 fn read(body: &[u8], seed: Option<(u64, u128)>) -> (Vec<NewEvent>, Option<String>) {
-    let is_list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    let parts: Result<Vec<&RawValue>, _> = if is_list {
-        serde_json::from_slice(body)
-    } else {
-        serde_json::from_slice(body).map(|one| vec![one])
-    };
-    let parts = match parts {
+    let parts = match one_or_list::<&RawValue>(body) {
         Ok(parts) if parts.len() > MOST_EVENTS => {
             let count = parts.len();
             let why = format!(
