@@ -1,11 +1,10 @@
 //! Keys: what requests are signed with, and who may come in.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::clock;
 use crate::names::hex;
 
 /// How old a signature may be, and how far ahead, s.
@@ -137,12 +136,7 @@ pub(crate) fn chance() -> u128 {
 }
 
 fn now_s() -> u64 {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "signatures are by the world's clock, whatever the engine's is"
-    )]
-    let now = SystemTime::now();
-    now.duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
+    clock::now().as_millis() / 1000
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 mod config;
 mod server;
 
+mod clock;
 mod json;
 mod keys;
 mod length;

@@ -2,8 +2,11 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use durable_core::Timestamp;
 use durable_runtime::{Error, Kind};
 use serde_json::{Value, json};
+
+use crate::clock;
 
 /// JSON with a status.
 pub(super) fn json(status: StatusCode, value: &Value) -> Response {
@@ -17,7 +20,7 @@ pub(super) fn raw(status: StatusCode, body: Vec<u8>) -> Response {
 
 /// What API v1 answers: the data in an envelope.
 pub(super) fn data(status: StatusCode, data: &Value) -> Response {
-    let fetched_at = jiff_now();
+    let fetched_at = moment(clock::now());
     json(
         status,
         &json!({"data": data, "metadata": {"fetched_at": fetched_at, "cached_until": null}}),
@@ -68,19 +71,8 @@ pub(super) async fn no_such_place() -> Response {
     error(StatusCode::NOT_FOUND, "there is nothing here: is the address right?")
 }
 
-/// A moment of the engine's as people and programs read it.
-pub(super) fn moment(at: durable_core::Timestamp) -> Value {
+/// A moment as people and programs read it.
+pub(super) fn moment(at: Timestamp) -> Value {
     let ms = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(ms).map_or(Value::Null, |at| at.to_string().into())
-}
-
-fn jiff_now() -> Value {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "when an answer was made is by the world's clock"
-    )]
-    let now = std::time::SystemTime::now();
-    let passed = now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let ms = i64::try_from(passed.as_millis()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_millisecond(ms).map_or(Value::Null, |at| at.to_string().into())
 }
