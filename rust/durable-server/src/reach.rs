@@ -19,33 +19,34 @@ pub struct Net {
     bits: u32,
 }
 
-/// Of IPv4, what is not the world: first and length.
-const NOT_THE_WORLD_4: [(Ipv4Addr, u32); 16] = [
-    (Ipv4Addr::UNSPECIFIED, 8),
-    (Ipv4Addr::new(10, 0, 0, 0), 8),
-    (Ipv4Addr::new(100, 64, 0, 0), 10),
-    (Ipv4Addr::new(127, 0, 0, 0), 8),
-    (Ipv4Addr::new(169, 254, 0, 0), 16),
-    (Ipv4Addr::new(172, 16, 0, 0), 12),
-    (Ipv4Addr::new(192, 0, 0, 0), 24),
-    (Ipv4Addr::new(192, 0, 2, 0), 24),
-    (Ipv4Addr::new(192, 31, 196, 0), 24),
-    (Ipv4Addr::new(192, 52, 193, 0), 24),
-    (Ipv4Addr::new(192, 88, 99, 0), 24),
-    (Ipv4Addr::new(192, 168, 0, 0), 16),
-    (Ipv4Addr::new(198, 18, 0, 0), 15),
-    (Ipv4Addr::new(198, 51, 100, 0), 24),
-    (Ipv4Addr::new(203, 0, 113, 0), 24),
-    (Ipv4Addr::new(224, 0, 0, 0), 3),
+/// Of IPv4, what is not the world.
+const NOT_THE_WORLD_4: [Net; 16] = [
+    Net::of_v4(Ipv4Addr::UNSPECIFIED, 8),
+    Net::of_v4(Ipv4Addr::new(10, 0, 0, 0), 8),
+    Net::of_v4(Ipv4Addr::new(100, 64, 0, 0), 10),
+    Net::of_v4(Ipv4Addr::new(127, 0, 0, 0), 8),
+    Net::of_v4(Ipv4Addr::new(169, 254, 0, 0), 16),
+    Net::of_v4(Ipv4Addr::new(172, 16, 0, 0), 12),
+    Net::of_v4(Ipv4Addr::new(192, 0, 0, 0), 24),
+    Net::of_v4(Ipv4Addr::new(192, 0, 2, 0), 24),
+    Net::of_v4(Ipv4Addr::new(192, 31, 196, 0), 24),
+    Net::of_v4(Ipv4Addr::new(192, 52, 193, 0), 24),
+    Net::of_v4(Ipv4Addr::new(192, 88, 99, 0), 24),
+    Net::of_v4(Ipv4Addr::new(192, 168, 0, 0), 16),
+    Net::of_v4(Ipv4Addr::new(198, 18, 0, 0), 15),
+    Net::of_v4(Ipv4Addr::new(198, 51, 100, 0), 24),
+    Net::of_v4(Ipv4Addr::new(203, 0, 113, 0), 24),
+    Net::of_v4(Ipv4Addr::new(224, 0, 0, 0), 3),
 ];
 /// Of IPv6 only this is the world, but for what follows.
-const THE_WORLD_6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
-const NOT_THE_WORLD_6: [(Ipv6Addr, u32); 4] = [
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
+const THE_WORLD_6: Net = Net { first: Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), bits: 3 };
+const NOT_THE_WORLD_6: [Net; 4] = [
+    Net { first: Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), bits: 23 },
+    Net { first: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), bits: 32 },
+    Net { first: Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), bits: 16 },
+    Net { first: Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), bits: 20 },
 ];
+
 const REDIRECTS: usize = 3;
 
 impl Net {
@@ -58,14 +59,17 @@ impl Net {
         match address.parse().ok()? {
             IpAddr::V4(v4) => {
                 let bits = bits.unwrap_or(32);
-                (bits <= 32)
-                    .then(|| Self { first: v4.to_ipv6_mapped(), bits: bits.saturating_add(96) })
+                (bits <= 32).then(|| Self::of_v4(v4, bits))
             }
             IpAddr::V6(first) => {
                 let bits = bits.unwrap_or(128);
                 (bits <= 128).then_some(Self { first, bits })
             }
         }
+    }
+
+    const fn of_v4(first: Ipv4Addr, bits: u32) -> Self {
+        Self { first: first.to_ipv6_mapped(), bits: bits.saturating_add(96) }
     }
 
     /// This machine.
@@ -129,17 +133,10 @@ fn refused(host: &str) -> String {
 }
 
 fn is_the_world(address: IpAddr) -> bool {
-    let is_in = |net: (IpAddr, u32)| {
-        Net::parse(&format!("{}/{}", net.0, net.1)).is_some_and(|net| net.holds(address))
-    };
+    let is_in = |nets: &[Net]| nets.iter().any(|net| net.holds(address));
     match address {
-        IpAddr::V4(_) => {
-            !NOT_THE_WORLD_4.iter().any(|(first, bits)| is_in(((*first).into(), *bits)))
-        }
-        IpAddr::V6(_) => {
-            is_in((THE_WORLD_6.0.into(), THE_WORLD_6.1))
-                && !NOT_THE_WORLD_6.iter().any(|(first, bits)| is_in(((*first).into(), *bits)))
-        }
+        IpAddr::V4(_) => !is_in(&NOT_THE_WORLD_4),
+        IpAddr::V6(_) => THE_WORLD_6.holds(address) && !is_in(&NOT_THE_WORLD_6),
     }
 }
 
@@ -283,8 +280,9 @@ mod tests {
     #[test]
     fn each_address_of_each_range_is_inside_and_its_neighbours_are_not() {
         let reach = reach(&[]);
-        for (first, bits) in NOT_THE_WORLD_4 {
-            let (from, size) = (u64::from(first.to_bits()), 1_u64 << (32 - bits));
+        for net in NOT_THE_WORLD_4 {
+            let first = net.first.to_ipv4_mapped().unwrap();
+            let (from, size) = (u64::from(first.to_bits()), 1_u64 << (128 - net.bits));
             let at = |number: u64| IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(number).unwrap()));
             for number in [from, from + size / 2, from + size - 1] {
                 assert!(!reach.lets(at(number)), "{}", at(number));
