@@ -1,22 +1,107 @@
 //! How the server speaks to those that it calls.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::ClientBuilder;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::{Action, Attempt, Policy};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder};
+
+use crate::reach::{Reach, refused};
 
 /// So long a function may take to answer.
 const AT_MOST: Duration = Duration::from_hours(2);
 const TO_CONNECT: Duration = Duration::from_secs(10);
+const REDIRECTS: usize = 3;
+
+/// The client of everything that the server asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    client: Client,
+    reach: Reach,
+}
+
+impl Outgoing {
+    pub(crate) fn new(reach: Reach) -> Result<Self, String> {
+        let hops = reach.clone();
+        let policy = Policy::custom(move |attempt| follow(attempt, &hops));
+        let resolver = Arc::new(Resolver { reach: reach.clone() });
+        let builder = builder().redirect(policy).dns_resolver(resolver);
+        let client = builder.build().map_err(|error| format!("no HTTP client: {error}"))?;
+        Ok(Self { client, reach })
+    }
+
+    /// A request that may be made; `Err` says why it may not.
+    pub(crate) fn request(&self, method: Method, url: &str) -> Result<RequestBuilder, String> {
+        Ok(self.client.request(method, self.reach.check(url)?))
+    }
+
+    pub(crate) const fn reach(&self) -> &Reach {
+        &self.reach
+    }
+}
 
 /// HTTP's own names have capital letters: some of those who are asked look for them so.
-pub(crate) fn builder() -> ClientBuilder {
+fn builder() -> ClientBuilder {
     // Where another has been chosen before, that one is used.
     let _chosen = rustls::crypto::ring::default_provider().install_default().is_ok();
-    reqwest::Client::builder()
+    Client::builder()
         .http1_title_case_headers()
         .http1_only()
         .no_proxy()
         .connect_timeout(TO_CONNECT)
         .timeout(AT_MOST)
         .tcp_nodelay(true)
+}
+
+fn follow(attempt: Attempt<'_>, reach: &Reach) -> Action {
+    if attempt.previous().len() > REDIRECTS {
+        return attempt.error("it leads on and on");
+    }
+    match reach.check_url(attempt.url()) {
+        Ok(()) => attempt.follow(),
+        Err(why) => attempt.error(why),
+    }
+}
+
+/// Gives of a name's addresses those that may be called.
+#[derive(Debug)]
+struct Resolver {
+    reach: Reach,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let reach = self.reach.clone();
+        Box::pin(async move {
+            let host = name.as_str().to_owned();
+            let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
+            let allowed: Vec<SocketAddr> = found.filter(|at| reach.lets(at.ip())).collect();
+            if allowed.is_empty() {
+                return Err(refused(&host).into());
+            }
+            let addresses: Addrs = Box::new(allowed.into_iter());
+            Ok(addresses)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_is_not_called() {
+        let refusing = Outgoing::new(Reach::new(&[])).unwrap();
+        let error =
+            refusing.request(Method::GET, "http://localhost:1/").unwrap().send().await.unwrap_err();
+        let mut said = String::new();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(deeper) = cause {
+            said = format!("{said}{deeper};");
+            cause = deeper.source();
+        }
+        assert!(said.contains("--allow"), "{said}");
+    }
 }

@@ -20,7 +20,8 @@ use crate::connect::Workers;
 use crate::executor::{Caller, Executor};
 use crate::http;
 use crate::keys::Keys;
-use crate::reach::{Outgoing, Reach};
+use crate::outgoing::Outgoing;
+use crate::reach::Reach;
 
 /// Threads that serve requests and call functions.
 const THREADS: usize = 2;

@@ -205,7 +205,8 @@ mod tests {
     use crate::connect::{Asked, Workers};
     use crate::executor::{Caller, Executor};
     use crate::keys::Keys;
-    use crate::reach::{Outgoing, Reach};
+    use crate::outgoing::Outgoing;
+    use crate::reach::Reach;
 
     fn server() -> Server {
         let engine = Engine::open(&durable_runtime::Config::new("memory:")).unwrap();

@@ -12,7 +12,7 @@ use crate::apps::Callee;
 use crate::config::Kind;
 use crate::connect::{Asked, Workers, is_dialled};
 use crate::keys::Keys;
-use crate::reach::Outgoing;
+use crate::outgoing::Outgoing;
 
 /// Whoever is called speaks the version that it prefers: what it is told is the same in all.
 const ANY_VERSION: &str = "-1";

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::memo::named;
 use super::ops::Plan;
-use crate::reach::Outgoing;
+use crate::outgoing::Outgoing;
 
 /// So long one may take.
 const AT_MOST: Duration = Duration::from_mins(10);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::Method;
 
 use crate::config::Config;
-use crate::reach::Outgoing;
+use crate::outgoing::Outgoing;
 
 /// So often.
 const EVERY: Duration = Duration::from_secs(5);
