@@ -25,7 +25,7 @@ pub(crate) use checkpoint::{Checkpoint, Checkpointed};
 pub(crate) use memo::steps_json;
 use ops::Plan;
 pub(crate) use reply::Reply;
-pub(crate) use request::{event_json, events_json, uuid_of};
+pub(crate) use request::{event_json, events_json};
 
 /// See the file's first line.
 #[derive(Debug)]

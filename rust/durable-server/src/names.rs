@@ -8,6 +8,8 @@ use sha1::{Digest, Sha1};
 /// What the engine's own events begin with, here and there.
 const OURS: &str = "durable/";
 const THEIRS: &str = "inngest/";
+/// There is one environment only.
+pub(crate) const ENVIRONMENT: &str = "00000000-0000-4000-b000-000000000000";
 /// A step's id is looked for up to so many uses of it.
 const MOST_USES: u32 = 100;
 
@@ -44,6 +46,18 @@ pub(crate) fn name_of_step(hash: &str, ids: &[&str]) -> String {
 fn is_hash(text: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.len() == 40 && text.bytes().all(is_digit)
+}
+
+/// A name that is always the same for the same text, in the form of a UUID.
+pub(crate) fn uuid_of(text: &str) -> String {
+    let digits = hash_of(text);
+    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
+    format!("{}-{}-5{}-a{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))
+}
+
+/// What SDKs know an application by.
+pub(crate) fn app_id(app: &str) -> String {
+    uuid_of(&format!("app {app}"))
 }
 
 /// An event's name as the engine has it.
@@ -91,6 +105,11 @@ mod tests {
         let id = "86f7e437faa5a7fce15d1ddcb9eaeaea377667b8";
         let hash = hash_of(id);
         assert_eq!(hash_of_step(&name_of_step(&hash, &[id])), hash);
+    }
+
+    #[test]
+    fn an_application_has_the_same_id_always() {
+        assert_eq!(app_id("shop"), "6fd1889e-2688-5ce2-a615-403d973d1e62");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use ulid::Ulid;
 use super::messages::{Kind, Request, Response, frame};
 use crate::executor::Reply;
 use crate::keys::chance_id;
+use crate::names::{ENVIRONMENT, app_id, uuid_of};
 
 /// So much a worker is given at a time where it does not say.
 const USUAL_ROOM: usize = 1_000;
@@ -177,10 +178,10 @@ fn request(asked: &Asked) -> Request {
     Request {
         id: chance_id().to_string(),
         account_id: "00000000-0000-4000-a000-000000000000".to_owned(),
-        env_id: "00000000-0000-4000-b000-000000000000".to_owned(),
-        app_id: crate::executor::uuid_of(&format!("app {}", asked.app)),
+        env_id: ENVIRONMENT.to_owned(),
+        app_id: app_id(&asked.app),
         app_name: asked.app.clone(),
-        function_id: crate::executor::uuid_of(&asked.function),
+        function_id: uuid_of(&asked.function),
         function_slug: asked.function.clone(),
         step_id: Some(asked.step.clone()),
         payload: asked.body.clone(),

@@ -11,7 +11,7 @@ use super::memo::{hashes_of, steps_under};
 use crate::apps::Callee;
 use crate::json::put_text;
 use crate::keys::chance;
-use crate::names::{event_for_sdk, hash_of, hash_of_step};
+use crate::names::{event_for_sdk, hash_of_step, uuid_of};
 
 /// Larger, and events and memos are to be asked for.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -142,13 +142,6 @@ fn data_of(event: &EventRecord) -> Vec<u8> {
     }
     fields.insert("_inngest".to_owned(), json!({ "status": status }));
     serde_json::to_vec(&fields).unwrap_or_else(|_unwritten| data.to_vec())
-}
-
-/// A name that is always the same for the same text, in the form of a UUID.
-pub(crate) fn uuid_of(text: &str) -> String {
-    let digits = hash_of(text);
-    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
-    format!("{}-{}-5{}-a{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))
 }
 
 #[cfg(test)]

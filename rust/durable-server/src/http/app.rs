@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::{Server, answer, guard};
 use crate::apps::Synced;
 use crate::config::Kind;
-use crate::executor::uuid_of;
 use crate::log::Level;
+use crate::names::{app_id, uuid_of};
 use crate::registration;
 
 pub(super) async fn health() -> Response {
@@ -104,7 +104,7 @@ pub(super) async fn register(
             {
                 let sync = deploy.id.unwrap_or_else(|| uuid_of(&format!("sync {app}")));
                 fields.insert("sync_id".to_owned(), sync.into());
-                fields.insert("app_id".to_owned(), uuid_of(&format!("app {app}")).into());
+                fields.insert("app_id".to_owned(), app_id(&app).into());
             }
             answer::json(StatusCode::OK, &json)
         }

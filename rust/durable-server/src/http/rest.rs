@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::run_state::found;
 use super::{Server, answer};
-use crate::executor::{event_json, uuid_of};
+use crate::executor::event_json;
+use crate::names::{ENVIRONMENT, uuid_of};
 
 /// The most events of a page.
 const MOST: usize = 100;
@@ -190,7 +191,7 @@ fn run_value(server: &Server, id: RunId, view: &RunView) -> Value {
         "run_started_at": answer::moment(view.created_at),
         "function_id": function.as_deref().map(uuid_of),
         "function_version": 1,
-        "environment_id": "00000000-0000-4000-b000-000000000000",
+        "environment_id": ENVIRONMENT,
         "event_id": view.events.first().map(ToString::to_string),
         "status": status_of(view.status),
         "ended_at": view.ended_at.map_or(Value::Null, answer::moment),
