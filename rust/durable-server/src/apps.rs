@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use durable_core::{ExecutorId, FunctionId, FunctionRecord};
+use durable_core::{ExecutorId, FunctionId, FunctionRecord, FunctionSpec};
 use durable_runtime::{Engine, Error, Kind, Result};
 use parking_lot::Mutex;
 
@@ -76,26 +76,46 @@ impl Apps {
         let mut state = self.state.lock(); // one after the other
         let is_same = state.said.get(&said.app) == Some(&said);
         if !is_same && self.is_local(&said.app)? {
-            let text = format!(
-                "an application '{}' has its functions in this process: choose another id",
-                said.app
-            );
-            return Err(Error::new(Kind::Invalid, text));
+            return Err(taken(&said.app));
         }
-        let is_resting = state.resting.remove(&said.app);
-        if is_same {
-            if is_resting {
-                let names = said.functions.into_iter().map(|function| function.name).collect();
-                self.serve(&mut state, &said.app, names)?;
-            }
+        if is_same && !state.resting.contains(&said.app) {
             return Ok(Synced::Same);
         }
         let names = said.functions.iter().map(|function| function.name.clone()).collect();
-        self.engine.register(&said.app, said.functions.clone())?;
-        state.learn(&self.engine.functions()?);
+        if !is_same {
+            self.engine.register(&said.app, said.functions.clone())?;
+            state.learn(&self.engine.functions()?);
+        }
         self.serve(&mut state, &said.app, names)?;
+        state.resting.remove(&said.app);
         state.said.insert(said.app.clone(), said);
-        Ok(Synced::Modified)
+        Ok(if is_same { Synced::Same } else { Synced::Modified })
+    }
+
+    /// A durable endpoint says that it is there, beside the others of its host. Blocks until that is on disk.
+    pub(crate) fn add(&self, spec: FunctionSpec) -> Result<()> {
+        let mut state = self.state.lock();
+        let max_attempts = u32::from(spec.retries).saturating_add(1);
+        let is_same =
+            |known: &&Arc<Callee>| known.name == spec.name && known.max_attempts == max_attempts;
+        let known = state.callees.values().find(is_same);
+        if known.is_some_and(|known| Some(&known.endpoint) == spec.endpoint.as_ref()) {
+            return Ok(());
+        }
+        let app = spec.app.clone();
+        let is_other = |record: &FunctionRecord| {
+            record.spec.app == app && record.spec.name != spec.name && !record.is_archived
+        };
+        let others = self.engine.functions()?.into_iter().filter(is_other);
+        let mut specs: Vec<FunctionSpec> = others.map(|record| record.spec).collect();
+        specs.push(spec);
+        if specs.iter().any(|spec| spec.endpoint.is_none()) {
+            return Err(taken(&app));
+        }
+        let names = specs.iter().map(|spec| spec.name.clone()).collect();
+        self.engine.register(&app, specs)?;
+        state.learn(&self.engine.functions()?);
+        self.serve(&mut state, &app, names)
     }
 
     /// Nobody is left who answers for an application: its runs wait until somebody says again what it has.
@@ -142,6 +162,12 @@ impl State {
     }
 }
 
+fn taken(app: &str) -> Error {
+    let text =
+        format!("an application '{app}' has its functions in this process: choose another id");
+    Error::new(Kind::Invalid, text)
+}
+
 /// It can be called: who dials in is not there yet.
 fn is_elsewhere(record: &FunctionRecord) -> bool {
     let endpoint = record.spec.endpoint.as_deref();
@@ -150,8 +176,6 @@ fn is_elsewhere(record: &FunctionRecord) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use durable_core::FunctionSpec;
-
     use super::*;
 
     fn apps() -> Apps {
@@ -175,6 +199,19 @@ mod tests {
         assert_eq!(apps.sync(shop("http://a/")).unwrap(), Synced::Same);
         assert_eq!(apps.sync(shop("http://b/")).unwrap(), Synced::Modified);
         assert_eq!(apps.callee(FunctionId(0)).unwrap().endpoint, "http://b/");
+    }
+
+    #[test]
+    fn who_is_refused_while_nobody_answers_may_say_again_what_it_has() {
+        let apps = apps();
+        apps.sync(shop("http://a/")).unwrap();
+        apps.rest("shop").unwrap();
+        let mut wrong = shop("http://a/");
+        wrong.functions.push(wrong.functions[0].clone());
+        apps.sync(wrong).unwrap_err();
+        assert!(apps.state.lock().resting.contains("shop"));
+        assert_eq!(apps.sync(shop("http://a/")).unwrap(), Synced::Same);
+        assert!(apps.state.lock().resting.is_empty());
     }
 
     #[test]

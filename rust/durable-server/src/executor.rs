@@ -2,6 +2,7 @@
 
 mod caller;
 mod checkpoint;
+mod endpoint;
 mod gateway;
 mod memo;
 mod ops;
@@ -17,11 +18,13 @@ use durable_core::{Epoch, Op, Report, RunId};
 use durable_runtime::{Engine, Item, Offer, Submission};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use crate::apps::{Apps, Callee};
 use crate::log::{Level, Log};
 pub(crate) use caller::Caller;
 pub(crate) use checkpoint::{Checkpoint, Checkpointed};
+pub(crate) use endpoint::{Begun, begins};
 pub(crate) use memo::steps_json;
 use ops::Plan;
 pub(crate) use reply::Reply;
@@ -35,6 +38,8 @@ pub(crate) struct Executor {
     caller: Caller,
     log: Log,
     state: Mutex<State>,
+    /// A call is held.
+    begun: Notify,
     made: AtomicU64,
     failed: AtomicU64,
 }
@@ -52,6 +57,8 @@ pub(crate) struct CallCounts {
 struct State {
     /// What executes, and how many reports of it have gone out.
     calls: BTreeMap<(RunId, Epoch), Call>,
+    /// First calls of durable endpoints.
+    held: BTreeMap<RunId, endpoint::Held>,
     /// Runs that are not to be called before all that they asked for has come.
     waiting: BTreeSet<RunId>,
 }
@@ -75,6 +82,7 @@ impl Executor {
             caller,
             log,
             state: Mutex::default(),
+            begun: Notify::new(),
             made: AtomicU64::default(),
             failed: AtomicU64::default(),
         }
@@ -133,6 +141,7 @@ impl Executor {
             return; // it is called once all that it asked for has come
         }
         let plan = match self.apps.callee(offer.function) {
+            Some(callee) if Self::is_begun(&offer, &callee) => return self.hold(offer).await,
             Some(callee) => self.call(&offer, &callee).await,
             None => Plan::failed(
                 "Error",

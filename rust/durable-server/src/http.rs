@@ -2,6 +2,7 @@
 
 mod answer;
 mod app;
+mod endpoints;
 mod events;
 mod guard;
 mod metrics;
@@ -51,6 +52,10 @@ pub(crate) fn router(server: Server) -> Router {
         .route("/v0/telemetry", post(app::telemetry))
         .route("/v1/checkpoint/{run}/async", post(run_state::checkpoint))
         .route("/v1/http/runs/{run}/async", post(run_state::checkpoint))
+        .route("/v1/checkpoint", post(endpoints::begin))
+        .route("/v1/http/runs", post(endpoints::begin))
+        .route("/v1/checkpoint/{run}/steps", post(endpoints::record))
+        .route("/v1/http/runs/{run}/steps", post(endpoints::record))
         .route("/v1/signals", post(rest::signal))
         .route("/v1/events", get(rest::events))
         .route("/v1/events/{event}", get(rest::event))
@@ -70,6 +75,8 @@ pub(crate) fn router(server: Server) -> Router {
         .route("/openapi.json", get(answer::openapi))
         .route("/dev", get(app::info))
         .route("/e/{key}", post(events::send))
+        .route("/v1/checkpoint/{run}/output", get(endpoints::output))
+        .route("/v1/http/runs/{run}/output", get(endpoints::output))
         .route("/v0/connect", get(connect::serve))
         .merge(asked)
         .fallback(answer::no_such_place)

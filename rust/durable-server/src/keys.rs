@@ -9,6 +9,8 @@ use crate::names::hex;
 
 /// How old a signature may be, and how far ahead, s.
 const TOLERANCE_S: u64 = 300;
+/// How long a ticket holds, s.
+const TICKET_S: u64 = 3600;
 
 /// What a server's keys are kept as.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +70,26 @@ impl Keys {
         let at = now_s();
         let signature = hex(&mac(self.signing.first()?, canonical, &at.to_string())?);
         Some(format!("t={at}&s={signature}"))
+    }
+
+    /// What lets its bearer ask for this and nothing else, for an hour: no text that an address cannot have.
+    pub(crate) fn ticket(&self, what: &str) -> String {
+        let until = now_s().saturating_add(TICKET_S);
+        format!("{until}.{}", self.ticket_mac(what, until).map(|mac| hex(&mac)).unwrap_or_default())
+    }
+
+    /// Whether this is such a ticket, and still holds.
+    pub(crate) fn is_ticket(&self, what: &str, ticket: &str) -> bool {
+        let Some((until, mac)) = ticket.split_once('.') else { return false };
+        let Some((until, mac)) = until.parse().ok().zip(decode(mac)) else { return false };
+        let own = self.ticket_mac(what, until);
+        until >= now_s() && own.is_some_and(|own| bool::from(own.as_slice().ct_eq(&mac)))
+    }
+
+    /// Without a key whoever reaches the server may ask for anything.
+    fn ticket_mac(&self, what: &str, until: u64) -> Option<Vec<u8>> {
+        let key = self.signing.first().map_or("", String::as_str);
+        mac(key, format!("ticket {what} ").as_bytes(), &until.to_string())
     }
 
     /// Whether whoever answered has one of the keys and has just signed this body.
@@ -174,6 +196,23 @@ mod tests {
         assert!(!keys.is_signed(b"{}", Some(&format!("t={old}&s={late}"))));
         let rotated = Keys::new(&["signkey-test-aa".to_owned(), KEY.to_owned()], &[]);
         assert!(rotated.is_signed(b"{}", Some(&header)), "by the key of before");
+    }
+
+    #[test]
+    fn a_ticket_is_for_one_thing_and_an_hour() {
+        let keys = Keys::new(&[KEY.to_owned()], &[]);
+        let ticket = keys.ticket("run");
+        assert!(keys.is_ticket("run", &ticket));
+        let other = Keys::new(&["signkey-test-aa".to_owned()], &[]);
+        assert!(!keys.is_ticket("other", &ticket) && !other.is_ticket("run", &ticket));
+        let (until, mac) = ticket.split_once('.').unwrap();
+        let later = until.parse::<u64>().unwrap() + 1;
+        for wrong in ["", ".", until, &format!("{later}.{mac}"), &format!("{until}.")] {
+            assert!(!keys.is_ticket("run", wrong), "{wrong}");
+        }
+        let past = now_s() - 1;
+        let old = hex(&keys.ticket_mac("run", past).unwrap());
+        assert!(!keys.is_ticket("run", &format!("{past}.{old}")));
     }
 
     #[test]

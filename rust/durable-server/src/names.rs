@@ -8,6 +8,8 @@ use sha1::{Digest, Sha1};
 /// What the engine's own events begin with, here and there.
 const OURS: &str = "durable/";
 const THEIRS: &str = "inngest/";
+/// Events that begin runs of durable endpoints: behind it the function.
+pub(crate) const HTTP_REQUEST: &str = "http.request/";
 /// There is one environment only.
 pub(crate) const ENVIRONMENT: &str = "00000000-0000-4000-b000-000000000000";
 /// A step's id is looked for up to so many uses of it.
@@ -72,6 +74,7 @@ pub(crate) fn event_from_sdk(name: &str) -> Cow<'_, str> {
 pub(crate) fn event_for_sdk(name: &str) -> Cow<'_, str> {
     match name.strip_prefix(OURS) {
         Some(rest) => Cow::Owned(format!("{THEIRS}{rest}")),
+        None if name.starts_with(HTTP_REQUEST) => Cow::Borrowed("inngest/http.request"),
         None => Cow::Borrowed(name),
     }
 }

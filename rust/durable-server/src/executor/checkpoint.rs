@@ -39,6 +39,15 @@ impl Executor {
         let Some((run, epoch)) = call_of(&said.qi_id) else {
             return Checkpointed::Refused(format!("'{}' names no call", said.qi_id));
         };
+        self.confirmed((run, epoch), ops).await
+    }
+
+    /// Reports what a call has done that goes on, and waits until that is on disk.
+    pub(super) async fn confirmed(
+        &self,
+        (run, epoch): (RunId, Epoch),
+        ops: Vec<Op>,
+    ) -> Checkpointed {
         let recorded = ops.iter().filter(|op| matches!(op, Op::StepRun { .. })).count();
         let recorded = u32::try_from(recorded).unwrap_or(u32::MAX);
         let (confirmed, is_confirmed) = oneshot::channel();

@@ -11,7 +11,7 @@ use super::memo::named;
 use super::reply::Reply;
 use crate::json::one_or_list;
 use crate::length::until;
-use crate::names::{event_from_sdk, name_of_step};
+use crate::names::{event_from_sdk, hash_of, name_of_step};
 
 /// What follows from a reply.
 #[derive(Debug, Default)]
@@ -98,6 +98,8 @@ struct Payload<'a> {
     data: Option<&'a RawValue>,
 }
 
+/// What stands for the code as a whole where an op names a step.
+const WHOLE: &str = "complete";
 /// A wait without an end of its own lasts as long as any may, but for a minute.
 const LONGEST: std::time::Duration = std::time::Duration::from_mins(366 * 24 * 60 - 1);
 
@@ -155,7 +157,35 @@ pub(super) fn of_checkpoint(steps: &RawValue) -> Result<Vec<Op>, String> {
     Ok(plan.ops)
 }
 
+/// What an endpoint's SDK says.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// Steps are done, and it goes on.
+    Recorded(Vec<Op>),
+    /// It does not: this is to come first, or it has ended.
+    Ended(Plan),
+}
+
+/// What the SDK of a durable endpoint says while it goes on, or as it stops.
+pub(super) fn of_endpoint(steps: &RawValue) -> Result<Said, String> {
+    let steps = steps.get().as_bytes();
+    let read = read(steps)?;
+    if read.iter().all(|op| matches!(op.op.as_str(), "Step" | "StepRun")) {
+        return Ok(Said::Recorded(read.iter().map(|op| op.ran(op.step_name())).collect()));
+    }
+    let of_code = |op: &&SdkOp<'_>| op.is_error() && op.id == hash_of(WHOLE);
+    if let Some(op) = read.iter().find(of_code) {
+        let retry = if op.op == "StepFailed" { Retry::Never } else { op.retry(Retry::Backoff) };
+        return Ok(Said::Ended(Plan::of_error(op.error(), retry)));
+    }
+    of_steps(steps, Retry::Backoff).map(Said::Ended)
+}
+
 impl SdkOp<'_> {
+    fn is_error(&self) -> bool {
+        matches!(self.op.as_str(), "StepError" | "StepFailed")
+    }
+
     fn step_name(&self) -> String {
         let userland = self.userland.as_ref().and_then(|userland| userland.id.as_deref());
         let ids = [userland, self.display_name.as_deref(), self.name.as_deref()];

@@ -28,6 +28,8 @@ pub(super) struct CallIds {
     pub(super) step: String,
     /// What a checkpoint names the call by.
     pub(super) item: String,
+    /// Other steps are under way: the code says what it wants, and executes none of it.
+    pub(super) is_plan: bool,
 }
 
 impl CallIds {
@@ -37,6 +39,7 @@ impl CallIds {
             request: Ulid::from_parts(offer.run.made_at().as_millis(), chance()).to_string(),
             step: step.map_or_else(|| DISCOVERY.to_owned(), Cow::into_owned),
             item: format!("{}.{}", offer.run, offer.epoch.0),
+            is_plan: offer.pending.iter().any(|name| offer.step.as_ref() != Some(name)),
         }
     }
 }
@@ -55,10 +58,9 @@ fn compose(
     stack: &[Cow<'_, str>],
     use_api: bool,
 ) -> Vec<u8> {
-    let others = offer.pending.iter().filter(|name| offer.step.as_ref() != Some(*name));
     let ctx = json!({
         "attempt": offer.failure_count,
-        "disable_immediate_execution": others.count() > 0,
+        "disable_immediate_execution": ids.is_plan,
         "env": "",
         "fn_id": uuid_of(&callee.name),
         "generation_id": 1,

@@ -5,9 +5,10 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use durable_core::{RunId, RunView};
+use durable_runtime::{Engine, Result};
 
 use super::{Server, answer};
-use crate::executor::{Checkpoint, Checkpointed, events_json, steps_json};
+use crate::executor::{Checkpoint, Checkpointed, begins, events_json, steps_json};
 
 /// `GET /v0/runs/{run}/actions`: the memos.
 pub(super) async fn actions(State(server): State<Server>, Path(run): Path<String>) -> Response {
@@ -37,15 +38,31 @@ pub(super) async fn batch(State(server): State<Server>, Path(run): Path<String>)
 }
 
 /// The run of this id, or the answer that says why there is none.
-pub(super) fn found(server: &Server, run: &str) -> Result<(RunId, RunView), Box<Response>> {
+pub(super) fn found(
+    server: &Server,
+    run: &str,
+) -> std::result::Result<(RunId, RunView), Box<Response>> {
     let id = RunId::parse(run).ok_or_else(|| {
         answer::refused(StatusCode::BAD_REQUEST, &format!("'{run}' is no id of a run"))
     })?;
-    match server.engine.run(id) {
-        Ok(Some(view)) => Ok((id, view)),
+    match view_of(&server.engine, id, run) {
+        Ok(Some(found)) => Ok(found),
         Ok(None) => Err(Box::new(answer::refused(StatusCode::NOT_FOUND, "there is no such run"))),
         Err(error) => Err(Box::new(answer::failed(&error))),
     }
+}
+
+fn view_of(engine: &Engine, id: RunId, run: &str) -> Result<Option<(RunId, RunView)>> {
+    if let Some(view) = engine.run(id)? {
+        return Ok(Some((id, view)));
+    }
+    // That of a durable endpoint has the id that its SDK has given it.
+    let Some(event) = engine.event_sent_as(run)? else { return Ok(None) };
+    let begun = engine.event(event)?.filter(|event| begins(&event.name));
+    let Some(id) = begun.and_then(|event| event.runs.first().map(|(_, run)| *run)) else {
+        return Ok(None);
+    };
+    Ok(engine.run(id)?.map(|view| (id, view)))
 }
 
 /// `POST /v1/checkpoint/{run}/async`.
@@ -60,7 +77,12 @@ pub(super) async fn checkpoint(
             return answer::refused(StatusCode::BAD_REQUEST, &format!("no checkpoint: {error}"));
         }
     };
-    match server.executor.checkpoint(&said).await {
+    told(server.executor.checkpoint(&said).await)
+}
+
+/// What an SDK hears of what it has recorded.
+pub(super) fn told(came: Checkpointed) -> Response {
+    match came {
         Checkpointed::Recorded => StatusCode::OK.into_response(),
         Checkpointed::Stale => answer::refused(
             StatusCode::CONFLICT,
