@@ -1,9 +1,11 @@
 """`durable dev`: a server for one programmer."""
 
-from typing import Annotated
+import asyncio
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .failure import CommandError, ExitCode, report
 from .options import (
     DEFAULT_STORE,
     Allowed,
@@ -13,7 +15,13 @@ from .options import (
     Store,
     Urls,
 )
-from .serving import serve
+from .serving import changed, serve
+
+
+if TYPE_CHECKING:
+    from durable import App
+
+    from .reloading import Sources
 
 
 def dev(  # noqa: PLR0913  # each is an option
@@ -30,6 +38,13 @@ def dev(  # noqa: PLR0913  # each is an option
     host: Host = "127.0.0.1",
     port: Port = 8288,
     allowed: Allowed = None,
+    reloads: Annotated[
+        bool,
+        typer.Option(
+            "--reload/--no-reload",
+            help="Begin again when a file of MODULE:APP changes.",
+        ),
+    ] = True,
     retry_interval: Annotated[
         float | None,
         typer.Option(
@@ -46,9 +61,9 @@ def dev(  # noqa: PLR0913  # each is an option
     """
     from durable._http_server import ServerSettings  # noqa: PLC0415  # slow to import
 
-    from .application import find_app  # noqa: PLC0415
-
-    app = None if application is None else find_app(application)
+    app, sources = None, None
+    if application is not None:
+        app, sources = _found(application, reloads=reloads)
     settings = ServerSettings(
         host=host,
         port=port,
@@ -58,4 +73,22 @@ def dev(  # noqa: PLR0913  # each is an option
         log="text",
         retry_interval=retry_interval,
     )
-    serve(app, store, settings)
+    serve(app, store, settings, sources=sources)
+
+
+def _found(application: str, *, reloads: bool) -> "tuple[App, Sources | None]":
+    """The application, and what to look at; where it cannot be imported after a change, that is told and the next one waited for."""
+    from .application import find_app  # noqa: PLC0415  # slow to import
+    from .reloading import Sources, is_reloaded  # noqa: PLC0415
+
+    try:
+        app = find_app(application)
+    except CommandError as error:
+        if not (reloads and is_reloaded()):
+            raise
+        report(error)
+        sources = Sources()
+        if asyncio.run(changed(sources)):
+            sources.begin_again()
+        raise typer.Exit(ExitCode.STOPPED) from None
+    return app, Sources() if reloads else None

@@ -14,14 +14,27 @@ if TYPE_CHECKING:
     from durable import App
     from durable._http_server import ServerSettings
 
+    from .reloading import Sources
 
-def serve(app: App | None, store: str, settings: ServerSettings) -> None:
-    """Serve until Ctrl-C or SIGTERM."""
+
+def serve(
+    app: App | None,
+    store: str,
+    settings: ServerSettings,
+    *,
+    sources: Sources | None = None,
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; with `sources` from the start again when one of them changes."""
     with told_when_stopped(store):
-        asyncio.run(_serve(app, store, settings))
+        is_other = asyncio.run(_serve(app, store, settings, sources=sources))
+    if sources is not None and is_other:
+        sources.begin_again()
 
 
-async def _serve(app: App | None, store: str, settings: ServerSettings) -> None:
+async def _serve(
+    app: App | None, store: str, settings: ServerSettings, *, sources: Sources | None
+) -> bool:
+    """False where it was told to stop."""
     from durable import Engine  # noqa: PLC0415  # slow to import
     from durable._http_server import served  # noqa: PLC0415
 
@@ -37,11 +50,15 @@ async def _serve(app: App | None, store: str, settings: ServerSettings) -> None:
                 console.print(f"  app     {url}", markup=False)
             if app is not None:
                 console.print(f"  app     {app.name}, in this process", markup=False)
-            await _told_to_stop()
-            console.print("Stopping.")
+            is_other = await changed(sources)
+            console.print("It has changed." if is_other else "Stopping.")
+    return is_other
 
 
-async def _told_to_stop() -> None:
-    waiting = asyncio.ensure_future(asyncio.Event().wait())
+async def changed(sources: Sources | None) -> bool:
+    """Wait until one of these files changes; False: Ctrl-C or SIGTERM came."""
+    ending = asyncio.Event().wait() if sources is None else sources.changed()
+    waiting = asyncio.ensure_future(ending)
     with stops(waiting):
         await asyncio.wait({waiting})
+    return not waiting.cancelled()
