@@ -91,9 +91,13 @@ impl Shard {
     /// one, and asks again for what it still wants: what it has asked for may be just what has come.
     fn is_outdated(&mut self, id: RunId, parked_at: Option<u32>) -> bool {
         let Some(seen) = parked_at else { return false };
-        let run = self.opened(id);
-        let (function, memo_count) = (run.function, run.memo_count);
-        seen < memo_count && self.function(function).record.spec.endpoint.is_some()
+        seen < self.opened(id).memo_count && self.lives_elsewhere(id)
+    }
+
+    /// The code of a run is called, and each of its steps is a call of its own.
+    fn lives_elsewhere(&mut self, id: RunId) -> bool {
+        let function = self.opened(id).function;
+        self.function(function).record.spec.endpoint.is_some()
     }
 
     fn is_executing(&mut self, id: RunId, epoch: Epoch) -> bool {
@@ -417,7 +421,9 @@ impl Shard {
         let failure_count = run.failure_count;
         if let Some(wait) = self.wait_before_retry(id, failure_count, retry) {
             self.release_slots(id);
-            self.lose_steps(id); // they executed in the live code, which is gone
+            if !self.lives_elsewhere(id) {
+                self.lose_steps(id); // they executed in the live code, which is gone
+            }
             let due = self.now().plus(wait);
             self.delay_stretch(id, due, turn);
         } else {

@@ -2,7 +2,7 @@
 
 use durable_core::{Command, Effect, Ending, FunctionSpec, Policies, Retry, Until, write};
 
-use crate::world::{DAY, World, done, event, failed, function, planned, ran, sleeps};
+use crate::world::{DAY, World, done, event, failed, function, planned, raised, ran, sleeps};
 
 #[test]
 fn an_inline_step_is_remembered_before_it_is_confirmed_and_the_run_ends_once() {
@@ -45,6 +45,24 @@ fn code_elsewhere_that_has_not_seen_the_latest_memo_is_asked_again_for_what_it_w
             world.work().into_iter().partition(|work| work.step.is_none());
         assert_eq!(again[0].memo_count, 2);
         assert_eq!(asked.len(), offered, "code that lives here knows what it asks for");
+    }
+}
+
+#[test]
+fn steps_elsewhere_go_on_where_the_code_between_them_has_failed() {
+    for (endpoint, is_lost) in [(None, true), (Some("http://a".to_owned()), false)] {
+        let mut world = World::new(vec![FunctionSpec { endpoint, ..function("f", "a") }]);
+        world.send(vec![event("a")]);
+        let work = world.only_work();
+        world.report(&work, 0, vec![planned("p"), planned("q")], Some(0));
+        let steps = world.work();
+        world.report(&steps[0], 0, vec![ran("p")], None);
+        let work = world.only_work();
+        world.report(&work, 0, vec![raised(Retry::Backoff)], None);
+        let again = world.work().into_iter().filter(|work| work.step.is_some()).count();
+        assert_eq!(again, usize::from(is_lost), "in code that lives here it went with that");
+        world.report(&steps[1], 0, vec![ran("q")], None);
+        assert_eq!(world.all(write::MEMO).len(), if is_lost { 1 } else { 2 });
     }
 }
 
