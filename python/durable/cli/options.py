@@ -51,18 +51,25 @@ Urls = Annotated[
         "-u",
         "--url",
         metavar="URL",
+        envvar=["DURABLE_SDK_URL", "INNGEST_SDK_URL"],
         help="Where an application with an Inngest SDK is, as in http://localhost:8000/api/inngest.",
     ),
 ]
 Host = Annotated[
-    str, typer.Option(metavar="ADDRESS", help="An address of this machine.")
+    str,
+    typer.Option(
+        metavar="ADDRESS", envvar="DURABLE_HOST", help="An address of this machine."
+    ),
 ]
-Port = Annotated[int, typer.Option(metavar="PORT", min=0, max=65535)]
+Port = Annotated[
+    int, typer.Option(metavar="PORT", envvar="DURABLE_PORT", min=0, max=65535)
+]
 Allowed = Annotated[
     list[str] | None,
     typer.Option(
         "--allow",
         metavar="ADDRESS[/BITS]",
+        envvar="DURABLE_ALLOW",
         help="What may be called beside the public network, as in 10.2.0.0/16.",
     ),
 ]

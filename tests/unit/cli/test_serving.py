@@ -1,0 +1,61 @@
+"""What `durable dev` and `durable serve` are told: options, and variables of the environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from durable.cli import dev_command, serve_command
+from durable.cli.root import app
+
+
+VARIABLES = {
+    "DURABLE_HOST": "127.0.0.2",
+    "DURABLE_PORT": "9000",
+    "DURABLE_ALLOW": "10.2.0.0/16 10.3.0.1",
+    "DURABLE_STORE": "./elsewhere",
+}
+KEYS = {"EVENT_KEY": "an-event-key", "SIGNING_KEY": "signkey-prod-00ff"}
+
+
+@pytest.fixture
+def told(monkeypatch: Any) -> list[Any]:
+    """What the command would serve with."""
+    found: list[Any] = []
+
+    def take(app: Any, store: str, settings: Any, *, sources: Any = None) -> None:
+        found.extend((app, store, settings, sources))
+
+    monkeypatch.setattr(dev_command, "serve", take)
+    monkeypatch.setattr(serve_command, "serve_until_stopped", take)
+    return found
+
+
+@pytest.mark.parametrize("command", ["dev", "serve"])
+@pytest.mark.parametrize("prefix", ["DURABLE_", "INNGEST_"])
+def test_variables_say_what_options_do_not(
+    command: str, prefix: str, told: list[Any]
+) -> None:
+    named = {f"{prefix}{name}": value for name, value in KEYS.items()}
+    named[f"{prefix}SDK_URL"] = "http://a/api http://b/api"
+    done = CliRunner().invoke(app, [command], env={**VARIABLES, **named})
+    assert done.exit_code == 0, done.output
+    _, store, settings, sources = told
+    assert (store, sources) == ("./elsewhere", None)
+    assert (settings.host, settings.port) == ("127.0.0.2", 9000)
+    assert settings.urls == ("http://a/api", "http://b/api")
+    assert settings.allowed == ("10.2.0.0/16", "10.3.0.1")
+    if command == "serve":
+        assert settings.event_keys == (KEYS["EVENT_KEY"],)
+        assert settings.signing_keys == (KEYS["SIGNING_KEY"],)
+        assert not settings.is_dev
+
+
+def test_options_go_before_variables(told: list[Any]) -> None:
+    line = ["dev", "--port", "1", "-u", "http://c/api", "--store", "./here"]
+    CliRunner().invoke(app, line, env={**VARIABLES, "INNGEST_SDK_URL": "http://a/"})
+    _, store, settings, _ = told
+    assert (store, settings.port, settings.urls) == ("./here", 1, ("http://c/api",))
+    assert settings.host == "127.0.0.2"
