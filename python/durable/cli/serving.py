@@ -38,6 +38,9 @@ async def _serve(
     from durable import Engine  # noqa: PLC0415  # slow to import
     from durable._http_server import served  # noqa: PLC0415
 
+    from .server_log import log_application  # noqa: PLC0415
+
+    log_application(settings.log)
     console = messages()
     apps = () if app is None else (app,)
     async with Engine(*apps, store=store) as engine:
