@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import types
+from datetime import date, time, timedelta
+from decimal import Decimal
 from difflib import get_close_matches
+from enum import Enum
 from functools import lru_cache
 from typing import (
     TYPE_CHECKING,
@@ -16,8 +19,9 @@ from typing import (
     get_args,
     get_origin,
 )
+from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from ._bridge import check_expression, expression_paths
 from ._errors import ConfigError
@@ -34,6 +38,25 @@ _ACCEPTED: Final = (
 
 #: What an event has, as `match` names it.
 _FIELDS: Final = ("data", "name", "id", "ts", "user", "v")
+#: No value of these is true or false as JSON, but of `bool`, which is an `int`.
+_NEVER_TRUE: Final = (
+    str,
+    bytes,
+    int,
+    float,
+    Decimal,
+    date,
+    time,
+    timedelta,
+    UUID,
+    list,
+    tuple,
+    set,
+    frozenset,
+    dict,
+    BaseModel,
+    types.NoneType,
+)
 _CONSTANT: Final = re.compile(r"""\s*(-?\d+(\.\d+)?|"[^"]*"|'[^']*'|null)\s*""")
 
 
@@ -83,6 +106,7 @@ def check_fields(
     Raises:
         ConfigError: it reads another, or is such a field.
     """
+    model = _within(model)
     if isinstance(model, type) and issubclass(model, BaseModel):
         misfit = _misfit(text, model, of, is_condition=is_condition)
         if misfit is not None:
@@ -179,10 +203,23 @@ def _never_true(
 
 
 def _may_be_true(hint: Any) -> bool:
-    """False for a type of which no value is true or false: all others get the benefit of the doubt."""
+    """False for a type of which no value is true or false as JSON: all others get the benefit of the doubt."""
+    hint = _within(hint)
     if get_origin(hint) in {Union, types.UnionType}:
         return any(_may_be_true(one) for one in get_args(hint))
-    return not isinstance(hint, type) or hint in {bool, object, Any}
+    if not isinstance(hint, type):
+        return True
+    if issubclass(hint, Enum):
+        return any(isinstance(one.value, bool) for one in hint)
+    return hint is bool or not issubclass(hint, _NEVER_TRUE)
+
+
+def _within(hint: Any) -> Any:
+    """What stands in the place of a `RootModel` as JSON; any other type as it is."""
+    model: object = hint
+    if not isinstance(model, type) or not issubclass(model, RootModel):
+        return hint
+    return _within(model.model_fields["root"].annotation)
 
 
 def _error(place: Place, text: str, mistake: tuple[str, int, int]) -> ConfigError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import BaseModel, ConfigDict, Field, RootModel, computed_field
 
 import durable
 from durable import _bridge as bridge
@@ -161,6 +162,35 @@ def test_a_field_is_there_or_not(path: str, *, expected: bool) -> None:
     assert has_field({"a": {"b": 1}, "n": None}, path) is expected
 
 
+class Answer(Enum):
+    """True or false, as JSON."""
+
+    YES = True
+    NO = False
+
+
+class Colour(Enum):
+    """Texts, as JSON."""
+
+    RED = "red"
+
+
+class Consent(RootModel[bool]):
+    """True or false, as JSON."""
+
+
+class Label(RootModel[str]):
+    """A text, as JSON."""
+
+
+class Orders(RootModel[dict[str, int]]):
+    """Data of which any field may be."""
+
+
+class Wrapped(RootModel[Order]):
+    """Data with an order's fields."""
+
+
 class Flags(BaseModel):
     """What may be true and what may not."""
 
@@ -168,17 +198,23 @@ class Flags(BaseModel):
     gift: bool | None = None
     loose: Any = None
     thing: object = None
+    consent: Consent | None = None
+    answer: Answer = Answer.NO
+    colour: Colour = Colour.RED
+    label: Label | None = None
     cents: int = 0
     note: str | None = None
     tags: list[str] = Field(default=[], alias="labels")
 
 
-@pytest.mark.parametrize("name", ["paid", "gift", "loose", "thing"])
+@pytest.mark.parametrize(
+    "name", ["paid", "gift", "loose", "thing", "consent", "answer"]
+)
 def test_a_condition_may_be_a_field_that_may_be_true(name: str) -> None:
     check_fields(_PLACE, f"event.data.{name}", Flags, is_condition=True)
 
 
-@pytest.mark.parametrize("name", ["cents", "note"])
+@pytest.mark.parametrize("name", ["cents", "note", "colour", "label"])
 def test_a_field_that_is_never_true_is_no_condition(name: str) -> None:
     text = f" event.data.{name}"
     says = f"event.data.{name} is never true or false: compare it, as in event.data.{name} != null"
@@ -187,6 +223,13 @@ def test_a_field_that_is_never_true_is_no_condition(name: str) -> None:
     check_fields(_PLACE, text, Flags)
     check_fields(_PLACE, f"{text} != null", Flags, is_condition=True)
     check_fields(_PLACE, f"{text} == null ? true : false", Flags, is_condition=True)
+
+
+def test_the_fields_of_a_root_model_are_those_of_its_root() -> None:
+    check_fields(_PLACE, "event.data.anything", Orders)
+    check_fields(_PLACE, "event.data.amount", Wrapped)
+    with pytest.raises(durable.ConfigError, match="did you mean"):
+        check_fields(_PLACE, "event.data.amont", Wrapped)
 
 
 @pytest.mark.parametrize("text", ["1", " -2.5", "'yes'", '"no"', "null"])
