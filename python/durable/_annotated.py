@@ -58,7 +58,11 @@ def check_context(
     kind = getattr(get_origin(hint) or hint, "__name__", "")
     where = f"{place.owner} ({line_of(handler)})"
     if inspect.iscoroutinefunction(handler) != (kind == "Context"):
-        raise ConfigError(_WRONG_KIND[kind].format(where=where))
+        is_wrapped = inspect.iscoroutinefunction(inspect.unwrap(handler)) == (
+            kind == "Context"
+        )
+        texts = _WRONG_WRAPPER if is_wrapped else _WRONG_KIND
+        raise ConfigError(texts[kind].format(where=where, wrapper=_line(handler)))
     said = type_of_context(handler)
     if said is None:
         return
@@ -111,9 +115,13 @@ def _misfit(  # noqa: PLR0917  # each is one thing the caller has at hand
 
 def line_of(handler: Callable[..., Any]) -> str:
     """Where a handler is written."""
-    code = getattr(inspect.unwrap(handler), "__code__", None)
+    return _line(inspect.unwrap(handler))
+
+
+def _line(function: Callable[..., Any]) -> str:
+    code = getattr(function, "__code__", None)
     return (
-        repr(handler) if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+        repr(function) if code is None else f"{code.co_filename}:{code.co_firstlineno}"
     )
 
 
@@ -125,6 +133,17 @@ _WRONG_KIND: Final = {
     "SyncContext": (
         "{where} is an `async def` and takes a durable.SyncContext, whose steps block: take a durable.Context and "
         "await its steps, or write a plain `def`"
+    ),
+}
+
+_WRONG_WRAPPER: Final = {
+    "Context": (
+        "{where} is an `async def`, and what wraps it ({wrapper}) a plain `def`, which does not await it: make the "
+        "wrapper an `async def` and await what it wraps"
+    ),
+    "SyncContext": (
+        "{where} is a plain `def`, and what wraps it ({wrapper}) an `async def`, on whose loop its steps would block: "
+        "make the wrapper a plain `def`"
     ),
 }
 

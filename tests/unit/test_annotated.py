@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -89,6 +90,29 @@ def test_what_does_not_fit_is_refused(handler: Any, on: Any, says: str) -> None:
     with pytest.raises(durable.ConfigError, match=where) as caught:
         durable.App("t").function(on=on)(handler)
     assert caught.match(says)
+
+
+def test_a_plain_wrapper_of_a_coroutine_is_named() -> None:
+    @functools.wraps(takes_order)
+    def wrapper(*args: Any) -> Any:
+        return takes_order(*args)
+
+    says = (
+        rf"^function 'takes_order' \({line_of(takes_order)}\) is an `async def`, and what wraps it "
+        rf"\({__file__}:{wrapper.__code__.co_firstlineno}\) a plain `def`, .* make the wrapper an `async def`"
+    )
+    with pytest.raises(durable.ConfigError, match=says):
+        durable.App("t").function(on=ordered)(wrapper)
+
+
+def test_a_coroutine_that_wraps_a_plain_function_is_named() -> None:
+    @functools.wraps(blocks)
+    async def wrapper(*args: Any) -> Any:
+        return blocks(*args)
+
+    says = "is a plain `def`, and what wraps it .* an `async def`, .* make the wrapper a plain `def`"
+    with pytest.raises(durable.ConfigError, match=says):
+        durable.App("t").function(on=ordered)(wrapper)
 
 
 def test_a_line_is_that_of_the_handler_itself() -> None:
