@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STORE: Final = "./.durable"
 _MAX_SYNC_MS: Final = 60_000
+_FOLDERS: Final = "a folder, or a path where there is none yet"
 _SYNC_FORMS: Final = '"always", or how much may be lost on power failure, as in "50ms"'
 
 
@@ -29,11 +31,23 @@ def read_store(place: Place, store: str | os.PathLike[str]) -> str:
     if not text:
         accepted = "a path, 'sled:PATH', 'redb:PATH' or 'memory:'"
         raise place.error(given, "names no store", accepted)
-    if Path(text.removeprefix("sled:").removeprefix("redb:")).is_file():
-        raise place.error(
-            text, "is a file", "a folder, or a path where there is none yet"
-        )
+    path = Path(text.removeprefix("sled:").removeprefix("redb:"))
+    if path.is_file():
+        raise place.error(text, "is a file", _FOLDERS)
+    link = _dangling(path)
+    if link is not None:
+        reason = f"leads nowhere: {link} is a symbolic link to {link.readlink()}, which is not there"
+        raise place.error(text, reason, _FOLDERS)
     return text
+
+
+def _dangling(path: Path) -> Path | None:
+    """The link on the way to a store whose end is not there; where one may not look, opening it says so."""
+    for one in (path, *path.parents):
+        with contextlib.suppress(OSError):
+            if one.is_symlink() and not one.exists():
+                return one
+    return None
 
 
 def store_within(folder: Path, store: str) -> str:

@@ -59,3 +59,17 @@ def test_a_file_is_no_store(tmp_path: Path, kind: str) -> None:
     file.write_text("")
     with pytest.raises(durable.ConfigError, match="is a file"):
         read_store(PLACE, f"{kind}{file}")
+
+
+@pytest.mark.parametrize("within", ["", "/of/shop"])
+@pytest.mark.parametrize("kind", ["", "sled:", "redb:"])
+def test_a_link_that_leads_nowhere_is_no_store(
+    tmp_path: Path, kind: str, within: str
+) -> None:
+    link, there = tmp_path / "store", tmp_path / "there"
+    link.symlink_to(there)
+    with pytest.raises(durable.ConfigError) as caught:
+        read_store(PLACE, f"{kind}{link}{within}")
+    assert caught.match(f"{link} is a symbolic link to {there}, which is not there")
+    there.mkdir()
+    assert read_store(PLACE, f"{kind}{link}{within}") == f"{kind}{link}{within}"
