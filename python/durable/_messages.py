@@ -133,7 +133,7 @@ def encode(channel: str, topic: str, data: object) -> bytes:
     """
     check_names(channel, [topic])
     _check_own(topic)
-    return write_plain(data, "data")
+    return write_plain(data, "data", f"channel '{channel}'")
 
 
 def read_batch(

@@ -223,8 +223,10 @@ class Runs(Reader):
         place = Place("runs.rerun", "output")
         if output is not MISSING and from_step is None:
             raise place.error(output, "has no step", "output= together with from_step=")
-        result = None if output is MISSING else write_plain(output, "output")
-        json = None if data is None else write_object(data, "data")
+        result = (
+            None if output is MISSING else write_plain(output, "output", "runs.rerun")
+        )
+        json = None if data is None else write_object(data, "data", "runs.rerun")
         return await self._read(
             lambda core: core.rerun(run_id, from_step, result, json)
         )

@@ -67,7 +67,7 @@ class Schedules(Reader):
                 "catch_up": read_catch_up(place.at("catch_up"), catch_up),
             }
         )
-        json = write_object({} if data is None else data, "data")
+        json = write_object({} if data is None else data, "data", f"schedule '{id}'")
         name = name_of(function)
         await self._read(lambda core: core.put_schedule(id, name, spec, json))
         return await self.get(id)

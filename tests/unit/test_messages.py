@@ -130,6 +130,14 @@ def test_names_that_are_accepted(name: str) -> None:
     assert encode(name, name, {"a": [1]}) == b'{"a":[1]}'
 
 
+def test_what_has_no_json_is_refused_with_its_channel_and_place() -> None:
+    says = (
+        r"^channel 'orders': data\.lock is a builtins\.object, which has no JSON form"
+    )
+    with pytest.raises(durable.SerializationError, match=says):
+        encode("orders", "placed", {"lock": object()})
+
+
 @pytest.mark.parametrize(
     ("channel", "topic"),
     [("", "a"), ("a", ""), ("ä" * 129, "a"), ("a", "ä" * 65), ("a", "$missed")],

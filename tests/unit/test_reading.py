@@ -131,3 +131,12 @@ async def test_the_runs_of_an_event() -> None:
 
 async def test_functions() -> None:
     assert [one.id for one in await Functions(Opened()).list()] == ["f"]
+
+
+@pytest.mark.parametrize("what", ["data", "output"])
+async def test_what_is_given_to_a_rerun_and_is_no_json_has_its_place(what: str) -> None:
+    runs: Any = Runs(Opened())
+    given = {"from_step": "s", what: {"lock": object()}}
+    says = rf"^runs\.rerun: {what}\.lock is a builtins\.object"
+    with pytest.raises(durable.SerializationError, match=says):
+        await runs.rerun("R", **given)

@@ -85,3 +85,10 @@ async def test_a_wrong_id_is_refused(name: Any) -> None:
     opened: Any = Opened()
     with pytest.raises(durable.ConfigError, match=r"schedules\.create"):
         await Schedules(opened).create(name, "f", every="1h")
+
+
+async def test_data_that_is_no_json_is_refused_with_its_schedule_and_place() -> None:
+    schedules: Any = Schedules(Opened())
+    says = r"^schedule 'daily': data\.lock is a builtins\.object"
+    with pytest.raises(durable.SerializationError, match=says):
+        await schedules.create("daily", "f", every="1h", data={"lock": object()})
