@@ -10,11 +10,12 @@ import base64
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import PurePath
 from typing import (
+    Annotated,
     Any,
     Final,
     Generic,
@@ -26,7 +27,14 @@ from typing import (
 )
 
 import orjson
-from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    PydanticUserError,
+    TypeAdapter,
+)
 from pydantic_core import PydanticSerializationError, ValidationError, from_json
 from typing_extensions import TypeAliasType, override
 
@@ -144,20 +152,58 @@ class Codec(Generic[T]):
         return self._adapter
 
 
-def adapter_of(hint: object, what: str, fix: str) -> TypeAdapter[Any]:
+def adapter_of(
+    hint: object, what: str, fix: str, *, keeps_undeclared: bool = False
+) -> TypeAdapter[Any]:
     """Reads and writes JSON of a type; bytes as base64, where the type does not say otherwise.
+
+    `keeps_undeclared`: a TypedDict's values keep what it does not declare.
 
     Raises:
         SerializationError: it has no JSON form; `what` begins the message, `fix` ends it.
     """
     # the alias lets a dataclass or a TypedDict have the setting
     named: Any = TypeAliasType
+    known: Any = hint
+    if keeps_undeclared:
+        known = Annotated[known, GetPydanticSchema(_open_dicts)]
     try:
-        return TypeAdapter(named("Alias", hint), config=_BYTES)
+        return TypeAdapter(named("Alias", known), config=_BYTES)
     except PydanticUserError as error:
         why = str(error).partition("\n")[0].partition(". Set ")[0].rstrip(".")
         text = f"{what} {_name(hint)} has no JSON form ({why}); {fix}"
         raise SerializationError(text, path="result") from None
+
+
+def _open_dicts(hint: Any, handler: GetCoreSchemaHandler) -> Any:
+    """The schema of a type whose TypedDicts are open, as they are to type checkers, but where they say otherwise.
+
+    A setting of the adapter would be one of dataclasses within too, whose instances need not have room for more.
+    """
+    schema: Any = handler(hint)
+    waiting, seen = [schema], set[int]()
+    while waiting:
+        part = waiting.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, dict):
+            waiting += _open(cast("dict[str, Any]", part), handler)
+        elif isinstance(part, list | tuple):
+            waiting += cast("list[Any]", part)
+    return schema
+
+
+def _open(part: dict[str, Any], handler: GetCoreSchemaHandler) -> Iterable[Any]:
+    """Open one part of a schema; the parts to go on with."""
+    kind = part.get("type")
+    if kind == "definition-ref":
+        return [handler.resolve_ref_schema(cast("Any", part))]
+    if kind in ("model", "dataclass"):  # no set: a field may have the name "type"
+        return ()
+    if kind == "typed-dict" and "extra_fields_behavior" not in part.get("config", {}):
+        part["extra_behavior"] = "allow"
+    return part.values()
 
 
 class _DataCodec(Codec[Any]):

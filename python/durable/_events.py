@@ -132,7 +132,9 @@ class EventType(Generic[DataT]):
 
     Args:
         name: what happens, as in `shop/order.placed`.
-        model: the type of its data: a pydantic model, a dataclass or a TypedDict; any object by default.
+        model: the type of its data: a pydantic model, a dataclass or a TypedDict; any object by default. What a
+            TypedDict does not declare is kept, unless its `__pydantic_config__` says otherwise; a model's own
+            `extra` decides for the model.
 
     Raises:
         ConfigError: the name is none, or the model no type.
@@ -221,7 +223,9 @@ class EventType(Generic[DataT]):
 
     def _typed(self) -> TypeAdapter[DataT]:
         if self._adapter is None:
-            self._adapter = adapter_of(self.model, f"event '{self.name}':", _FIX)
+            self._adapter = adapter_of(
+                self.model, f"event '{self.name}':", _FIX, keeps_undeclared=True
+            )
         return self._adapter
 
     def read_stored(self, json: bytes, whose: str) -> DataT:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NotRequired
 
+import orjson
 import pytest
-from pydantic import AliasPath, BaseModel, Field, ValidationError, model_validator
+from pydantic import (
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from typing_extensions import TypedDict
 
 import durable
@@ -33,6 +41,32 @@ class Row(TypedDict):
     """The same, as a dict."""
 
     sku: str
+
+
+@dataclass(slots=True)
+class Slot:
+    """Has no room for more than it declares."""
+
+    sku: str
+
+
+class Strict(TypedDict):
+    """Says itself what becomes of more."""
+
+    __pydantic_config__ = ConfigDict(extra="ignore")  # type: ignore[misc]  # as pydantic reads it
+
+    sku: str
+
+
+class Basket(TypedDict):
+    """With others within."""
+
+    type: str
+    rows: list[Row]
+    strict: NotRequired[Strict]
+    slot: NotRequired[Slot]
+    order: NotRequired[Order]
+    next: NotRequired[Basket]
 
 
 order_placed = durable.EventType("shop/order.placed", Order)
@@ -362,3 +396,36 @@ def test_a_name_has_256_bytes_at_most() -> None:
     for name in ("x" * 257, "\u00e9" * 129):
         with pytest.raises(durable.ConfigError, match="at most 256 bytes"):
             durable.EventType(name)
+
+
+_MORE: Any = {"sku": "a", "order_id": "o1", "more": 1}
+
+
+@pytest.mark.parametrize(
+    ("part", "kept"),
+    [
+        ({}, {}),
+        ({"more": [1]}, {"more": [1]}),
+        ({"rows": [_MORE]}, {"rows": [_MORE]}),
+        ({"strict": _MORE}, {"strict": {"sku": "a"}}),
+        ({"slot": _MORE}, {"slot": Slot("a")}),
+        ({"order": _MORE}, {"order": Order(order_id="o1")}),
+    ],
+)
+def test_what_a_typed_dict_does_not_declare_is_kept(part: Any, kept: Any) -> None:
+    """As it is sent, and as it is read; a dataclass or a model within has what it declares."""
+    within, expected = (
+        {"type": "b", "rows": [], **one, "next": {"type": "b", "rows": [], **one}}
+        for one in (part, kept)
+    )
+    filled = durable.EventType("shop/basket.filled", Basket)
+    assert filled(**within).data == expected
+    assert filled.event(within).data == expected  # type: ignore[arg-type]  # on purpose
+    assert filled.read_stored(orjson.dumps(within), "it") == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "data"), [(Line, Line("a")), (Order, Order(order_id="o1"))]
+)
+def test_what_another_type_does_not_declare_is_left_out(model: Any, data: Any) -> None:
+    assert vars(durable.EventType("shop/a", model).read(_MORE)) == vars(data)
