@@ -31,13 +31,14 @@ def waits_of(parked: Mapping[str, int]) -> str:
 
 
 async def what_is_waited_for(engine: Engine) -> str:
-    """The same of all of an engine's runs, with the moment at which the first goes on; empty while something executes."""
+    """The same of all of an engine's runs, with the moment at which the first goes on where they are few; empty while something executes."""
     functions = engine.stats()["functions"].values()
     if any(one["queued"] or one["running"] for one in functions):
         return ""
     parked = {kind: sum(one["parked"][kind] for one in functions) for kind in _SAID}
     line = waits_of(parked)
-    if not line or sum(parked.values()) > _MOST_READ:
+    parked_count = sum(sum(one["parked"].values()) for one in functions)
+    if not line or parked_count > _MOST_READ:
         return line
     listed = await engine.runs.list(status="parked", limit=_MOST_READ)
     runs = [await engine.runs.get(one.id) for one in listed]
