@@ -203,8 +203,8 @@ class Steps(StepMaker):
             match: a field that both events must have with the same value, as in `match="data.order_id"`.
             if_: CEL over `event`, which started this run, and `async`, the one that comes, as in
                 `if_="async.data.total > event.data.total"`. One that is no CEL fails the run at once.
-            since: `"run"`: every event that was accepted since the event came that started the run, also while the run
-                was queued (`concurrency`, `throttle`) or slept.
+            since: `"run"`: every event that was accepted since the run was made, which is when its event came (with
+                `debounce` or `batch`: when all had), also while the run was queued (`concurrency`, `throttle`) or slept.
 
         Raises:
             ConfigError: nobody is told of such an event, as of `durable/function.invoked`; or `if_` or `match` reads a

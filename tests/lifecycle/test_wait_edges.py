@@ -143,6 +143,33 @@ async def test_what_a_run_has_gathered_came_before_its_start(
 
 
 @pytest.mark.parametrize(
+    "policy", [{"batch": durable.Batch(3, "5s")}, {"debounce": durable.Debounce("5s")}]
+)
+async def test_a_run_that_gathers_is_made_when_its_events_are_there(
+    world: Any, policy: Any
+) -> None:
+    """A wait that looks back to the run sees what came after that, and not what came meanwhile."""
+
+    async def waiter(ctx: durable.Context) -> Any:
+        await ctx.step.sleep("a while", "1m")
+        event = await ctx.step.wait_for_event(
+            "go", "test/go", timeout="1h", since="run"
+        )
+        return event and event.data["n"]
+
+    world.function(waiter, on="test/start", **policy)
+    engine = await world.open()
+    await world.send(durable.Event("test/start", {}))
+    await engine.advance("2s")
+    await world.send(go(n=1))
+    await engine.advance("4s")
+    await world.send(go(n=2))
+    await engine.advance("1m")
+    (run,) = await engine.runs.list()
+    assert (await world.get(run.id)).result == 2
+
+
+@pytest.mark.parametrize(
     "limit",
     [
         {"throttle": durable.Throttle(1, "1m")},
