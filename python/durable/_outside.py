@@ -74,6 +74,8 @@ _DRAWS: Final[dict[CodeType, tuple[str, str]]] = {
 _SHARED: Final[object] = getattr(random.random, "__self__", None)
 
 _SENDS: Final = "{steps}.send_event('send', event)"
+_SIGNALS: Final = "{step}('signal', engine.signal, name, data)"
+_PUBLISHES: Final = "{ctx}.publish(channel, topic, data)"
 #: Our own that do what a step has to do, by their qualified names.
 _OWN_DONE: Final[dict[str, tuple[str, str]]] = {
     "Engine.send": ("engine.send", _SENDS),
@@ -81,6 +83,10 @@ _OWN_DONE: Final[dict[str, tuple[str, str]]] = {
     "App.send": ("app.send", _SENDS),
     "Engine.send_sync": ("engine.send_sync", _SENDS),
     "Invoking.invoke": ("engine.invoke", "{steps}.invoke('invoke', function, data)"),
+    "Engine.signal": ("engine.signal", _SIGNALS),
+    "TestEngine.signal": ("engine.signal", _SIGNALS),
+    "Realtime.publish": ("engine.publish", _PUBLISHES),
+    "Realtime.publish_sync": ("engine.publish_sync", _PUBLISHES),
 }
 
 _OF_OURS: Final = ("engine.", "app.")
@@ -167,7 +173,12 @@ class Outlook:
     def _error(self, at: FrameType, known: tuple[str, str]) -> NonDeterminismError:
         name, remedy = known
         step = "await ctx.step.run" if self._function.is_async else "ctx.step.run"
-        instead = remedy.format(name=name, step=step, steps=step.removesuffix(".run"))
+        instead = remedy.format(
+            name=name,
+            step=step,
+            steps=step.removesuffix(".run"),
+            ctx=step.removesuffix(".step.run"),
+        )
         what_follows = _TAKES_AS_LONG if name == _SLEEP else _IS_GIVEN_ANOTHER
         if name.startswith(_OF_OURS):
             what_follows = _DOES_AGAIN

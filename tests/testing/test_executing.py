@@ -1,6 +1,8 @@
 """`t.execute` starts one run and jumps to its end, through all that takes time."""
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -260,6 +262,8 @@ async def test_what_is_cancelled_leaves_the_clock_where_it_is(shop: Shop) -> Non
         ("engine.send", "await ctx.step.send_event('send', event)"),
         ("app.send", "await ctx.step.send_event('send', event)"),
         ("engine.invoke", "await ctx.step.invoke('invoke', function, data)"),
+        ("engine.signal", "await ctx.step.run('signal', engine.signal, name, data)"),
+        ("engine.publish", "await ctx.publish(channel, topic, data)"),
     ],
 )
 async def test_what_a_handler_asks_the_engine_for_between_steps_is_refused_on_replay(
@@ -273,11 +277,16 @@ async def test_what_a_handler_asks_the_engine_for_between_steps_is_refused_on_re
         return 5
 
     async def ask() -> None:
-        if what == "engine.invoke":
-            await engines[0].invoke("other")
-        else:
-            sender = engines[0] if what == "engine.send" else shop.app
-            await sender.send(durable.Event("shop/told"))
+        engine, told = engines[0], durable.Event("shop/told")
+        asked: dict[str, Callable[[], Awaitable[Any]]] = {
+            "engine.send": lambda: engine.send(told),
+            "app.send": lambda: shop.app.send(told),
+            "engine.invoke": lambda: engine.invoke("other"),
+            "engine.signal": lambda: engine.signal("yes"),
+            "engine.publish": lambda: engine.publish("orders", "told"),
+        }
+        with contextlib.suppress(durable.SignalNotFound):
+            await asked[what]()
 
     async def between(ctx: durable.Context) -> None:
         await ask()
