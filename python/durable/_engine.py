@@ -81,6 +81,9 @@ class Engine(Sharing, Realtime, Invoking):
         blocked_after: a warning names the line of a step or a handler that has kept the event loop for so long,
             10 ms to 1 h, `"500ms"` by default; `None`: there is none.
 
+    Attributes:
+        stats_before: what `stats()` said before this process executed anything; `None` until it owns the store.
+
     Raises:
         ConfigError: a setting is wrong.
         StoreLocked: on entering: another process has the store and lets this one not in, or this one has it already.
@@ -112,7 +115,6 @@ class Engine(Sharing, Realtime, Invoking):
             None if read.blocked_after_ms is None else read.blocked_after_ms / 1000
         )
         self._session: Session | None = None
-        #: What `stats` said before this process executed anything; `None` until it owns the store.
         self.stats_before: dict[str, Any] | None = None
         self.stack = stack_of(())
         self._lifespans = contextlib.AsyncExitStack()
