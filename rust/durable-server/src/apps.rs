@@ -118,9 +118,14 @@ impl Apps {
         self.serve(&mut state, &app, names)
     }
 
-    /// Nobody is left who answers for an application: its runs wait until somebody says again what it has.
-    pub(crate) fn rest(&self, app: &str) -> Result<()> {
-        let mut state = self.state.lock();
+    /// Where nobody is left who answers for an application that dials in, its runs wait until somebody says again what
+    /// it has.
+    pub(crate) fn rest(&self, app: &str, is_left: &dyn Fn() -> bool) -> Result<()> {
+        let mut state = self.state.lock(); // whoever comes now says what it has after this
+        let is_called = |said: &Registration| !is_dialled(&said.url);
+        if is_left() || state.said.get(app).is_some_and(is_called) {
+            return Ok(());
+        }
         state.resting.insert(app.to_owned());
         self.serve(&mut state, app, Vec::new())
     }
@@ -204,14 +209,30 @@ mod tests {
     #[test]
     fn who_is_refused_while_nobody_answers_may_say_again_what_it_has() {
         let apps = apps();
-        apps.sync(shop("http://a/")).unwrap();
-        apps.rest("shop").unwrap();
-        let mut wrong = shop("http://a/");
+        apps.sync(shop("wss://connect")).unwrap();
+        apps.rest("shop", &|| false).unwrap();
+        let mut wrong = shop("wss://connect");
         wrong.functions.push(wrong.functions[0].clone());
         apps.sync(wrong).unwrap_err();
         assert!(apps.state.lock().resting.contains("shop"));
-        assert_eq!(apps.sync(shop("http://a/")).unwrap(), Synced::Same);
+        assert_eq!(apps.sync(shop("wss://connect")).unwrap(), Synced::Same);
         assert!(apps.state.lock().resting.is_empty());
+    }
+
+    #[test]
+    fn the_runs_of_who_dials_in_wait_only_where_nobody_is_left() {
+        let apps = apps();
+        let is_resting = |is_left| {
+            apps.rest("shop", &|| is_left).unwrap();
+            apps.state.lock().resting.contains("shop")
+        };
+        apps.sync(shop("wss://connect")).unwrap();
+        assert!(!is_resting(true), "another has come meanwhile");
+        assert!(is_resting(false));
+        assert_eq!(apps.sync(shop("wss://connect")).unwrap(), Synced::Same);
+        assert!(apps.state.lock().resting.is_empty());
+        apps.sync(shop("http://a/")).unwrap();
+        assert!(!is_resting(false), "it is called by now");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use durable_core::{Epoch, Op, Report, RunId};
+use durable_core::{Epoch, Report, RunId};
 use durable_runtime::{Engine, Item, Offer, Submission};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -137,7 +137,7 @@ impl Executor {
             && !offer.pending.is_empty()
             && self.state.lock().waiting.contains(&offer.run)
         {
-            self.report(&offer, Vec::new(), Some(offer.memo_count));
+            self.report(&offer, Plan::default());
             return; // it is called once all that it asked for has come
         }
         let plan = match self.apps.callee(offer.function) {
@@ -151,13 +151,15 @@ impl Executor {
         if is_discovery {
             self.state.lock().keep(offer.run, plan.waits_for_all);
         }
-        let parked_at = (is_discovery && !plan.is_over()).then_some(offer.memo_count);
-        self.report(&offer, plan.ops, parked_at);
+        self.report(&offer, plan);
     }
 
     async fn call(&self, offer: &Offer, callee: &Callee) -> Plan {
         self.made.fetch_add(1, Ordering::Relaxed);
-        let reply = self.caller.call(offer, callee).await;
+        let is_current = || self.state.lock().is_current(offer);
+        let Some(reply) = self.caller.call(offer, callee, &is_current).await else {
+            return Plan { is_outdated: true, ..Plan::default() };
+        };
         if let Err(why) = &reply {
             self.failed.fetch_add(1, Ordering::Relaxed);
             let names = [
@@ -174,12 +176,14 @@ impl Executor {
         plan
     }
 
-    fn report(&self, offer: &Offer, ops: Vec<Op>, parked_at: Option<u32>) {
+    fn report(&self, offer: &Offer, plan: Plan) {
         let call = self.state.lock().calls.remove(&(offer.run, offer.epoch));
         let Some(call) = call else { return }; // nobody wants to hear of it any more
         let (run, epoch, number) = (offer.run, offer.epoch, call.report_count);
-        let parked_at = parked_at.map(|seen| seen.saturating_add(call.recorded));
-        self.submit(Report { run, epoch, number, ops, parked_at });
+        let recorded = if plan.is_outdated { 0 } else { call.recorded };
+        let seen = offer.memo_count.saturating_add(recorded);
+        let parked_at = (offer.step.is_none() && !plan.is_over()).then_some(seen);
+        self.submit(Report { run, epoch, number, ops: plan.ops, parked_at });
     }
 
     /// An engine that is closed needs no report: the work is offered again.
@@ -190,6 +194,12 @@ impl Executor {
 }
 
 impl State {
+    /// Whether a call is still to be made as it was: somebody wants it, and no step has been recorded since.
+    fn is_current(&self, offer: &Offer) -> bool {
+        let call = self.calls.get(&(offer.run, offer.epoch));
+        call.is_some_and(|call| call.recorded == 0 || offer.step.is_some())
+    }
+
     fn keep(&mut self, run: RunId, waits_for_all: bool) {
         if self.waiting.len() > MOST_WAITING {
             self.waiting.clear();

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response as Answer};
 use prost::Message as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use ulid::Ulid;
 
 use super::messages::{
@@ -23,6 +24,10 @@ use crate::registration;
 const PROTOCOL: &str = "v0.connect.inngest.com";
 /// The most bytes of a message.
 const MOST_BYTES: usize = 40 * 1024 * 1024;
+/// The most applications of a worker.
+const MOST_APPS: usize = 100;
+/// The most bytes of why a connection ends.
+const MOST_REASON: usize = 123;
 /// Within this time a worker has said what it has.
 const TO_CONNECT: Duration = Duration::from_secs(5);
 /// A worker that says nothing for so long is gone: it was asked for a sign of life every ten seconds.
@@ -68,56 +73,104 @@ async fn talk(server: Server, mut socket: WebSocket) {
     if socket.send(Message::Binary(hello.into())).await.is_err() {
         return;
     }
-    let said = tokio::time::timeout(TO_CONNECT, next(&mut socket)).await.ok().flatten();
-    let admitted = match said {
-        Some((Kind::WorkerConnect, payload)) => admit(&server, &payload).await,
-        Some(_) | None => {
-            Err("connect_worker_hello_timeout: a worker says first what it has".to_owned())
-        }
-    };
-    let (id, connect) = match admitted {
-        Ok(admitted) => admitted,
-        Err(why) => {
-            let refused = Refused { code: "connect_worker_refused".to_owned(), message: why };
-            let _told = socket
-                .send(Message::Binary(frame(Kind::SyncFailed, &refused).into()))
-                .await
-                .is_ok();
-            return;
-        }
-    };
-    let apps: Vec<String> = connect.apps.iter().map(|app| app.name.clone()).collect();
     let (frames, taken) = mpsc::unbounded_channel();
+    let first = tokio::time::timeout(TO_CONNECT, next(&mut socket)).await;
+    let (id, connect) = match take_in(&server, first.ok(), &frames).await {
+        Ok(taken_in) => taken_in,
+        Err(why) => return refuse(&server, &mut socket, why).await,
+    };
+    let names: Vec<&str> = connect.apps.iter().map(|app| app.name.as_str()).collect();
+    let apps = [("apps", names.join(", "))];
+    server.config.log.say(Level::Info, "a worker has dialled in", &apps);
+    if let Some(why) = exchange(&server, id, &mut socket, (frames, taken)).await {
+        close(&mut socket, why).await;
+    }
+    leave(&server, id);
+    server.config.log.say(Level::Info, "a worker is gone", &apps);
+}
+
+/// Where the first that it says is what it has, a worker is one of those that are there.
+async fn take_in(
+    server: &Server,
+    first: Option<Result<(Kind, Vec<u8>), Gone>>,
+    frames: &mpsc::UnboundedSender<Vec<u8>>,
+) -> Result<(Ulid, Connect), String> {
+    let Some(first) = first else {
+        return Err("connect_worker_hello_timeout: a worker says first what it has".to_owned());
+    };
+    let Ok((Kind::WorkerConnect, payload)) = first else {
+        return Err("connect_worker_hello_invalid_msg: a worker says first what it has".to_owned());
+    };
+    let connect =
+        Connect::decode(&*payload).map_err(|error| format!("it cannot be read: {error}"))?;
+    if connect.apps.len() > MOST_APPS {
+        return Err(format!("it has more than {MOST_APPS} applications: start several workers"));
+    }
+    let token = connect.auth.as_ref().map(|auth| auth.session_token.as_str()).unwrap_or_default();
+    let id = server.workers.admit(token).ok_or("its session is not known: start again")?;
+    let apps = connect.apps.iter().map(|app| app.name.clone()).collect();
+    // Before its functions are served: whoever leaves meanwhile sees that somebody is left.
+    server.workers.add(id, apps, connect.max_concurrency, frames.clone());
+    if let Err(why) = sync(server, &connect).await {
+        leave(server, id);
+        return Err(why);
+    }
     let ready = Ready {
         heartbeat: "10s".to_owned(),
         extend_lease: "5s".to_owned(),
         status: "0s".to_owned(),
     };
     let _queued = frames.send(frame(Kind::ConnectionReady, &ready)).is_ok();
-    server.workers.add(id, apps.clone(), connect.max_concurrency, frames.clone());
     server.workers.set_ready(id, !connect.is_ready_later);
-    server.config.log.say(Level::Info, "a worker has dialled in", &[("apps", apps.join(", "))]);
-    exchange(&server, id, &mut socket, (frames, taken)).await;
+    Ok((id, connect))
+}
+
+/// The runs of applications that nobody is left for wait for the next worker.
+fn leave(server: &Server, id: Ulid) {
     for app in server.workers.remove(id) {
-        let _waits = server.apps.rest(&app).is_ok(); // its runs wait for the next worker
+        let _waits = server.apps.rest(&app, &|| server.workers.has(&app)).is_ok();
     }
-    server.config.log.say(Level::Info, "a worker is gone", &[("apps", apps.join(", "))]);
+}
+
+async fn refuse(server: &Server, socket: &mut WebSocket, why: String) {
+    server.config.log.say(Level::Warning, "a worker is refused", &[("why", why.clone())]);
+    let refused = Refused { code: "connect_worker_refused".to_owned(), message: why.clone() };
+    let told = socket.send(Message::Binary(frame(Kind::SyncFailed, &refused).into())).await;
+    if told.is_ok() {
+        close(socket, &why).await;
+    }
+}
+
+/// Says why a connection ends, as far as there is room.
+async fn close(socket: &mut WebSocket, why: &str) {
+    let end = why.floor_char_boundary(MOST_REASON);
+    let reason = why.get(..end).unwrap_or_default().into();
+    let frame = CloseFrame { code: close_code::POLICY, reason };
+    let _told = socket.send(Message::Close(Some(frame))).await.is_ok();
 }
 
 type Frames = (mpsc::UnboundedSender<Vec<u8>>, mpsc::UnboundedReceiver<Vec<u8>>);
 
-/// Until one of both is gone.
-async fn exchange(server: &Server, id: Ulid, socket: &mut WebSocket, (frames, mut taken): Frames) {
+/// Until one of both is gone; why the worker is sent away, if it is.
+async fn exchange(
+    server: &Server,
+    id: Ulid,
+    socket: &mut WebSocket,
+    (frames, mut taken): Frames,
+) -> Option<&'static str> {
+    const SILENT: Option<&str> = Some("CONSECUTIVE_HEARTBEATS_MISSED");
     loop {
         tokio::select! {
             outgoing = taken.recv() => {
-                let Some(outgoing) = outgoing else { return };
-                if socket.send(Message::Binary(outgoing.into())).await.is_err() {
-                    return;
-                }
+                socket.send(Message::Binary(outgoing?.into())).await.ok()?;
             }
-            incoming = tokio::time::timeout(SILENCE, next(socket)) => {
-                let Ok(Some((kind, payload))) = incoming else { return };
+            incoming = timeout(SILENCE, next(socket)) => {
+                let (kind, payload) = match incoming {
+                    Ok(Ok(said)) => said,
+                    Ok(Err(Gone::ItsOwn)) => return None,
+                    Ok(Err(Gone::Unreadable)) => return Some("connect_worker_invalid_msg"),
+                    Err(_late) => return SILENT,
+                };
                 if let Some(answer) = hear(server, id, kind, &payload) {
                     let _queued = frames.send(answer).is_ok();
                 }
@@ -144,8 +197,11 @@ fn hear(server: &Server, id: Ulid, kind: Kind, payload: &[u8]) -> Option<Vec<u8>
             server.workers.answer(said);
             return Some(frame(Kind::ReplyAck, &ack));
         }
-        Kind::RequestAck
-        | Kind::WorkerStatus
+        Kind::RequestAck => {
+            let said = Named::decode(payload).ok()?;
+            let _is_its = server.workers.is_at(id, &said.request_id);
+        }
+        Kind::WorkerStatus
         | Kind::GatewayHello
         | Kind::WorkerConnect
         | Kind::ConnectionReady
@@ -159,26 +215,30 @@ fn hear(server: &Server, id: Ulid, kind: Kind, payload: &[u8]) -> Option<Vec<u8>
     None
 }
 
-/// The next frame; `None` where there will be none.
-async fn next(socket: &mut WebSocket) -> Option<(Kind, Vec<u8>)> {
+/// Why there is no next frame.
+enum Gone {
+    /// The worker has ended it.
+    ItsOwn,
+    /// It cannot be read, or is too large.
+    Unreadable,
+}
+
+async fn next(socket: &mut WebSocket) -> Result<(Kind, Vec<u8>), Gone> {
     loop {
-        match socket.recv().await?.ok()? {
+        match socket.recv().await.ok_or(Gone::ItsOwn)?.map_err(|_broken| Gone::Unreadable)? {
             Message::Binary(bytes) => {
-                let frame = Frame::decode(bytes).ok()?;
-                return Some((Kind::try_from(frame.kind).ok()?, frame.payload));
+                let frame = Frame::decode(bytes).map_err(|_unread| Gone::Unreadable)?;
+                let kind = Kind::try_from(frame.kind).map_err(|_unknown| Gone::Unreadable)?;
+                return Ok((kind, frame.payload));
             }
-            Message::Close(_) => return None,
+            Message::Close(_) => return Err(Gone::ItsOwn),
             Message::Ping(_) | Message::Pong(_) | Message::Text(_) => {}
         }
     }
 }
 
 /// Takes in what a worker has; `Err` says why it is not let in.
-async fn admit(server: &Server, payload: &[u8]) -> Result<(Ulid, Connect), String> {
-    let connect =
-        Connect::decode(payload).map_err(|error| format!("it cannot be read: {error}"))?;
-    let token = connect.auth.as_ref().map(|auth| auth.session_token.as_str()).unwrap_or_default();
-    let id = server.workers.admit(token).ok_or("its session is not known: start again")?;
+async fn sync(server: &Server, connect: &Connect) -> Result<(), String> {
     for app in &connect.apps {
         let functions: Value = serde_json::from_slice(&app.functions)
             .map_err(|error| format!("the functions of '{}' are no JSON: {error}", app.name))?;
@@ -189,7 +249,7 @@ async fn admit(server: &Server, payload: &[u8]) -> Result<(Ulid, Connect), Strin
         let synced = tokio::task::spawn_blocking(move || apps.sync(said)).await;
         synced.map_err(|broken| broken.to_string())?.map_err(|error| error.text)?;
     }
-    Ok((id, connect))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -237,9 +297,10 @@ mod tests {
         let app = App { name: "shop".to_owned(), functions: functions.to_string().into_bytes() };
         let auth = Some(Auth { session_token: "token".to_owned() });
         let connect = Connect { auth, apps: vec![app], ..Connect::default() };
-        let payload = connect.encode_to_vec();
+        let first = Some(Ok((Kind::WorkerConnect, connect.encode_to_vec())));
+        let (frames, _taken) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let refused = runtime.block_on(admit(&server, &payload)).unwrap_err();
+        let refused = runtime.block_on(take_in(&server, first, &frames)).unwrap_err();
         assert!(refused.contains("'shop' has its functions in this process"), "{refused}");
     }
 
@@ -255,7 +316,7 @@ mod tests {
             let text = |text: &str| text.to_owned();
             let (app, function, step) = (text("shop"), text("shop-f"), text("step"));
             let (run, job, body) = (text("R"), text("R.1"), Vec::new());
-            workers.call(&Asked { app, function, step, run, job, body }).await
+            workers.call(&Asked { app, function, step, run, job, body }, &|| true).await
         });
         let frame = Frame::decode(taken.recv().await.unwrap().as_slice()).unwrap();
         let request_id = Request::decode(&*frame.payload).unwrap().id;

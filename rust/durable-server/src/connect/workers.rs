@@ -1,10 +1,11 @@
 //! Who has dialled in, with how much room, and what each is at.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 use ulid::Ulid;
 
 use super::messages::{Kind, Request, Response, frame};
@@ -14,6 +15,20 @@ use crate::names::{ENVIRONMENT, app_id, uuid_of};
 
 /// So much a worker is given at a time where it does not say.
 const USUAL_ROOM: usize = 1_000;
+
+/// A worker that has said that it is at a request, and says so no more, has lost it.
+const LEASE: Duration = Duration::from_mins(2);
+/// So long a request waits for its worker to come back, or for its answer to come beside the socket.
+const LEASE_ALONE: Duration = Duration::from_secs(20);
+/// Within this time a worker has begun.
+const TO_BEGIN: Duration = Duration::from_secs(35);
+/// The same for one that takes no more: it says nothing of what it does not begin.
+const TO_BEGIN_LAST: Duration = Duration::from_secs(5);
+/// So many workers may be lost over a call before it counts as failed: it may be the call that ends them.
+const MOST_LOST: u32 = 3;
+
+/// What was said, or why there is nothing.
+type Said = Result<Reply, String>;
 
 /// A call that a worker is to answer.
 #[derive(Clone, Debug)]
@@ -32,6 +47,8 @@ pub(crate) struct Workers {
     state: Mutex<State>,
     /// A worker has room that had none, or has come.
     room: Notify,
+    /// A request is taken back sooner than was said.
+    sooner: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -39,16 +56,43 @@ struct State {
     workers: BTreeMap<Ulid, Worker>,
     /// Who was told where to go, and has not come yet.
     expected: BTreeMap<String, Ulid>,
+    /// What workers are at, by the requests' ids.
+    requests: BTreeMap<String, Given>,
 }
 
 #[derive(Debug)]
 struct Worker {
     apps: Vec<String>,
     room: usize,
+    /// How many requests it is at.
+    at: usize,
     is_ready: bool,
     frames: mpsc::UnboundedSender<Vec<u8>>,
-    /// What it is at: who waits for each answer, by the request's id.
-    requests: BTreeMap<String, oneshot::Sender<Reply>>,
+}
+
+#[derive(Debug)]
+struct Given {
+    /// Whoever is at it may be without a connection.
+    worker: Ulid,
+    has_begun: bool,
+    /// Then it is taken back.
+    until: Instant,
+    answer: oneshot::Sender<Said>,
+}
+
+impl State {
+    /// A request is nobody's any more.
+    fn take(&mut self, request: &str) -> Option<Given> {
+        let given = self.requests.remove(request)?;
+        self.has_one_less(given.worker);
+        Some(given)
+    }
+
+    fn has_one_less(&mut self, worker: Ulid) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.at = worker.at.saturating_sub(1);
+        }
+    }
 }
 
 /// The most that are expected at a time; the oldest is forgotten.
@@ -79,58 +123,73 @@ impl Workers {
         frames: mpsc::UnboundedSender<Vec<u8>>,
     ) {
         let room = room.and_then(|room| usize::try_from(room).ok()).filter(|room| *room > 0);
-        let worker = Worker {
-            apps,
-            room: room.unwrap_or(USUAL_ROOM),
-            is_ready: false,
-            frames,
-            requests: BTreeMap::new(),
-        };
+        let worker =
+            Worker { apps, room: room.unwrap_or(USUAL_ROOM), at: 0, is_ready: false, frames };
         self.state.lock().workers.insert(id, worker);
     }
 
     /// It takes requests, or no more.
     pub(super) fn set_ready(&self, id: Ulid, is_ready: bool) {
-        if let Some(worker) = self.state.lock().workers.get_mut(&id) {
+        let mut state = self.state.lock();
+        if let Some(worker) = state.workers.get_mut(&id) {
             worker.is_ready = is_ready;
         }
+        if !is_ready {
+            let last = Instant::now() + TO_BEGIN_LAST;
+            let requests = state.requests.values_mut();
+            for given in requests.filter(|given| given.worker == id && !given.has_begun) {
+                given.until = given.until.min(last);
+            }
+        }
+        drop(state);
         self.room.notify_waiters();
+        self.sooner.notify_waiters();
     }
 
-    /// It is gone: what it was at is another's. Gives its applications that nobody is left for.
+    /// Its connection is gone: what it has not begun is another's at once, and what it is at is so where it neither
+    /// comes back nor answers in time. Gives its applications.
     pub(super) fn remove(&self, id: Ulid) -> Vec<String> {
         let mut state = self.state.lock();
         let Some(gone) = state.workers.remove(&id) else { return Vec::new() };
-        let is_left = |app: &String| state.workers.values().any(|worker| worker.apps.contains(app));
-        let alone = gone.apps.iter().filter(|app| !is_left(app)).cloned().collect();
+        state.requests.retain(|_, given| given.worker != id || given.has_begun);
+        let last = Instant::now() + LEASE_ALONE;
+        for given in state.requests.values_mut().filter(|given| given.worker == id) {
+            given.until = given.until.min(last);
+        }
         drop(state);
         self.room.notify_waiters();
-        alone
+        self.sooner.notify_waiters();
+        gone.apps
     }
 
-    /// Whether this worker still is at that request.
+    /// Whether somebody is there who has this application.
+    pub(crate) fn has(&self, app: &str) -> bool {
+        self.state.lock().workers.values().any(|worker| worker.apps.iter().any(|one| one == app))
+    }
+
+    /// A worker says that it is at a request: the one that it was given to, or the same with a new connection.
     pub(super) fn is_at(&self, id: Ulid, request: &str) -> bool {
-        let state = self.state.lock();
-        state.workers.get(&id).is_some_and(|worker| worker.requests.contains_key(request))
+        let mut state = self.state.lock();
+        let State { workers, requests, .. } = &mut *state;
+        let (Some(worker), Some(given)) = (workers.get_mut(&id), requests.get_mut(request)) else {
+            return false;
+        };
+        given.has_begun = true;
+        given.until = Instant::now() + LEASE;
+        if given.worker != id {
+            worker.at = worker.at.saturating_add(1);
+            let before = std::mem::replace(&mut given.worker, id);
+            state.has_one_less(before);
+        }
+        true
     }
 
     /// An answer has come, through a socket or beside it. What nobody waits for any more counts for nothing.
     pub(super) fn answer(&self, said: Response) {
-        let mut state = self.state.lock();
-        let mut workers = state.workers.values_mut();
-        if let Some(waiting) = workers.find_map(|worker| worker.requests.remove(&said.request_id)) {
-            let status = match said.status {
-                0 => 206,
-                1 => 200,
-                _ => 500,
-            };
-            let mut reply =
-                Reply { status, is_sdk: true, no_retry: said.no_retry, ..Reply::default() };
-            reply.retry_after = said.retry_after;
-            reply.body = said.body.into();
-            let _heard = waiting.send(reply).is_ok();
+        let given = self.state.lock().take(&said.request_id);
+        if let Some(given) = given {
+            let _heard = given.answer.send(reply_of(said)).is_ok();
         }
-        drop(state);
         self.room.notify_waiters();
     }
 
@@ -142,36 +201,108 @@ impl Workers {
         }
     }
 
-    /// Has it answered by a worker, by another where one goes; waits while none has room.
-    pub(crate) async fn call(self: &Arc<Self>, asked: &Asked) -> Reply {
+    /// Has it answered by a worker, by another where one is lost; waits while none has room. `Err` where it is lost
+    /// again and again, `None` where it is to be given to nobody any more.
+    pub(crate) async fn call(
+        &self,
+        asked: &Asked,
+        is_current: &(dyn Fn() -> bool + Sync),
+    ) -> Option<Said> {
+        for _ in 0..MOST_LOST {
+            let (request, answered) = self.place(asked, is_current).await?;
+            if let Some(said) = self.answered(&request, answered).await {
+                return Some(said);
+            }
+        }
+        Some(Err(format!(
+            "connect_worker_stopped_responding: {MOST_LOST} workers were lost over it, one after the other"
+        )))
+    }
+
+    async fn place(
+        &self,
+        asked: &Asked,
+        is_current: &(dyn Fn() -> bool + Sync),
+    ) -> Option<(String, oneshot::Receiver<Said>)> {
         loop {
             let room = self.room.notified();
             let mut room = std::pin::pin!(room);
             room.as_mut().enable();
-            let Some(answer) = self.give(asked) else {
-                room.await;
-                continue;
-            };
-            let Ok(reply) = answer.await else { continue };
-            return reply;
+            if !is_current() {
+                return None;
+            }
+            if let Some(given) = self.give(asked) {
+                return Some(given);
+            }
+            room.await;
         }
     }
 
-    /// Gives it to whoever of its application has the most room; `None` where nobody has any.
-    fn give(&self, asked: &Asked) -> Option<oneshot::Receiver<Reply>> {
-        let mut state = self.state.lock();
-        let able = state.workers.values_mut().filter(|worker| {
-            worker.is_ready
-                && worker.apps.contains(&asked.app)
-                && worker.requests.len() < worker.room
-        });
-        let worker = able.max_by_key(|worker| worker.room.saturating_sub(worker.requests.len()))?;
-        let request = request(asked);
-        worker.frames.send(frame(Kind::ExecutorRequest, &request)).ok()?;
-        let (answer, answered) = oneshot::channel();
-        worker.requests.insert(request.id, answer);
-        Some(answered)
+    /// What its worker says; `None` where the request is lost.
+    async fn answered(&self, request: &str, mut answer: oneshot::Receiver<Said>) -> Option<Said> {
+        loop {
+            let sooner = self.sooner.notified();
+            let mut sooner = std::pin::pin!(sooner);
+            sooner.as_mut().enable();
+            let Some(until) = self.until(request) else { return answer.await.ok() };
+            tokio::select! {
+                biased;
+                said = &mut answer => return said.ok(),
+                () = sooner => {}
+                () = sleep_until(until) => {
+                    if self.is_taken_back(request) {
+                        return None;
+                    }
+                }
+            }
+        }
     }
+
+    /// Its worker may have said meanwhile that it is at it.
+    fn is_taken_back(&self, request: &str) -> bool {
+        let mut state = self.state.lock();
+        let is_late = |given: &Given| given.until <= Instant::now();
+        let is_lost = state.requests.get(request).is_some_and(is_late);
+        if is_lost {
+            state.take(request);
+            drop(state);
+            self.room.notify_waiters();
+        }
+        is_lost
+    }
+
+    fn until(&self, request: &str) -> Option<Instant> {
+        self.state.lock().requests.get(request).map(|given| given.until)
+    }
+
+    /// Gives it to whoever of its application has the most room; `None` where nobody has any.
+    fn give(&self, asked: &Asked) -> Option<(String, oneshot::Receiver<Said>)> {
+        let mut state = self.state.lock();
+        let able = state.workers.iter_mut().filter(|(_, worker)| {
+            worker.is_ready && worker.apps.contains(&asked.app) && worker.at < worker.room
+        });
+        let (id, worker) = able.max_by_key(|(_, worker)| worker.room.saturating_sub(worker.at))?;
+        let (id, request) = (*id, request(asked));
+        worker.frames.send(frame(Kind::ExecutorRequest, &request)).ok()?;
+        worker.at = worker.at.saturating_add(1);
+        let (answer, answered) = oneshot::channel();
+        let until = Instant::now() + TO_BEGIN;
+        let given = Given { worker: id, has_begun: false, until, answer };
+        state.requests.insert(request.id.clone(), given);
+        Some((request.id, answered))
+    }
+}
+
+fn reply_of(said: Response) -> Said {
+    let status = match said.status {
+        0 => 206,
+        1 => 200,
+        _ => 500,
+    };
+    let mut reply = Reply { status, is_sdk: true, no_retry: said.no_retry, ..Reply::default() };
+    reply.retry_after = said.retry_after;
+    reply.body = said.body.into();
+    Ok(reply)
 }
 
 fn request(asked: &Asked) -> Request {
@@ -193,6 +324,8 @@ fn request(asked: &Asked) -> Request {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use prost::Message as _;
 
@@ -215,8 +348,8 @@ mod tests {
         (id, taken)
     }
 
-    async fn called(workers: Arc<Workers>) -> Reply {
-        workers.call(&asked()).await
+    async fn called(workers: Arc<Workers>) -> Said {
+        workers.call(&asked(), &|| true).await.unwrap()
     }
 
     async fn request_of(taken: &mut mpsc::UnboundedReceiver<Vec<u8>>) -> String {
@@ -237,24 +370,102 @@ mod tests {
             workers.answer(Response { request_id, status: 1, body, ..Response::default() });
         }
         for call in both {
-            assert_eq!(call.await.unwrap().status, 200);
+            assert_eq!(call.await.unwrap().unwrap().status, 200);
         }
     }
 
     #[tokio::test]
-    async fn what_a_worker_leaves_is_given_to_another() {
+    async fn what_a_worker_has_not_begun_is_given_to_another() {
         let workers = Arc::new(Workers::default());
         let (first, mut taken) = worker(&workers, 9);
         let call = tokio::spawn(called(Arc::clone(&workers)));
         let lost = request_of(&mut taken).await;
-        assert!(workers.is_at(first, &lost));
         assert_eq!(workers.remove(first), ["shop"]);
+        assert!(!workers.is_at(first, &lost));
         let (second, mut taken) = worker(&workers, 9);
         let request_id = request_of(&mut taken).await;
         assert!(workers.is_at(second, &request_id) && request_id != lost);
         workers.answer(Response { request_id: lost, status: 2, ..Response::default() });
         workers.answer(Response { request_id, status: 0, ..Response::default() });
-        assert_eq!(call.await.unwrap().status, 206);
+        assert_eq!(call.await.unwrap().unwrap().status, 206);
+    }
+
+    /// A worker that has begun a request, and whoever waits for the answer.
+    async fn at_work(
+        workers: &Arc<Workers>,
+    ) -> (Ulid, String, tokio::task::JoinHandle<Said>, mpsc::UnboundedReceiver<Vec<u8>>) {
+        let (id, mut taken) = worker(workers, 1);
+        let call = tokio::spawn(called(Arc::clone(workers)));
+        let request = request_of(&mut taken).await;
+        assert!(workers.is_at(id, &request));
+        (id, request, call, taken)
+    }
+
+    fn done(request_id: &str) -> Response {
+        Response { request_id: request_id.to_owned(), status: 1, ..Response::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_counts_though_the_connection_of_its_worker_is_lost() {
+        let workers = Arc::new(Workers::default());
+        let (id, request, call, _taken) = at_work(&workers).await;
+        workers.remove(id);
+        let (_, mut other) = worker(&workers, 9);
+        tokio::time::sleep(LEASE_ALONE / 2).await;
+        assert!(other.try_recv().is_err(), "it is not made again meanwhile");
+        workers.answer(done(&request));
+        assert_eq!(call.await.unwrap().unwrap().status, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_comes_back_keeps_what_it_is_at() {
+        let workers = Arc::new(Workers::default());
+        let (id, request, call, _taken) = at_work(&workers).await;
+        workers.remove(id);
+        let (again, mut taken) = worker(&workers, 1);
+        for _ in 0..9 {
+            tokio::time::sleep(LEASE_ALONE / 2).await;
+            assert!(workers.is_at(again, &request));
+        }
+        let next = tokio::spawn(called(Arc::clone(&workers)));
+        tokio::time::sleep(LEASE_ALONE).await;
+        assert!(taken.try_recv().is_err(), "it has no room beside");
+        workers.answer(done(&request));
+        assert_eq!(call.await.unwrap().unwrap().status, 200);
+        workers.answer(done(&request_of(&mut taken).await));
+        assert_eq!(next.await.unwrap().unwrap().status, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_worker_says_nothing_of_is_taken_back() {
+        let workers = Arc::new(Workers::default());
+        let start = Instant::now();
+        let (id, request, call, mut taken) = at_work(&workers).await;
+        let again = request_of(&mut taken).await; // its lease has run out
+        assert_eq!(start.elapsed().as_secs(), LEASE.as_secs());
+        assert!(!workers.is_at(id, &request), "it hears so");
+        let third = request_of(&mut taken).await; // it has never begun
+        assert_eq!(start.elapsed().as_secs(), (LEASE + TO_BEGIN).as_secs());
+        workers.set_ready(id, false);
+        let lost = call.await.unwrap().unwrap_err(); // nor will it
+        assert_eq!(start.elapsed().as_secs(), (LEASE + TO_BEGIN + TO_BEGIN_LAST).as_secs());
+        assert!(lost.starts_with("connect_worker_stopped_responding"), "{lost}");
+        assert!(!workers.is_at(id, &again) && !workers.is_at(id, &third));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_wants_any_more_is_given_to_nobody() {
+        let workers = Arc::new(Workers::default());
+        let is_wanted = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let (waits, wanted) = (Arc::clone(&workers), Arc::clone(&is_wanted));
+        let call = tokio::spawn(async move {
+            waits.call(&asked(), &|| wanted.load(std::sync::atomic::Ordering::Relaxed)).await
+        });
+        tokio::task::yield_now().await;
+        is_wanted.store(false, std::sync::atomic::Ordering::Relaxed);
+        let (_, mut taken) = worker(&workers, 9);
+        assert!(call.await.unwrap().is_none());
+        assert!(taken.try_recv().is_err());
     }
 
     #[test]

@@ -41,12 +41,18 @@ impl Caller {
         &self.client
     }
 
-    /// Calls a function; `Err` says in words why there is no reply.
-    pub(super) async fn call(&self, offer: &Offer, callee: &Callee) -> Result<Reply, String> {
+    /// Calls a function; `Err` says in words why there is no reply. A call that waits for a worker, or is lost with
+    /// one, is made where it is current; `None` where it is so no more.
+    pub(super) async fn call(
+        &self,
+        offer: &Offer,
+        callee: &Callee,
+        is_current: &(dyn Fn() -> bool + Sync),
+    ) -> Option<Result<Reply, String>> {
         let ids = CallIds::of(offer);
-        let host = endpoint::host_of(&callee.endpoint);
         // An endpoint is told by headers, and asks for the rest: the body of its request is its own affair.
-        let body = if host.is_some() { Vec::new() } else { body(offer, callee, &ids) };
+        let is_endpoint = endpoint::host_of(&callee.endpoint).is_some();
+        let body = if is_endpoint { Vec::new() } else { body(offer, callee, &ids) };
         if is_dialled(&callee.endpoint) {
             let asked = Asked {
                 app: callee.app.clone(),
@@ -56,9 +62,18 @@ impl Caller {
                 job: ids.item,
                 body,
             };
-            return Ok(self.workers.call(&asked).await);
+            return self.workers.call(&asked, is_current).await;
         }
-        let url = match host {
+        Some(self.post(offer, callee, (ids, body)).await)
+    }
+
+    async fn post(
+        &self,
+        offer: &Offer,
+        callee: &Callee,
+        (ids, body): (CallIds, Vec<u8>),
+    ) -> Result<Reply, String> {
+        let url = match endpoint::host_of(&callee.endpoint) {
             Some(host) => endpoint::url_of(host, offer)?,
             None => url_of(callee, &ids.step)?,
         };

@@ -169,7 +169,7 @@ impl Executor {
             let Some(held) = state.held.remove(&run) else { return };
             drop(state);
             let why = "whoever began the run has said nothing of it for five minutes";
-            self.report(&held.offer, Plan::failed("Error", why).ops, None);
+            self.report(&held.offer, Plan::failed("Error", why));
             return;
         }
     }
@@ -216,11 +216,11 @@ impl Executor {
             // It is on disk before the call ends, and nobody is told of that.
             let done = self.confirmed((run, offer.epoch), plan.ops).await;
             self.state.lock().keep(run, plan.waits_for_all);
-            self.report(&offer, Vec::new(), Some(offer.memo_count));
+            self.report(&offer, Plan::default());
             return Ok(done);
         }
         let is_end = plan.ops.iter().any(|op| matches!(op, Op::RunComplete { .. }));
-        self.report(&offer, plan.ops, None);
+        self.report(&offer, plan);
         // What has failed and is lost is tried again all the same.
         while is_end && !self.has_ended(run)? {
             tokio::time::sleep(LOOK).await;

@@ -21,6 +21,8 @@ pub(super) struct Plan {
     pub(super) requests: Vec<Request>,
     /// The code is not to be called again before all that it asked for has come.
     pub(super) waits_for_all: bool,
+    /// It was not called as it was asked for: the code is called again with the steps that are there by now.
+    pub(super) is_outdated: bool,
 }
 
 impl Plan {
