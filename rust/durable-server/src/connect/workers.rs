@@ -294,9 +294,10 @@ impl Workers {
 }
 
 fn reply_of(said: Response) -> Said {
-    let status = match said.status {
-        0 => 206,
-        1 => 200,
+    let status = match (said.status, said.no_retry) {
+        (0, _) => 206,
+        (1, false) => 200,
+        (1, true) => 400, // TypeScript's SDK knows no other word for it; what has returned is not tried again anyway
         _ => 500,
     };
     let mut reply = Reply { status, is_sdk: true, no_retry: said.no_retry, ..Reply::default() };
@@ -466,6 +467,15 @@ mod tests {
         let (_, mut taken) = worker(&workers, 9);
         assert!(call.await.unwrap().is_none());
         assert!(taken.try_recv().is_err());
+    }
+
+    #[test]
+    fn what_is_not_to_be_tried_again_has_not_returned() {
+        let status = |status, no_retry| {
+            reply_of(Response { status, no_retry, ..Response::default() }).unwrap().status
+        };
+        assert_eq!([0, 1, 2].map(|said| status(said, false)), [206, 200, 500]);
+        assert_eq!([0, 1, 2].map(|said| status(said, true)), [206, 400, 500]);
     }
 
     #[test]
