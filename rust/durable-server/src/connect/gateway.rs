@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response as Answer};
 use prost::Message as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use ulid::Ulid;
 
 use super::messages::{
@@ -159,18 +159,25 @@ async fn exchange(
     (frames, mut taken): Frames,
 ) -> Option<&'static str> {
     const SILENT: Option<&str> = Some("CONSECUTIVE_HEARTBEATS_MISSED");
+    let mut heard_at = Instant::now();
     loop {
+        let silent_at = heard_at + SILENCE;
         tokio::select! {
             outgoing = taken.recv() => {
-                socket.send(Message::Binary(outgoing?.into())).await.ok()?;
+                let sent = socket.send(Message::Binary(outgoing?.into()));
+                match timeout_at(silent_at, sent).await {
+                    Ok(sent) => sent.ok()?,
+                    Err(_late) => return SILENT, // it does not read
+                }
             }
-            incoming = timeout(SILENCE, next(socket)) => {
+            incoming = timeout_at(silent_at, next(socket)) => {
                 let (kind, payload) = match incoming {
                     Ok(Ok(said)) => said,
                     Ok(Err(Gone::ItsOwn)) => return None,
                     Ok(Err(Gone::Unreadable)) => return Some("connect_worker_invalid_msg"),
                     Err(_late) => return SILENT,
                 };
+                heard_at = Instant::now();
                 if let Some(answer) = hear(server, id, kind, &payload) {
                     let _queued = frames.send(answer).is_ok();
                 }
