@@ -27,7 +27,7 @@ pub(crate) use checkpoint::{Checkpoint, Checkpointed};
 pub(crate) use endpoint::{Begun, begins};
 pub(crate) use memo::steps_json;
 use ops::Plan;
-pub(crate) use reply::Reply;
+pub(crate) use reply::{MOST_BYTES, Reply};
 pub(crate) use request::{event_json, events_json};
 
 /// See the file's first line.

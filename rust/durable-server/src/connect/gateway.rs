@@ -22,8 +22,8 @@ use crate::log::Level;
 use crate::registration;
 
 const PROTOCOL: &str = "v0.connect.inngest.com";
-/// The most bytes of a message.
-const MOST_BYTES: usize = 40 * 1024 * 1024;
+/// The most bytes of a message: what is a little too large for a reply is refused as one, and not cut off.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// The most applications of a worker.
 const MOST_APPS: usize = 100;
 /// The most bytes of why a connection ends.
@@ -61,6 +61,7 @@ pub(crate) async fn serve(State(server): State<Server>, upgrade: WebSocketUpgrad
     upgrade
         .protocols([PROTOCOL])
         .max_message_size(MOST_BYTES)
+        .max_frame_size(MOST_BYTES)
         .on_upgrade(move |socket| talk(server, socket))
 }
 

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use ulid::Ulid;
 
 use super::messages::{Kind, Request, Response, frame};
-use crate::executor::Reply;
+use crate::executor::{MOST_BYTES, Reply};
 use crate::keys::chance_id;
 use crate::names::{ENVIRONMENT, app_id, uuid_of};
 
@@ -294,6 +294,9 @@ impl Workers {
 }
 
 fn reply_of(said: Response) -> Said {
+    if said.body.len() > MOST_BYTES {
+        return Err(format!("output_too_large: its reply has more than {MOST_BYTES} bytes"));
+    }
     let status = match (said.status, said.no_retry) {
         (0, _) => 206,
         (1, false) => 200,
@@ -476,6 +479,15 @@ mod tests {
         };
         assert_eq!([0, 1, 2].map(|said| status(said, false)), [206, 200, 500]);
         assert_eq!([0, 1, 2].map(|said| status(said, true)), [206, 400, 500]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_large_is_none() {
+        let workers = Arc::new(Workers::default());
+        let (_, request, call, _taken) = at_work(&workers).await;
+        workers.answer(Response { body: vec![b' '; MOST_BYTES + 1], ..done(&request) });
+        let why = call.await.unwrap().unwrap_err();
+        assert!(why.starts_with("output_too_large"), "{why}");
     }
 
     #[test]

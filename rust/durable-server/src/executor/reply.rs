@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::memo::named;
 
 /// The most bytes of a reply.
-pub(super) const MOST_BYTES: usize = 40 * 1024 * 1024;
+pub(crate) const MOST_BYTES: usize = 40 * 1024 * 1024;
 /// The status of a reply that says its own in its body: whoever sends it can keep the connection alive meanwhile.
 const STREAMED: u16 = 201;
 
