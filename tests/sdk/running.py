@@ -145,6 +145,7 @@ class Application:
     url: str
     server: Server
     http: httpx.Client
+    process: subprocess.Popen[bytes]
 
     def new_key(self) -> str:
         """What tells the events of one test from those of all others."""
@@ -210,15 +211,11 @@ class Ahead:
         return Begun(key, events)
 
 
-@contextlib.contextmanager
-def application(
-    name: str, command: list[str], of: Server, folder: Path, **environment: str
-) -> Iterator[Application]:
-    """Started, but not registered."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    settings = {
+def settings(name: str, port: int, of: Server, **environment: str) -> dict[str, str]:
+    """What an application reads from its environment."""
+    own = {
         "APP": name,
+        "CARRIER": "connect" if "connect" in name else "http",
         "PORT": str(port),
         "SERVER": of.url,
         "EVENTS": of.url,
@@ -226,11 +223,21 @@ def application(
         **environment,
     }
     # The names that the TypeScript SDK reads itself.
-    settings["INNGEST_API_BASE_URL"] = settings["SERVER"]
-    settings["INNGEST_EVENT_API_BASE_URL"] = settings["EVENTS"]
+    own["INNGEST_API_BASE_URL"] = own["SERVER"]
+    own["INNGEST_EVENT_API_BASE_URL"] = own["EVENTS"]
+    return own
+
+
+@contextlib.contextmanager
+def application(
+    name: str, command: list[str], of: Server, folder: Path, **environment: str
+) -> Iterator[Application]:
+    """Started, but not registered."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
     log = folder / f"{name}.log"
     with (
-        process(command, log, settings) as running,
+        process(command, log, settings(name, port, of, **environment)) as running,
         httpx.Client(base_url=url, timeout=60) as http,
     ):
 
@@ -241,4 +248,4 @@ def application(
             return False
 
         until(answers)
-        yield Application(name=name, url=url, server=of, http=http)
+        yield Application(name=name, url=url, server=of, http=http, process=running)

@@ -11,7 +11,7 @@ from .running import Application
 from .toolchains import SDKS
 
 
-FETCHING = [sdk for sdk in SDKS if sdk in {"typescript", "go"}]
+FETCHING = [sdk for sdk in SDKS if sdk.startswith(("typescript", "go"))]
 
 
 @pytest.mark.parametrize("app", FETCHING, indirect=True)
@@ -25,7 +25,9 @@ def test_the_server_asks_for_an_inference(app: Application, outside: Outside) ->
     assert told["choices"][0]["message"]["content"] == "small: hello"
 
 
-@pytest.mark.parametrize("app", ["fastapi", "typescript"], indirect=True)
+@pytest.mark.parametrize(
+    "app", ["fastapi", "typescript", "python-connect"], indirect=True
+)
 def test_what_is_encrypted_is_nowhere_in_the_server(app: Application) -> None:
     event = app.send("encrypted", app.new_key())
     run = app.server.ended(event)

@@ -22,6 +22,8 @@ def test_steps_are_called_once_each_also_where_two_have_the_same_id(
         ("fastapi", "sequence"),
         ("flask", "sequence"),
         ("typescript", "sequence_uncheckpointed"),
+        ("python-connect", "sequence"),
+        ("typescript-connect", "sequence_uncheckpointed"),
     ],
     indirect=["app"],
 )

@@ -68,10 +68,13 @@ def go_command() -> list[str]:
     return [str(program)]
 
 
-COMMANDS = {
+PROGRAMS = {
     "fastapi": lambda: python_command("python_fastapi.py"),
     "flask": lambda: python_command("python_flask.py"),
     "typescript": typescript_command,
     "go": go_command,
 }
+#: Workers that dial in; each is a program of those above.
+DIALLING = {"python-connect": "fastapi", "typescript-connect": "typescript"}
+COMMANDS = PROGRAMS | {name: PROGRAMS[program] for name, program in DIALLING.items()}
 SDKS = [name for name in COMMANDS if name != "go" or HAS_GO]

@@ -1,4 +1,4 @@
-"""An application with the official Python SDK on FastAPI, every handler a coroutine."""
+"""An application with the official Python SDK, every handler a coroutine: on FastAPI, or as a worker that dials in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import logging
 import os
+import threading
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ import fastapi
 import inngest
 import inngest.fast_api
 import uvicorn
+from inngest.connect import ConnectionState, connect
 from inngest.experimental import ai
 from inngest_encryption import EncryptionMiddleware
 
@@ -367,6 +369,19 @@ async def conditional(ctx: inngest.Context) -> object:
     return ctx.event.name
 
 
+@function("parts", retries=0)
+async def parts(ctx: inngest.Context) -> object:
+    async def part(name: str) -> None:
+        note(ctx, name)
+        await asyncio.sleep(ctx.event.data["hold"] / 1000 if name == "second" else 0)
+
+    await ctx.step.run("first", part, "first")
+    if ctx.event.data.get("waits"):
+        await ctx.step.wait_for_event("go", event=f"{APP}/go", timeout=HOUR)
+    await ctx.step.run("second", part, "second")
+    return "done"
+
+
 @function("scheduled", inngest.TriggerCron(cron="TZ=Europe/Paris 0 9 * * *"))
 async def scheduled(_: inngest.Context) -> object:
     return None
@@ -403,7 +418,9 @@ async def encrypted(ctx: inngest.Context) -> object:
 
 
 web = fastapi.FastAPI()
-inngest.fast_api.serve(web, client, functions)
+DIALS = os.environ.get("CARRIER") == "connect"
+if not DIALS:
+    inngest.fast_api.serve(web, client, functions)
 
 streamed = inngest.Inngest(app_id=f"{APP}-streamed", **settings)
 
@@ -447,7 +464,22 @@ async def post_send(events: list[dict[str, Any]]) -> dict[str, Any]:
         return {"error": str(error), "ids": getattr(error, "ids", [])}
 
 
+async def dial() -> None:
+    """Everything but the calls of functions comes over HTTP here too."""
+    worker = connect([(client, functions), (streamed, [slow])])
+
+    @web.put("/api/inngest")
+    async def put_inngest() -> None:
+        await worker.wait_for_state(ConnectionState.ACTIVE)
+
+    threading.Thread(target=serve, daemon=True).start()
+    await worker.start()
+
+
+def serve() -> None:
+    port = int(os.environ["PORT"])
+    uvicorn.run(web, host="127.0.0.1", port=port, log_level="warning")
+
+
 if __name__ == "__main__":
-    uvicorn.run(
-        web, host="127.0.0.1", port=int(os.environ["PORT"]), log_level="warning"
-    )
+    asyncio.run(dial()) if DIALS else serve()

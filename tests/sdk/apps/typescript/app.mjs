@@ -1,8 +1,9 @@
-// An application with the official TypeScript SDK on Express.
+// An application with the official TypeScript SDK: on Express, or as a worker that dials in.
 
 import { encryptionMiddleware } from "@inngest/middleware-encryption";
 import express from "express";
 import { group, Inngest, NonRetriableError, RetryAfterError, StepError } from "inngest";
+import { connect } from "inngest/connect";
 import { serve } from "inngest/express";
 
 const APP = process.env.APP;
@@ -314,6 +315,19 @@ add("encrypted", { middleware }, async ({ event, step }) => {
   return event.data.open ? told : told.length;
 });
 
+add("parts", { retries: 0 }, async ({ event, step }) => {
+  const part = async (name) => {
+    note(event, name);
+    await sleep(name === "second" ? event.data.hold : 0);
+  };
+  await step.run("first", () => part("first"));
+  if (event.data.waits) {
+    await step.waitForEvent("go", { event: `${APP}/go`, timeout: "1h" });
+  }
+  await step.run("second", () => part("second"));
+  return "done";
+});
+
 const streamed = new Inngest({ id: `${APP}-streamed`, ...settings });
 const slow = streamed.createFunction(
   { id: "slow", retries: 0, triggers: [{ event: `${APP}-streamed/slow` }] },
@@ -331,9 +345,19 @@ const slow = streamed.createFunction(
 
 const web = express();
 web.use(express.json({ limit: "50mb" }));
-web.use("/api/inngest", serve({ client, functions }));
-const servePath = "/api/streamed";
-web.use(servePath, serve({ client: streamed, functions: [slow], servePath, streaming: true }));
+if (process.env.CARRIER === "connect") {
+  const streamedApp = { client: streamed, functions: [slow] };
+  const connecting = connect({ apps: [{ client, functions }, streamedApp] });
+  connecting.then((worker) => worker.closed).then(() => process.exit(0), () => process.exit(1));
+  web.put("/api/inngest", async (_, response) => {
+    await connecting;
+    response.end();
+  });
+} else {
+  web.use("/api/inngest", serve({ client, functions }));
+  const servePath = "/api/streamed";
+  web.use(servePath, serve({ client: streamed, functions: [slow], servePath, streaming: true }));
+}
 
 web.get("/notes", (request, response) => {
   response.json(notes.filter((one) => one.key === request.query.key));
