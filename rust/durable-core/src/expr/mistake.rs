@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Longer lines are not shown: nobody would find the place in them. (And a width of 64 Ki is more than `fmt` takes.)
+const MOST_SHOWN: usize = 4_096;
+
 /// Why a text is no expression, or no cron. Shown: the message, the line, and carets under the place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
@@ -46,10 +49,10 @@ impl Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.text.is_empty() {
+        let (line, column) = self.line();
+        if self.text.is_empty() || line.len() > MOST_SHOWN {
             return f.write_str(&self.message);
         }
-        let (line, column) = self.line();
         let (before, rest) = line.split_at_checked(column).unwrap_or((line, ""));
         let marked = rest.get(..self.length).unwrap_or(rest).chars().count().max(1);
         let indent = before.chars().count();
@@ -75,5 +78,15 @@ mod tests {
         assert_eq!(mistake.to_string(), "a value is missing\n  a &&\n      ^");
         let mistake = made("evnt.id", (0, 4), "unknown");
         assert_eq!(mistake.to_string(), "unknown\n  evnt.id\n  ^^^^");
+    }
+
+    #[test]
+    fn the_place_is_shown_but_not_in_a_line_without_end() {
+        let mistake =
+            |text: &str, at: usize| Mistake::new(text, (at, text.len()), "no").to_string();
+        assert_eq!(mistake("a b", 2), "no\n  a b\n    ^");
+        let long = "x".repeat(70_000);
+        assert_eq!((mistake(&long, 0), mistake(&long, 69_999)), ("no".to_owned(), "no".to_owned()));
+        assert_eq!(mistake("", 0), "no");
     }
 }
