@@ -2,9 +2,11 @@
 
 mod answer;
 mod app;
+mod body;
 mod endpoints;
 mod events;
 mod guard;
+mod json;
 mod metrics;
 mod rest;
 mod run_state;
@@ -35,7 +37,10 @@ pub(crate) struct Server {
     pub(crate) reach: Reach,
     pub(crate) workers: Arc<Workers>,
     pub(crate) config: Arc<Config>,
+    pub(crate) held: Held,
 }
+
+pub(crate) use body::Held;
 
 /// All routes.
 pub(crate) fn router(server: Server) -> Router {
@@ -67,21 +72,26 @@ pub(crate) fn router(server: Server) -> Router {
         .route("/ui/api/runs/{run}/rerun", post(ui::rerun))
         .route("/ui/api/events", get(ui::events).post(ui::send))
         .route("/ui/api/functions", get(ui::functions))
+        .route_layer(from_fn_with_state(server.clone(), body::only_whole))
         .route_layer(from_fn_with_state(server.clone(), guard::only_with_key));
+    let sent = Router::new()
+        .route("/e/{key}", post(events::send))
+        .route_layer(from_fn_with_state(server.clone(), body::only_whole))
+        .route_layer(from_fn_with_state(server.clone(), events::only_with_key));
     Router::new()
         .route("/", get(ui::page))
         .route("/ui/{file}", get(ui::file))
         .route("/health", get(app::health))
         .route("/openapi.json", get(answer::openapi))
         .route("/dev", get(app::info))
-        .route("/e/{key}", post(events::send))
         .route("/v1/checkpoint/{run}/output", get(endpoints::output))
         .route("/v1/http/runs/{run}/output", get(endpoints::output))
         .route("/v0/connect", get(connect::serve))
-        .merge(asked)
         .fallback(answer::no_such_place)
+        .layer(from_fn(body::without))
+        .merge(asked)
+        .merge(sent)
         .layer(DefaultBodyLimit::disable()) // it has been read
-        .layer(from_fn(guard::only_whole))
         .layer(from_fn_with_state(server.clone(), guard::only_from_here))
         .with_state(server)
 }

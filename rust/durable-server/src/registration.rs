@@ -10,6 +10,8 @@ use crate::length::length_ms;
 use crate::names::event_from_sdk;
 use json::Fields;
 
+pub(crate) use json::has_too_many_values;
+
 /// An application and all of its functions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Registration {
@@ -26,6 +28,9 @@ const RETRIES: u64 = 4;
 
 /// Reads the body of a registration; `Err` says what is wrong, and where.
 pub(crate) fn read(body: &[u8], backoff: &Backoff) -> Result<Registration, String> {
+    if has_too_many_values(body) {
+        return Err("it has more values than are read: say less of each function".to_owned());
+    }
     let value: Value = serde_json::from_slice(body).map_err(|error| format!("no JSON: {error}"))?;
     let fields = Fields::of(&value, "the registration")?;
     let app =

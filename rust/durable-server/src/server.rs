@@ -80,6 +80,7 @@ impl Server {
             reach: client.reach().clone(),
             workers: Arc::clone(&workers),
             config: Arc::new(config),
+            held: http::Held::default(),
         };
         let serving = thread("durable-server", move || {
             runtime.block_on(async {

@@ -6,9 +6,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use durable_core::CronTrigger;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Server, answer, guard};
+use super::{Server, answer, events, guard};
 use crate::apps::Synced;
 use crate::config::Kind;
 use crate::log::Level;
@@ -109,7 +110,9 @@ pub(super) async fn register(
             answer::json(StatusCode::OK, &json)
         }
         Ok(Err(error)) => {
-            let names = [("app", app), ("why", error.text.clone())];
+            // What follows shows the application's own text, which is for whoever wrote it.
+            let why = error.text.lines().next().unwrap_or_default().to_owned();
+            let names = [("app", app), ("why", why)];
             server.config.log.say(Level::Warning, "an application was refused", &names);
             answer::error(answer::status_of(error.kind), &error.text)
         }
@@ -134,19 +137,23 @@ pub(super) async fn invoke(
     body: Bytes,
 ) -> Response {
     #[derive(Default, Deserialize)]
-    struct Given {
-        #[serde(default)]
-        data: Option<serde_json::Map<String, Value>>,
+    struct Given<'a> {
+        #[serde(borrow, default)]
+        data: Option<&'a RawValue>,
     }
     let given = if body.is_empty() { Ok(Given::default()) } else { serde_json::from_slice(&body) };
-    let given = match given {
-        Ok(given) => given,
+    let data = match given {
+        Ok(given) => given.data,
         Err(error) => {
             return answer::error(StatusCode::BAD_REQUEST, &format!("no JSON object: {error}"));
         }
     };
-    let data = Value::from(given.data.unwrap_or_default()).to_string();
-    match server.engine.invoke(function, data.into()).await {
+    let unread = data.and_then(|data| super::json::refusal(data.get()));
+    let data = match unread.map_or_else(|| events::data_of(data), Err) {
+        Ok(data) => data,
+        Err(why) => return answer::error(StatusCode::BAD_REQUEST, &why),
+    };
+    match server.engine.invoke(function, data).await {
         Ok((run, event)) => {
             let json = json!({"status": 200, "id": event.to_string(), "run_id": run.to_string()});
             answer::json(StatusCode::OK, &json)

@@ -1,19 +1,18 @@
 //! Events from outside.
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use durable_core::{NewEvent, Timestamp};
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 use ulid::Ulid;
 
-use super::{Server, answer, guard};
-use crate::json::one_or_list;
+use super::{Server, answer, body, guard, json};
 
 /// The most events of one request.
 const MOST_EVENTS: usize = 5_000;
@@ -35,22 +34,28 @@ struct Sent<'a> {
     user: Option<&'a RawValue>,
 }
 
+/// Before the body is looked at: who has no key is given no room.
+pub(super) async fn only_with_key(
+    State(server): State<Server>,
+    Path(key): Path<String>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let given = guard::text(request.headers(), "authorization");
+    let given = given.and_then(|value| value.strip_prefix("Bearer "));
+    if server.keys.lets_send(&key) || given.is_some_and(|key| server.keys.lets_send(key)) {
+        return next.run(request).await;
+    }
+    body::read_away(request.into_body()).await;
+    said(StatusCode::UNAUTHORIZED, &[], Some("the event key is not one of this server's"))
+}
+
 /// `POST /e/{key}`: one event, a list of them, or a form.
 pub(super) async fn send(
     State(server): State<Server>,
-    Path(key): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let given =
-        guard::text(&headers, "authorization").and_then(|value| value.strip_prefix("Bearer "));
-    if !server.keys.lets_send(&key) && !given.is_some_and(|key| server.keys.lets_send(key)) {
-        return said(
-            StatusCode::UNAUTHORIZED,
-            &[],
-            Some("the event key is not one of this server's"),
-        );
-    }
     accept(&server, &headers, body).await
 }
 
@@ -94,7 +99,7 @@ pub(super) async fn accept(server: &Server, headers: &HeaderMap, body: Bytes) ->
 }
 
 fn said(status: StatusCode, ids: &[String], error: Option<&str>) -> Response {
-    let mut json = json!({"ids": ids, "status": status.as_u16()});
+    let mut json = serde_json::json!({"ids": ids, "status": status.as_u16()});
     if let (Some(error), Some(fields)) = (error, json.as_object_mut()) {
         fields.insert("error".to_owned(), error.into());
     }
@@ -103,16 +108,9 @@ fn said(status: StatusCode, ids: &[String], error: Option<&str>) -> Response {
 
 /// The events up to the first that cannot be accepted, and what is wrong with that one.
 fn read(body: &[u8], seed: Option<(u64, u128)>) -> (Vec<NewEvent>, Option<String>) {
-    let parts = match one_or_list::<&RawValue>(body) {
-        Ok(parts) if parts.len() > MOST_EVENTS => {
-            let count = parts.len();
-            let why = format!(
-                "{count} events; a request has at most {MOST_EVENTS}: send them in several"
-            );
-            return (Vec::new(), Some(why));
-        }
+    let parts = match json::members(body, MOST_EVENTS) {
         Ok(parts) => parts,
-        Err(error) => return (Vec::new(), Some(format!("the body is no JSON: {error}"))),
+        Err(why) => return (Vec::new(), Some(why)),
     };
     let mut events = Vec::with_capacity(parts.len());
     for (place, part) in parts.iter().enumerate() {
@@ -143,7 +141,12 @@ fn event(json: &str, seed: Option<(u64, u128)>, place: usize) -> Result<NewEvent
         user: sent.user.map(|user| user.get().to_owned().into()),
         name,
     };
-    event.refusal().map_or(Ok(event), Err)
+    let unread = || {
+        let parts = [sent.data, sent.user].into_iter().flatten();
+        let why = parts.map(RawValue::get).find_map(json::refusal)?;
+        Some(format!("event '{}': not everybody could read its data: {why}", event.name))
+    };
+    event.refusal().or_else(unread).map_or(Ok(event), Err)
 }
 
 #[expect(
@@ -157,7 +160,7 @@ fn ms_of(number: &serde_json::Number) -> Option<u64> {
 }
 
 /// The data as it came, without what only the server may say in it.
-fn data_of(data: Option<&RawValue>) -> Result<Bytes, String> {
+pub(super) fn data_of(data: Option<&RawValue>) -> Result<Bytes, String> {
     let Some(json) = data.map(RawValue::get) else { return Ok(Bytes::from_static(b"{}")) };
     if !json.starts_with('{') {
         return Err("its data is no JSON object".to_owned());

@@ -1,19 +1,12 @@
 //! Who is let in: whoever reaches the server, but no page of another site, and the rest of the API with a key only.
 
-use std::time::Duration;
-
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::{Server, answer};
+use super::{Server, answer, body};
 use crate::config::Kind;
-
-/// The most bytes of a request: a send of many events.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
-/// Within this time a body has come.
-const TO_COME_WHOLE: Duration = Duration::from_secs(30);
 
 /// Everything: a browser that shows another site's page reaches this machine too, and names that others own may lead
 /// here.
@@ -24,33 +17,16 @@ pub(super) async fn only_from_here(
 ) -> Response {
     let kind = server.config.kind;
     let mut response = match refusal(&server, &request) {
-        Some(why) => answer::error(StatusCode::FORBIDDEN, why),
+        Some(why) => {
+            body::read_away(request.into_body()).await;
+            answer::error(StatusCode::FORBIDDEN, why)
+        }
         None => next.run(request).await,
     };
     let headers = response.headers_mut();
     headers.insert("x-inngest-server-kind", HeaderValue::from_static(kind.as_str()));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
-}
-
-/// The whole request before anything is made of it: what is too large, or does not come, ends here.
-pub(super) async fn only_whole(request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    if parts.headers.contains_key(header::CONTENT_ENCODING) {
-        let why = "a body is sent as it is: without Content-Encoding";
-        return answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
-    }
-    let whole = tokio::time::timeout(TO_COME_WHOLE, axum::body::to_bytes(body, MOST_BYTES)).await;
-    match whole {
-        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, bytes.into())).await,
-        Ok(Err(_)) => {
-            let why = format!("a request has at most {MOST_BYTES} bytes: send it in several");
-            answer::error(StatusCode::PAYLOAD_TOO_LARGE, &why)
-        }
-        Err(_late) => {
-            answer::error(StatusCode::REQUEST_TIMEOUT, "the body did not come whole in time")
-        }
-    }
 }
 
 /// What is not the event API.
@@ -62,6 +38,7 @@ pub(super) async fn only_with_key(
     if server.keys.lets_ask(text(request.headers(), "authorization")) {
         next.run(request).await
     } else {
+        body::read_away(request.into_body()).await;
         answer::refused(
             StatusCode::UNAUTHORIZED,
             "the signing key, as a bearer, is missing or another one",
@@ -77,13 +54,19 @@ fn refusal(server: &Server, request: &Request) -> Option<&'static str> {
             "this server is for programs of this machine: ask for it as localhost or 127.0.0.1",
         );
     }
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    // A socket is read and written, whatever it is asked for with.
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+        && !headers.contains_key(header::UPGRADE);
     let is_other_site = text(headers, "sec-fetch-site") == Some("cross-site");
-    let origin = text(headers, "origin");
-    let is_own =
-        origin.is_none_or(|origin| origin.split_once("://").is_some_and(|(_, of)| of == host));
+    let is_own = headers.get_all(header::ORIGIN).iter().all(|origin| is_of(origin, host));
     ((!is_own && !is_read) || is_other_site)
         .then_some("a page of another site may not ask this server")
+}
+
+/// Whether a page with this `Origin` is one of the server's own.
+fn is_of(origin: &HeaderValue, host: &str) -> bool {
+    let place = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    place.is_some_and(|(_, of)| of == host)
 }
 
 /// A name or a number that always is this machine, with or without a port.

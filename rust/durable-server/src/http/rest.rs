@@ -129,6 +129,10 @@ pub(super) async fn signal(State(server): State<Server>, body: Bytes) -> Respons
         }
     };
     let data = said.data.map_or("null", RawValue::get).to_owned();
+    if let Some(why) = super::json::refusal(&data) {
+        let why = format!("not everybody could read the signal's data: {why}");
+        return answer::refused(StatusCode::BAD_REQUEST, &why);
+    }
     match server.engine.signal(said.signal, data.into()).await {
         Ok(run) => answer::data(StatusCode::OK, &json!({"run_id": run.to_string()})),
         Err(error) if error.kind == durable_runtime::Kind::NoWaiter => {

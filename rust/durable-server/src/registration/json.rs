@@ -2,6 +2,24 @@
 
 use serde_json::{Map, Value};
 
+/// More values than any application says of itself: made into what can be looked at they are many times their text.
+const MOST_VALUES: usize = 200_000;
+
+/// Whether JSON has more values than are made anything of. Looks at each byte once.
+pub(crate) fn has_too_many_values(json: &[u8]) -> bool {
+    let (mut count, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => count = count.saturating_add(1),
+            _ => {}
+        }
+    }
+    count > MOST_VALUES
+}
+
 /// The fields of one object.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
@@ -50,5 +68,19 @@ impl<'a> Fields<'a> {
     /// The only field, whatever its name.
     pub(super) fn first(&self) -> Option<Self> {
         self.map.values().next()?.as_object().map(|map| Self { map })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_counted_outside_of_texts() {
+        let list = |member: &str, count| format!("[{}1]", member.repeat(count));
+        assert!(!has_too_many_values(list("1,", MOST_VALUES - 1).as_bytes()));
+        assert!(has_too_many_values(list("1,", MOST_VALUES).as_bytes()));
+        let text = format!("\"{}\\\"{}\"", "[".repeat(MOST_VALUES), ",".repeat(MOST_VALUES));
+        assert!(!has_too_many_values(text.as_bytes()));
     }
 }
