@@ -2,6 +2,7 @@
 
 mod accept;
 mod discovery;
+mod patient;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

@@ -12,6 +12,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 
+use super::patient::Patient;
+
 /// More wait to be accepted.
 const CONNECTIONS: usize = 4_096;
 /// Within this time a request's headers have come, or the connection ends.
@@ -40,6 +42,7 @@ pub(super) async fn serve(
         };
         let Some((stream, permit)) = accepted else { continue };
         let service = TowerToHyperService::new(router.clone());
+        let watcher = graceful.watcher();
         let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
         builder
             .http1()
@@ -47,11 +50,14 @@ pub(super) async fn serve(
             .header_read_timeout(FOR_HEADERS)
             .max_headers(HEADERS)
             .max_buf_size(HEADER_BYTES);
-        let io = TokioIo::new(stream);
-        let connection = builder.serve_connection_with_upgrades(io, service).into_owned();
-        let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            let _ended_well = connection.await.is_ok(); // whoever it was knows better
+            // The time for headers begins with their first byte.
+            let speaks = tokio::time::timeout(FOR_HEADERS, stream.peek(&mut [0])).await.is_ok();
+            if speaks {
+                let io = TokioIo::new(Patient::new(stream));
+                let connection = builder.serve_connection_with_upgrades(io, service).into_owned();
+                let _ended_well = watcher.watch(connection).await.is_ok(); // whoever it was knows better
+            }
             drop(permit);
         });
     }
