@@ -58,6 +58,9 @@ pub(crate) async fn flush(State(server): State<Server>, body: Bytes) -> Answer {
 
 /// `GET /v0/connect`: the socket.
 pub(crate) async fn serve(State(server): State<Server>, upgrade: WebSocketUpgrade) -> Answer {
+    if !server.workers.expects_somebody() {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
     upgrade
         .protocols([PROTOCOL])
         .max_message_size(MOST_BYTES)
@@ -248,6 +251,9 @@ async fn next(socket: &mut WebSocket) -> Result<(Kind, Vec<u8>), Gone> {
 /// Takes in what a worker has; `Err` says why it is not let in.
 async fn sync(server: &Server, connect: &Connect) -> Result<(), String> {
     for app in &connect.apps {
+        if registration::has_too_many_values(&app.functions) {
+            return Err(format!("the functions of '{}' have more values than are read", app.name));
+        }
         let functions: Value = serde_json::from_slice(&app.functions)
             .map_err(|error| format!("the functions of '{}' are no JSON: {error}", app.name))?;
         let said = json!({"appName": app.name, "url": "wss://connect", "functions": functions});

@@ -54,10 +54,16 @@ pub(crate) struct Workers {
 #[derive(Debug, Default)]
 struct State {
     workers: BTreeMap<Ulid, Worker>,
-    /// Who was told where to go, and has not come yet.
-    expected: BTreeMap<String, Ulid>,
+    /// Who was told where to go, and when, and has not come yet.
+    expected: BTreeMap<String, (Ulid, Instant)>,
     /// What workers are at, by the requests' ids.
     requests: BTreeMap<String, Given>,
+}
+
+impl State {
+    fn forget_the_late(&mut self) {
+        self.expected.retain(|_, (_, told_at)| told_at.elapsed() < TO_COME);
+    }
 }
 
 #[derive(Debug)]
@@ -97,22 +103,37 @@ impl State {
 
 /// The most that are expected at a time; the oldest is forgotten.
 const MOST_EXPECTED: usize = 1_000;
+/// So long somebody is expected.
+const TO_COME: Duration = Duration::from_mins(1);
 
 impl Workers {
     /// Somebody will come, and say this.
     pub(super) fn expect(&self, token: String, connection: Ulid) {
         let mut state = self.state.lock();
+        state.forget_the_late();
         if state.expected.len() >= MOST_EXPECTED {
-            let oldest =
-                state.expected.iter().min_by_key(|(_, id)| **id).map(|(token, _)| token.clone());
+            let oldest = state
+                .expected
+                .iter()
+                .min_by_key(|(_, (id, _))| *id)
+                .map(|(token, _)| token.clone());
             oldest.map(|token| state.expected.remove(&token));
         }
-        state.expected.insert(token, connection);
+        state.expected.insert(token, (connection, Instant::now()));
+    }
+
+    /// Whether anybody may come: whoever opens a socket has no other key than what it says there.
+    pub(super) fn expects_somebody(&self) -> bool {
+        let mut state = self.state.lock();
+        state.forget_the_late();
+        !state.expected.is_empty()
     }
 
     /// Whoever says this was expected, once.
     pub(super) fn admit(&self, token: &str) -> Option<Ulid> {
-        self.state.lock().expected.remove(token)
+        let mut state = self.state.lock();
+        state.forget_the_late();
+        state.expected.remove(token).map(|(connection, _)| connection)
     }
 
     pub(super) fn add(
@@ -495,7 +516,9 @@ mod tests {
         let workers = Workers::default();
         let id = chance_id();
         workers.expect("token".to_owned(), id);
+        assert!(workers.expects_somebody());
         assert_eq!(workers.admit("other"), None);
         assert_eq!((workers.admit("token"), workers.admit("token")), (Some(id), None));
+        assert!(!workers.expects_somebody());
     }
 }
