@@ -100,13 +100,13 @@ impl Reach {
 
     /// An address of HTTP without a user's name, and where it says a number, one that may be called.
     pub(crate) fn check(&self, text: &str) -> Result<Url, String> {
-        let url = Url::parse(text).map_err(|error| format!("'{text}' is no address: {error}"))?;
+        let url = Url::parse(text).map_err(|error| format!("that is no address: {error}"))?;
         self.check_url(&url).map(|()| url)
     }
 
     pub(crate) fn check_url(&self, url: &Url) -> Result<(), String> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("'{url}' is neither http nor https"));
+            return Err(format!("'{}:' is neither http nor https", url.scheme()));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err("an address that is called has no user's name in it".to_owned());

@@ -94,7 +94,7 @@ impl Caller {
             // Without this header an endpoint takes the call for a request of somebody else's.
             .header("X-Inngest-Signature", signature);
         let response =
-            request.body(body).send().await.map_err(|error| unreachable(callee, &error))?;
+            request.body(body).send().await.map_err(|error| unreachable(callee, error))?;
         let reply = read(response).await?;
         if reply.is_sdk && !self.keys.is_signed(&reply.body, reply.signature.as_deref()) {
             return Err(
@@ -119,11 +119,17 @@ impl Caller {
     }
 }
 
-async fn read(mut response: reqwest::Response) -> Result<Reply, String> {
+async fn read(response: reqwest::Response) -> Result<Reply, String> {
     let mut reply = Reply { status: response.status().as_u16(), ..Reply::default() };
     for (name, value) in response.headers() {
         reply.take_header(name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
     }
+    reply.body = read_whole(response).await?;
+    Ok(reply)
+}
+
+/// A body up to the limit; `Err` says in words why it is not whole.
+pub(super) async fn read_whole(mut response: reqwest::Response) -> Result<Bytes, String> {
     let mut body = BytesMut::new();
     let cut = |error: reqwest::Error| format!("its reply broke off: {}", error.without_url());
     while let Some(part) = response.chunk().await.map_err(cut)? {
@@ -132,14 +138,13 @@ async fn read(mut response: reqwest::Response) -> Result<Reply, String> {
             return Err(format!("output_too_large: its reply has more than {MOST_BYTES} bytes"));
         }
     }
-    reply.body = Bytes::from(body);
-    Ok(reply)
+    Ok(body.freeze())
 }
 
 /// The function's address with the step that is meant.
 fn url_of(callee: &Callee, step: &str) -> Result<String, String> {
     let mut url = reqwest::Url::parse(&callee.endpoint)
-        .map_err(|error| format!("'{}' is no address: {error}", callee.endpoint))?;
+        .map_err(|error| format!("its address is none: {error}"))?;
     let others: Vec<(String, String)> = url
         .query_pairs()
         .filter(|(name, _)| name != "fnId" && name != "stepId")
@@ -153,9 +158,17 @@ fn url_of(callee: &Callee, step: &str) -> Result<String, String> {
     Ok(url.into())
 }
 
-fn unreachable(callee: &Callee, error: &reqwest::Error) -> String {
-    let mut text = format!("http_unreachable: nobody answers at {}: {error}", callee.endpoint);
-    let mut cause = std::error::Error::source(error);
+/// Why nobody answered, without the address's query: some have keys in it, and this is logged.
+fn unreachable(callee: &Callee, error: reqwest::Error) -> String {
+    let place = callee.endpoint.split('?').next().unwrap_or_default();
+    format!("http_unreachable: nobody answers at {place}: {}", in_words(error))
+}
+
+/// An error with all of its causes, and without the address.
+pub(super) fn in_words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
     while let Some(deeper) = cause {
         text = format!("{text}: {deeper}");
         cause = deeper.source();

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::caller::{in_words, read_whole};
 use super::memo::named;
 use super::ops::Plan;
 use crate::outgoing::Outgoing;
@@ -91,7 +92,7 @@ impl Request {
         if !self.body.is_empty() {
             request = request.body(self.body.clone());
         }
-        let response = request.send().await.map_err(|error| error.without_url().to_string())?;
+        let response = request.send().await.map_err(in_words)?;
         let status = response.status().as_u16();
         let headers: BTreeMap<String, String> = response
             .headers()
@@ -100,7 +101,7 @@ impl Request {
                 (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
             })
             .collect();
-        let body = response.bytes().await.map_err(|error| error.without_url().to_string())?;
+        let body = read_whole(response).await?;
         if !self.is_ai {
             let body = String::from_utf8_lossy(&body);
             let said =
