@@ -9,13 +9,14 @@ import orjson
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from .._codec import write_plain
-from .names import event_from_wire
+from .names import event_from_wire, id_of_slug
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .._bridge import EventTuple, MemoTuple
+    from .names import Slugs
 
 #: What a call says that means the code between steps, where it could name a step.
 DISCOVERY: Final = "step"
@@ -67,6 +68,8 @@ class _Stack(BaseModel):
 
 class _About(BaseModel):
     run_id: str
+    fn_id: str = ""
+    step_id: str | None = None
     attempt: int = 0
     max_attempts: int | None = None
     disable_immediate_execution: bool = False
@@ -121,6 +124,22 @@ def read_body(body: bytes) -> Body:
     except (orjson.JSONDecodeError, ValidationError) as error:
         text = f"the request's body is no call of a function: {_beginning(error)}"
         raise CallRefused(text) from None
+
+
+def check_addressee(body: Body, slugs: Slugs, *, slug: str, step: str) -> None:
+    """The address of a call is not signed, its body is: what that names must be what is called.
+
+    Servers that are not `durable` have ids of their own, of which nothing is known.
+
+    Raises:
+        CallRefused: the body was made for another function or step.
+    """
+    about = body.ctx
+    is_ours = about.fn_id == id_of_slug(slug)
+    other_step = is_ours and about.step_id not in {None, step}
+    if other_step or slugs.is_of_another(about.fn_id, slug):
+        text = f"run {about.run_id}: the request's address names '{slug}' and step '{step}', its body others"
+        raise CallRefused(text)
 
 
 def completed(body: Body, events: bytes, steps: bytes) -> Body:

@@ -17,7 +17,15 @@ from .._layers import flatten, send_through
 from .._middleware import Sending
 from .._noticed import Noticed
 from .._sending import encode_events
-from .calls import DISCOVERY, Called, CallRefused, completed, read_body, read_call
+from .calls import (
+    DISCOVERY,
+    Called,
+    CallRefused,
+    check_addressee,
+    completed,
+    read_body,
+    read_call,
+)
 from .carriers import Carried
 from .exchange import MAX_BYTES, Reply, Request, refusal, reply_json
 from .keys import Keys
@@ -156,7 +164,7 @@ class Endpoint(Carried):
             raise ConfigError(text)
         status, said = await self._register(where, "asgi", "")
         if status != _OK:
-            text = f"the server {self._server.url} refuses the functions: {said.decode(errors='replace')}"
+            text = f"the server {self._server.place} refuses the functions: {said.decode(errors='replace')}"
             raise ConfigError(text)
 
     # --- for the carriers
@@ -225,6 +233,9 @@ class Endpoint(Carried):
 
     async def _read(self, request: Request, most_attempts: int) -> Called:
         body = read_body(request.body)
+        step = request.query.get("stepId", DISCOVERY)
+        slug = request.query.get("fnId", "")
+        check_addressee(body, self.slugs, slug=slug, step=step)
         if body.is_partial:
             run_id, server = body.ctx.run_id, self._server
             events, memos = await asyncio.gather(
@@ -232,7 +243,6 @@ class Endpoint(Carried):
                 asyncio.to_thread(server.memos_of, run_id),
             )
             body = completed(body, events, memos)
-        step = request.query.get("stepId", DISCOVERY)
         return read_call(body, step, most_attempts)
 
     # --- registration

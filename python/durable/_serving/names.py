@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Collection
 
 #: What the engine's own events begin with, here and in the protocol.
 _OURS: Final = "durable/"
@@ -22,6 +22,14 @@ def hash_of(step: str) -> str:
 def length(ms: int) -> str:
     """A length of time as the protocol has it."""
     return f"{ms}ms"
+
+
+def id_of_slug(slug: str) -> str:
+    """What a server of `durable` has for an id of the function with this slug, in the form of a UUID."""
+    digits = hash_of(slug)
+    return (
+        f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}"
+    )
 
 
 def event_for_wire(name: str) -> str:
@@ -41,7 +49,7 @@ class Slugs:
 
     __slots__ = ("_app_id", "_known")
 
-    def __init__(self, app_id: str, known: Container[str]) -> None:
+    def __init__(self, app_id: str, known: Collection[str]) -> None:
         self._app_id = app_id
         self._known = known
 
@@ -58,3 +66,8 @@ class Slugs:
         found = slug.removeprefix(f"{self._app_id}-")
         is_own = found != slug and found in self._known
         return found if is_own else None
+
+    def is_of_another(self, server_id: str, slug: str) -> bool:
+        """True where a server has this id for another of its functions than the one with this slug."""
+        ids = (id_of_slug(self.of(one)) for one in self._known)
+        return server_id != id_of_slug(slug) and server_id in ids
