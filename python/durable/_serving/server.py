@@ -44,6 +44,12 @@ class Server:
         self._keys = keys
 
     @property
+    def place(self) -> str:
+        """The address as it may be shown: without a user's password, or a path."""
+        url = _httpx().URL(self.url)
+        return f"{url.scheme}://{url.netloc.decode()}"
+
+    @property
     def has_event_key(self) -> bool:
         """True where events are sent with a key."""
         return bool(self._event_key)
@@ -109,18 +115,26 @@ class Server:
         said = {"Content-Type": "application/json", "X-Inngest-Sdk": SDK, **headers}
         if len(self._keys):
             said["Authorization"] = f"Bearer {self._keys.bearer()}"
+        asked = client.Request(
+            method,
+            self.url + path,
+            content=body,
+            headers=said,
+            extensions={"timeout": client.Timeout(_TIMEOUT_S).as_dict()},
+        )
+        is_secure = asked.url.scheme == "https"
+        # A connection of its own: processes fork, and functions of a cloud are put to sleep. And no client of httpx
+        # around it, which logs each address: some have the event key in them.
+        making = client.HTTPTransport(
+            verify=_trusted() if is_secure else False, trust_env=False
+        )
         try:
-            # A connection of its own: processes fork, and functions of a cloud are put to sleep.
-            with client.Client(
-                verify=_trusted() if self.url.startswith("https:") else False,
-                timeout=_TIMEOUT_S,
-                trust_env=False,
-            ) as asking:
-                answer: httpx.Response = asking.request(
-                    method, self.url + path, content=body, headers=said
-                )
+            with making:
+                answer: httpx.Response = making.handle_request(asked)
+                answer.request = asked
+                answer.read()
         except client.TransportError as error:
-            text = f"the server {self.url} does not answer: {error!r}"
+            text = f"the server {self.place} does not answer: {error!r}"
             raise ConnectionError(text) from None
         return answer
 
@@ -141,7 +155,8 @@ def _check(answer: httpx.Response, refused: str) -> None:
     if status < _SERVERS and status != _NOT_FOUND:
         raise EventRefused(why)
     if status == _NOT_FOUND:
-        why = f"the server has nothing at {answer.url.path}: {why}"
+        # Not where it was looked for: the event key is in some addresses.
+        why = f"the server has nothing there: is its address right? {why}"
     raise ConnectionError(why)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -30,8 +29,8 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
         said = {"ids": ["i1"], "id": "m1", "error": "so it is"}
         return httpx.Response(code, json=said, headers={"Retry-After": "3"})
 
-    mocked = functools.partial(httpx.Client, transport=httpx.MockTransport(answer))
-    monkeypatch.setattr(httpx, "Client", mocked)
+    mocked = httpx.MockTransport(answer)
+    monkeypatch.setattr(httpx, "HTTPTransport", lambda **_: mocked)
     return asked
 
 
