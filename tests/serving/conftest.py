@@ -19,13 +19,13 @@ OLD_KEY = "signkey-test-deadbeef"
 
 
 @contextlib.asynccontextmanager
-async def listening(web: Any) -> AsyncIterator[str]:
+async def listening(web: Any, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """An ASGI application behind uvicorn, in this process: its address."""
     server = uvicorn.Server(uvicorn.Config(web, log_level="warning", lifespan="on"))
-    door = socket.create_server(("127.0.0.1", 0))  # who comes early waits there
+    door = socket.create_server((host, 0))  # who comes early waits there
     serving = asyncio.create_task(server.serve(sockets=[door]))
     try:
-        yield f"http://127.0.0.1:{door.getsockname()[1]}"
+        yield f"http://{host}:{door.getsockname()[1]}"
     finally:
         server.should_exit = True
         await serving
