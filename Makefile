@@ -18,7 +18,7 @@ export PYO3_PYTHON := $(abspath $(PY))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test test-rust test-python browser develop lint format wheel bench bench-quick bench-pieces bench-rust \
-        bench-peers bench-report campaign doc docs clean
+        bench-peers bench-report campaign security doc docs clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -127,6 +127,9 @@ CAMPAIGN := nice $(PY) tests/durability/campaign.py
 
 campaign: develop ## make campaign NAME=kill-loop COUNT=2000
 	$(CAMPAIGN) $(NAME) --count $(COUNT)
+
+security: develop ## All that is tried of the server's security, in full: some minutes
+	DURABLE_SECURITY=long $(PY) -m pytest -q -s tests/security
 
 clean: ## Remove what was built
 	rm -rf $(VENV) target dist site

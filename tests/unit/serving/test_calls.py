@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ from durable._serving.calls import (
     NULL,
     Called,
     CallRefused,
+    check_addressee,
     completed,
     read_body,
     read_call,
 )
-from durable._serving.names import hash_of
+from durable._serving.names import Slugs, hash_of, id_of_slug
 
 from .serving_calls import RUN, body
 
@@ -92,3 +94,33 @@ def test_what_is_large_is_asked_for() -> None:
 def test_what_is_no_call_is_refused_in_words(json: bytes, why: str) -> None:
     with pytest.raises(CallRefused, match=why):
         read(json)
+
+
+@pytest.mark.parametrize(
+    ("about", "slug", "step", "is_meant"),
+    [
+        (
+            {"fn_id": id_of_slug("shop-pay"), "step_id": "step"},
+            "shop-pay",
+            "step",
+            True,
+        ),
+        (
+            {"fn_id": id_of_slug("shop-pay"), "step_id": "step"},
+            "shop-ship",
+            "step",
+            False,
+        ),
+        ({"fn_id": id_of_slug("shop-pay"), "step_id": "step"}, "shop-pay", "h", False),
+        ({"fn_id": id_of_slug("shop-pay")}, "shop-pay", "h", True),
+        ({"fn_id": "of another server", "step_id": "x"}, "shop-pay", "step", True),
+        ({}, "shop-pay", "step", True),
+    ],
+)
+def test_a_call_is_for_whom_its_body_was_made(
+    about: dict[str, str], slug: str, step: str, *, is_meant: bool
+) -> None:
+    called = read_body(body({}, **about))
+    expected = contextlib.nullcontext() if is_meant else pytest.raises(CallRefused)
+    with expected:
+        check_addressee(called, Slugs("shop", {"pay", "ship"}), slug=slug, step=step)

@@ -53,6 +53,11 @@ def test_what_is_no_json_is_signed_as_it_is() -> None:
         header(b"{}", at=NOW - TOLERANCE_S - 1),
         header(b"{}", at=NOW + TOLERANCE_S + 1),
         header(b"{}", "00ff11"),
+        "&".join(reversed(header(b"{}").split("&"))),
+        header(b"{}").upper(),
+        header(b"{}") + "&x=1",
+        "t=1&" + header(b"{}"),
+        header(b"{}").replace("t=1", "t=%31"),
     ],
 )
 def test_anything_else_is_refused(wrong: str | None) -> None:

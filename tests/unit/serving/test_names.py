@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from durable._serving.names import Slugs, event_for_wire, event_from_wire, hash_of
+from durable._serving.names import (
+    Slugs,
+    event_for_wire,
+    event_from_wire,
+    hash_of,
+    id_of_slug,
+)
 
 
 def test_a_step_has_the_hash_that_the_protocol_gives_it() -> None:
@@ -21,3 +27,12 @@ def test_a_function_is_known_by_its_application() -> None:
     assert slugs.of_invoked("other-app-f") == "other-app-f"
     assert slugs.id_of("shop-ship") == "ship"
     assert slugs.id_of("shop-gone") is slugs.id_of("ship") is None
+
+
+def test_a_function_has_the_id_that_a_server_gives_it() -> None:
+    """As `uuid_of` in `rust/durable-server/src/names.rs`."""
+    assert id_of_slug("a") == "86f7e437-faa5-57fc-a15d-1ddcb9eaeaea"
+    slugs = Slugs("shop", {"ship", "pay"})
+    assert slugs.is_of_another(id_of_slug("shop-pay"), "shop-ship")
+    assert not slugs.is_of_another(id_of_slug("shop-ship"), "shop-ship")
+    assert not slugs.is_of_another("an id of another server", "shop-ship")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -92,7 +93,7 @@ def test_a_refusal_says_what_to_do(status: str, error: type[Exception]) -> None:
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    away = Server("http://127.0.0.1:1", "", Keys([]))
+    away = Server("http://u:p@127.0.0.1:1", "", Keys([]))
     asks: list[Callable[[], Any]] = [
         lambda: away.send([EVENT]),
         lambda: away.register(b"{}", {}, ""),
@@ -100,3 +101,15 @@ def test_a_server_that_is_not_there_is_named() -> None:
     for ask in asks:
         with pytest.raises(ConnectionError, match=r"http://127.0.0.1:1 does not"):
             ask()
+
+
+def test_no_secret_of_an_address_is_shown(
+    answers: list[httpx.Request], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    asked = Server("http://u:secret@server:8288/path", "secret/404", Keys([]))
+    assert asked.place == "http://server:8288"
+    with pytest.raises(ConnectionError) as caught:
+        asked.send([EVENT])
+    assert len(answers) == 1
+    assert "secret" not in f"{caught.value}{caplog.text}"
