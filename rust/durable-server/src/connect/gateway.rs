@@ -278,6 +278,7 @@ mod tests {
     use crate::config::Config;
     use crate::connect::{Asked, Workers};
     use crate::executor::{Caller, Executor};
+    use crate::http::Held;
     use crate::keys::Keys;
     use crate::outgoing::Outgoing;
     use crate::reach::Reach;
@@ -293,7 +294,8 @@ mod tests {
         let caller = Caller::new(client, Arc::clone(&workers), Arc::clone(&keys), config.kind);
         let executor = Executor::new(Arc::clone(&engine), Arc::clone(&apps), caller, config.log);
         let (executor, config) = (Arc::new(executor), Arc::new(config));
-        Server { engine, apps, executor, keys, reach, workers, config }
+        let held = Held::default();
+        Server { engine, apps, executor, keys, reach, workers, config, held }
     }
 
     #[test]
