@@ -207,6 +207,7 @@ mod tests {
     use crate::keys::Keys;
     use crate::outgoing::Outgoing;
     use crate::reach::Reach;
+    use crate::realtime::{Hub, Tokens};
 
     fn server() -> Server {
         let engine = Engine::open(&durable_runtime::Config::new("memory:")).unwrap();
@@ -219,7 +220,9 @@ mod tests {
         let caller = Caller::new(client, Arc::clone(&workers), Arc::clone(&keys), config.kind);
         let executor = Executor::new(Arc::clone(&engine), Arc::clone(&apps), caller, config.log);
         let (executor, config) = (Arc::new(executor), Arc::new(config));
-        Server { engine, apps, executor, keys, reach, workers, config }
+        let hub = Arc::new(Hub::new(Arc::clone(&engine)));
+        let tokens = Arc::new(Tokens::new().unwrap());
+        Server { engine, apps, executor, keys, reach, workers, hub, tokens, config }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::{Server, answer};
-use crate::config::Kind;
+use super::{Server, answer, realtime};
+use crate::config::{Config, Kind};
 
 /// The most bytes of a request: a send of many events.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
@@ -33,13 +33,18 @@ pub(super) async fn only_from_here(
     response
 }
 
-/// The whole request before anything is made of it: what is too large, or does not come, ends here.
-pub(super) async fn only_whole(request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    if parts.headers.contains_key(header::CONTENT_ENCODING) {
+/// What is packed could be anything once it is unpacked.
+pub(super) async fn only_plain(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(header::CONTENT_ENCODING) {
         let why = "a body is sent as it is: without Content-Encoding";
         return answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
     }
+    next.run(request).await
+}
+
+/// The whole request before anything is made of it: what is too large, or does not come, ends here.
+pub(super) async fn only_whole(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
     let whole = tokio::time::timeout(TO_COME_WHOLE, axum::body::to_bytes(body, MOST_BYTES)).await;
     match whole {
         Ok(Ok(bytes)) => next.run(Request::from_parts(parts, bytes.into())).await,
@@ -82,8 +87,19 @@ fn refusal(server: &Server, request: &Request) -> Option<&'static str> {
     let origin = text(headers, "origin");
     let is_own =
         origin.is_none_or(|origin| origin.split_once("://").is_some_and(|(_, of)| of == host));
-    ((!is_own && !is_read) || is_other_site)
-        .then_some("a page of another site may not ask this server")
+    let is_refused = if realtime::is_listening(request.uri().path()) {
+        origin.map_or(is_other_site, |origin| !is_own && !may_listen(&server.config, origin))
+    } else {
+        (!is_own && !is_read) || is_other_site
+    };
+    is_refused.then_some("a page of another site may not ask this server")
+}
+
+/// A page of one's own may stand elsewhere than the server: for one programmer anywhere on this machine.
+fn may_listen(config: &Config, origin: &str) -> bool {
+    let host = origin.split_once("://").map_or("", |(_, host)| host);
+    (config.kind == Kind::Dev && is_of_this_machine(host))
+        || config.origins.iter().any(|known| known == origin)
 }
 
 /// A name or a number that always is this machine, with or without a port.
