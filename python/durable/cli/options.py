@@ -78,6 +78,7 @@ Origins = Annotated[
     typer.Option(
         "--allow-origin",
         metavar="ORIGIN",
+        envvar="DURABLE_ALLOW_ORIGIN",
         help="Whose pages may listen to channels, as in https://shop.example.",
     ),
 ]
