@@ -33,6 +33,8 @@ class ServerSettings:
         signing_keys: what requests are signed with, the first; and what opens the rest of the API.
         allowed: IP addresses, and ranges as "10.2.0.0/16", that may be called beside the public network; in dev mode
             this machine may be anyway.
+        origins: whose pages may listen to channels beside the server's own, as "https://shop.example"; in dev mode
+            all pages of this machine may anyway.
         log: what it says of itself to the standard error: lines for people, or JSON.
         retry_interval: s between tries of what failed, always; None: longer each time.
     """
@@ -45,6 +47,7 @@ class ServerSettings:
     event_keys: tuple[str, ...] = ()
     signing_keys: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     log: Literal["text", "json", "off"] = "off"
     retry_interval: float | None = None
 

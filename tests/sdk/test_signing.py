@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from .hearing import heard, listener
 from .outside import Outside
 from .running import Application, Server, application, server
 from .toolchains import COMMANDS, DIALLING, SDKS
@@ -63,6 +64,16 @@ def test_functions_run_where_both_have_the_key(sdk: str, start: Any) -> None:
         unsigned = call(app, {})
         made_up = call(app, {"x-inngest-signature": "t=1&s=00"})
     assert (unsigned, made_up) == (401, 401)
+
+
+@pytest.mark.parametrize("sdk", SIGNING)
+def test_what_is_published_with_the_key_is_heard(sdk: str, start: Any) -> None:
+    with start(sdk, NEW) as app:
+        assert app.register().status_code == 200
+        key = app.new_key()
+        with listener(app, key, "progress") as connection:
+            app.send("publishes", key)
+            assert heard(connection)["data"] == {"n": 1}
 
 
 @pytest.mark.parametrize("sdk", SIGNING)

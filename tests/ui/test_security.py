@@ -202,7 +202,8 @@ async ([url, run]) => {
   const attempts = [
     ...["/", "/ui/api/runs", `/ui/api/runs/${run}`, "/ui/api/events", "/ui/api/functions", "/v1/events", "/dev", "/metrics"]
       .map((path) => () => read(path)),
-    ...["/e/x", "/ui/api/events", `/ui/api/runs/${run}/rerun`, "/invoke/fulfil", "/v1/signals", "/fn/register"].flatMap((path) =>
+    ...["/e/x", "/ui/api/events", `/ui/api/runs/${run}/rerun`, "/invoke/fulfil", "/v1/signals", "/fn/register", "/v1/realtime/token",
+      "/v1/realtime/publish?channel=c&topic=t"].flatMap((path) =>
       kinds.flatMap((kind) => ["cors", "no-cors"].map((mode) => async () => {
         const headers = { "content-type": kind };
         const answer = await fetch(url + path, { method: "POST", mode, headers, body: event });
@@ -211,8 +212,8 @@ async ([url, run]) => {
     () => read(`/v1/runs/${run}`, { method: "DELETE" }),
     () => read(`/v0/runs/${run}`, { method: "DELETE" }),
     () => read("/e/x", { method: "PUT", body: event }),
-    ...["/ui/api/runs", "/ui/api/events"].map((path) => () => hears(new EventSource(url + path))),
-    () => hears(new WebSocket(url.replace("http", "ws") + "/ui/api/runs")),
+    ...["/ui/api/runs", "/ui/api/events", "/v1/realtime/sse?token=x"].map((path) => () => hears(new EventSource(url + path))),
+    ...["/ui/api/runs", "/v1/realtime/connect?token=x"].map((path) => () => hears(new WebSocket(url.replace("http", "ws") + path))),
     loads("script", "/ui/api/events"),
     loads("script", "/ui/words.js"),
     loads("img", "/ui/icon.svg"),

@@ -92,6 +92,12 @@ async def test_what_is_wrong_with_a_setting_is_said() -> None:
         await _open(ServerSettings(port=0, allowed=("10.0.0.0/40",)))
 
 
+@pytest.mark.parametrize("origin", ["shop.example", "https://", "https://a/b", "*"])
+async def test_whose_pages_may_listen_is_said_as_browsers_do(origin: str) -> None:
+    with pytest.raises(durable.ConfigError, match=r"https://shop\.example"):
+        await _open(ServerSettings(port=0, origins=(origin,)))
+
+
 async def test_a_port_that_is_taken_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -11,6 +11,7 @@ from .options import (
     Allowed,
     Application,
     Host,
+    Origins,
     Port,
     Store,
     Urls,
@@ -38,6 +39,7 @@ def dev(  # noqa: PLR0913  # each is an option
     host: Host = "127.0.0.1",
     port: Port = 8288,
     allowed: Allowed = None,
+    origins: Origins = None,
     reloads: Annotated[
         bool,
         typer.Option(
@@ -70,6 +72,7 @@ def dev(  # noqa: PLR0913  # each is an option
         urls=tuple(urls or ()),
         discovers=discovers,
         allowed=tuple(allowed or ()),
+        origins=tuple(origins or ()),
         log="text",
         retry_interval=retry_interval,
     )

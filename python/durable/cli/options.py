@@ -73,6 +73,15 @@ Allowed = Annotated[
         help="What may be called beside the public network, as in 10.2.0.0/16.",
     ),
 ]
+Origins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-origin",
+        metavar="ORIGIN",
+        envvar="DURABLE_ALLOW_ORIGIN",
+        help="Whose pages may listen to channels, as in https://shop.example.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON text on stdout.")]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")]
 Cursor = Annotated[

@@ -9,6 +9,7 @@ from .options import (
     Allowed,
     Application,
     Host,
+    Origins,
     Port,
     Store,
     Urls,
@@ -41,6 +42,7 @@ def serve(  # noqa: PLR0913  # each is an option
     host: Host = "127.0.0.1",
     port: Port = 8288,
     allowed: Allowed = None,
+    origins: Origins = None,
     store: Store = DEFAULT_STORE,
 ) -> None:
     """A server of one's own: events and applications come in with keys only."""
@@ -57,6 +59,7 @@ def serve(  # noqa: PLR0913  # each is an option
         event_keys=tuple(event_keys or ()),
         signing_keys=tuple(signing_keys or ()),
         allowed=tuple(allowed or ()),
+        origins=tuple(origins or ()),
         log="json",
     )
     serve_until_stopped(app, store, settings)

@@ -31,6 +31,7 @@ struct Settings {
     event_keys: Vec<String>,
     signing_keys: Vec<String>,
     allowed: Vec<String>,
+    origins: Vec<String>,
     log: String,
     retry_interval: Option<f64>,
 }
@@ -79,6 +80,7 @@ fn config(settings: &[u8]) -> Result<Config, String> {
         event_keys: set.event_keys,
         signing_keys: set.signing_keys,
         allowed: own.into_iter().chain(allowed).collect(),
+        origins: set.origins.into_iter().map(origin).collect::<Result<_, _>>()?,
         log: match set.log.as_str() {
             "text" => Log::Text,
             "json" => Log::Json,
@@ -87,6 +89,17 @@ fn config(settings: &[u8]) -> Result<Config, String> {
         backoff: backoff(set.retry_interval)?,
         ..base
     })
+}
+
+/// As browsers say it: without a path.
+fn origin(text: String) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_origin = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']));
+    if is_origin {
+        Ok(text)
+    } else {
+        Err(format!("'{text}' is not whose pages there are, as https://shop.example"))
+    }
 }
 
 /// As long each time, where a length is set.

@@ -168,7 +168,7 @@ impl Engine {
     /// The same where nobody is to wait for room; `None`: there is none at the moment.
     pub async fn try_send(&self, events: Vec<NewEvent>) -> Result<Option<Vec<EventId>>> {
         let (ticket, answer) = self.shared.waiters.issue()?;
-        if self.alive(self.shared.mailbox.try_put(accept(ticket, events, None)))?.is_some() {
+        if self.try_post(accept(ticket, events, None))?.is_some() {
             self.shared.waiters.withdraw(ticket);
             return Ok(None);
         }
@@ -370,6 +370,11 @@ impl Engine {
 
     pub(crate) fn post(&self, message: Message) -> Result<()> {
         self.alive(self.shared.mailbox.put([message], [])).map(|_taken| ())
+    }
+
+    /// Gives the message back where there is no room for it.
+    pub(crate) fn try_post(&self, message: Message) -> Result<Option<Message>> {
+        self.alive(self.shared.mailbox.try_put(message))
     }
 
     /// A closed mailbox has a reason.

@@ -21,8 +21,8 @@ pub(crate) enum Message {
     Watch(Vec<RunId>),
     Unwatch(Vec<RunId>),
     /// Tell when there is something new on this channel.
-    Subscribe(String),
-    Unsubscribe(String),
+    Subscribe(Listener, String),
+    Unsubscribe(Listener, String),
     /// Tell when no run is left that will go on by itself.
     Join(u64),
     /// Whoever waited under this ticket no longer does: what it advances goes no farther.
@@ -39,6 +39,15 @@ pub(crate) enum Message {
     Settle(mpsc::Sender<()>),
     /// Finish and end the thread.
     Close,
+}
+
+/// Who listens to a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Listener {
+    /// Whoever takes from the outbox of the executor in this process.
+    Local,
+    /// Whoever takes from that of all other executors.
+    Remote,
 }
 
 /// What is to be looked at, and where the answer goes.
@@ -111,8 +120,8 @@ impl Message {
             )
             | Self::Watch(_)
             | Self::Unwatch(_)
-            | Self::Subscribe(_)
-            | Self::Unsubscribe(_)
+            | Self::Subscribe(..)
+            | Self::Unsubscribe(..)
             | Self::Join(_)
             | Self::Unjoin(_)
             | Self::Advance(..)

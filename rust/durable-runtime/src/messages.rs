@@ -8,7 +8,7 @@ use durable_store::KeyRange;
 
 use crate::engine::{Engine, unexpected};
 use crate::error::Result;
-use crate::mailbox::Message;
+use crate::mailbox::{Listener, Message};
 
 /// Some of a channel's messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,12 +38,22 @@ impl Engine {
     /// Asks for [`crate::Item::Stirred`] now and whenever there is something new on a channel: a message, or
     /// on one named by a run's id, something that the run has recorded.
     pub fn subscribe(&self, channel: String) -> Result<()> {
-        self.post(Message::Subscribe(channel))
+        self.post(Message::Subscribe(Listener::Local, channel))
     }
 
     /// No longer.
     pub fn unsubscribe(&self, channel: String) -> Result<()> {
-        self.post(Message::Unsubscribe(channel))
+        self.post(Message::Unsubscribe(Listener::Local, channel))
+    }
+
+    /// The same for whoever takes from [`Self::remote_outbox`].
+    pub fn subscribe_remote(&self, channel: String) -> Result<()> {
+        self.post(Message::Subscribe(Listener::Remote, channel))
+    }
+
+    /// No longer.
+    pub fn unsubscribe_remote(&self, channel: String) -> Result<()> {
+        self.post(Message::Unsubscribe(Listener::Remote, channel))
     }
 
     /// Messages of a channel behind the one of this number, at most so many; behind 0: all that are kept.
@@ -76,4 +86,38 @@ impl Engine {
 /// The key behind all messages of a channel.
 fn after_all(id: &[u8; 16]) -> Bytes {
     write::message_key(id, u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Config, Item};
+
+    fn message(channel: &str) -> NewMessage {
+        let (channel, topic) = (channel.to_owned(), "t".to_owned());
+        NewMessage { channel, topic, data: Bytes::from_static(b"1") }
+    }
+
+    /// Whoever listens beside the other executors, and whoever does here: each hears of its own channels.
+    #[test]
+    fn those_who_listen_elsewhere_are_told_there() {
+        const LIMIT: Duration = Duration::from_secs(30);
+        let engine = Engine::open(&Config::new("memory:")).unwrap();
+        let stirred = |channel: &str| vec![Item::Stirred(channel.to_owned())];
+        engine.subscribe("here".to_owned()).unwrap();
+        assert_eq!(engine.receive(LIMIT), stirred("here"));
+        engine.subscribe_remote("there".to_owned()).unwrap();
+        assert_eq!(engine.remote_outbox().receive(LIMIT), stirred("there"));
+        for channel in ["here", "there", "nowhere"] {
+            engine.publish_wait(message(channel)).unwrap();
+        }
+        assert_eq!(engine.receive(LIMIT), stirred("here"));
+        assert_eq!(engine.remote_outbox().receive(LIMIT), stirred("there"));
+        engine.unsubscribe_remote("there".to_owned()).unwrap();
+        engine.publish_wait(message("there")).unwrap();
+        assert!(engine.remote_outbox().is_empty());
+        assert!(engine.messages("there", 0, 9).unwrap().messages.len() == 2);
+    }
 }

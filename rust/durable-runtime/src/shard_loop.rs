@@ -16,7 +16,7 @@ use crate::checkpoint::Checkpoints;
 use crate::effects::forget_executor;
 use crate::error::{Error, Result};
 use crate::executor::local::LocalExecutor;
-use crate::mailbox::{Look, Message};
+use crate::mailbox::{Listener, Look, Message};
 use crate::outbox::Item;
 use crate::pipeline::{Leaving, Sealed};
 use crate::resolve;
@@ -44,6 +44,8 @@ pub(crate) struct ShardLoop {
     pub(crate) executor: LocalExecutor,
     pub(crate) watched: FxHashSet<RunId>,
     pub(crate) subscriptions: Subscriptions,
+    /// The same of those who listen beside the other executors.
+    pub(crate) remote_subscriptions: Subscriptions,
     pub(crate) joins: Vec<u64>,
     /// For each executor that has connected the functions that it serves.
     pub(crate) served: BTreeMap<ExecutorId, BTreeSet<String>>,
@@ -119,10 +121,10 @@ impl ShardLoop {
         }
         self.shard.tick(now, &mut turn);
         self.shard.dispatch(now, &mut turn);
-        let stirred = self.subscriptions.stirred(&turn.writes);
+        let stirred = self.stirred(&turn.writes);
         let batch = self.stage(turn.writes)?;
         self.resolve_effects(turn.effects)?;
-        self.leaving.extend(stirred.into_iter().map(Item::Stirred).map(Leaving::Item));
+        self.leaving.extend(stirred);
         if self.is_time_to_count() {
             self.renew_counts();
         }
@@ -146,11 +148,13 @@ impl ShardLoop {
             Message::Unwatch(runs) => runs.iter().for_each(|run| {
                 self.watched.remove(run);
             }),
-            Message::Subscribe(channel) => {
-                self.subscriptions.add(&channel);
-                self.leaving.push(Leaving::Item(Item::Stirred(channel)));
+            Message::Subscribe(listener, channel) => {
+                self.subscriptions_of(listener).add(&channel);
+                self.leaving.push(stirred(listener, channel));
             }
-            Message::Unsubscribe(channel) => self.subscriptions.remove(&channel),
+            Message::Unsubscribe(listener, channel) => {
+                self.subscriptions_of(listener).remove(&channel);
+            }
             Message::Join(ticket) => self.joins.push(ticket),
             Message::Unjoin(ticket) => {
                 self.joins.retain(|one| *one != ticket);
@@ -175,6 +179,21 @@ impl ShardLoop {
             Message::Close => self.is_closing = true,
         }
         Ok(())
+    }
+
+    fn subscriptions_of(&mut self, listener: Listener) -> &mut Subscriptions {
+        match listener {
+            Listener::Local => &mut self.subscriptions,
+            Listener::Remote => &mut self.remote_subscriptions,
+        }
+    }
+
+    /// Who is to be told that a turn has put something on a channel.
+    fn stirred(&self, writes: &[Write]) -> Vec<Leaving> {
+        let local = self.subscriptions.stirred(writes);
+        let remote = self.remote_subscriptions.stirred(writes);
+        let local = local.into_iter().map(|channel| stirred(Listener::Local, channel));
+        local.chain(remote.into_iter().map(|channel| stirred(Listener::Remote, channel))).collect()
     }
 
     fn note_executor(&mut self, command: &Command, turn: &mut Turn) {
@@ -299,5 +318,13 @@ impl ShardLoop {
     pub(crate) fn renew_counts(&mut self) {
         *self.shared.counts.lock() = self.shard.counts();
         self.counted_at = Instant::now();
+    }
+}
+
+fn stirred(listener: Listener, channel: String) -> Leaving {
+    let item = Item::Stirred(channel);
+    match listener {
+        Listener::Local => Leaving::Item(item),
+        Listener::Remote => Leaving::Remote(item),
     }
 }

@@ -52,6 +52,7 @@ impl Threads {
             executor: LocalExecutor::default(),
             watched: rustc_hash::FxHashSet::default(),
             subscriptions: crate::subscriptions::Subscriptions::default(),
+            remote_subscriptions: crate::subscriptions::Subscriptions::default(),
             joins: Vec::new(),
             served: std::collections::BTreeMap::new(),
             advances: VecDeque::new(),

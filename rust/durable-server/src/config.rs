@@ -44,6 +44,8 @@ pub struct Config {
     pub signing_keys: Vec<String>,
     /// What the server may call beside the public network.
     pub allowed: Vec<Net>,
+    /// Whose pages may listen to channels, beside its own: as `https://shop.example`.
+    pub origins: Vec<String>,
     /// What it says of itself, to its standard error.
     pub log: Log,
     /// How much each application is given at a time.
@@ -63,6 +65,7 @@ impl Config {
             event_keys: Vec::new(),
             signing_keys: Vec::new(),
             allowed: Net::loopback(),
+            origins: Vec::new(),
             log: Log::Off,
             capacity: 1_000,
             backoff: Backoff::default(),

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 
 use crate::apps::{Apps, Callee};
 use crate::log::{Level, Log};
+use crate::realtime::Hub;
 pub(crate) use caller::Caller;
 pub(crate) use checkpoint::{Checkpoint, Checkpointed};
 pub(crate) use endpoint::{Begun, begins};
@@ -97,16 +98,16 @@ impl Executor {
     }
 
     /// Takes what comes until the engine has closed. For a thread of its own.
-    pub(crate) fn run(self: &Arc<Self>, tasks: &Handle, is_over: &dyn Fn() -> bool) {
+    pub(crate) fn run(self: &Arc<Self>, tasks: &Handle, hub: &Hub, is_over: &dyn Fn() -> bool) {
         const AT_MOST: Duration = Duration::from_millis(500);
         while !is_over() && !self.engine.remote_outbox().is_over() {
             for item in self.engine.remote_outbox().receive(AT_MOST) {
-                self.take(item, tasks);
+                self.take(item, tasks, hub);
             }
         }
     }
 
-    fn take(self: &Arc<Self>, item: Item, tasks: &Handle) {
+    fn take(self: &Arc<Self>, item: Item, tasks: &Handle, hub: &Hub) {
         match item {
             Item::Work(offer) => {
                 let call = (offer.run, offer.epoch);
@@ -119,12 +120,12 @@ impl Executor {
             Item::Abandon { run, epoch } => {
                 self.state.lock().calls.remove(&(run, epoch));
             }
+            Item::Stirred(channel) => hub.stir(&channel),
             Item::Answer { .. }
             | Item::Memos { .. }
             | Item::Ended { .. }
             | Item::Unknown(_)
             | Item::Finished(..)
-            | Item::Stirred(_)
             | Item::Poisoned(_)
             | Item::Room
             | Item::Idle(_) => {}

@@ -8,6 +8,7 @@ mod events;
 mod guard;
 mod json;
 mod metrics;
+mod realtime;
 mod rest;
 mod run_state;
 mod ui;
@@ -26,6 +27,7 @@ use crate::connect::{self, Workers};
 use crate::executor::Executor;
 use crate::keys::Keys;
 use crate::reach::Reach;
+use crate::realtime::{Hub, Tokens};
 
 /// What every answer is made of.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub(crate) struct Server {
     pub(crate) keys: Arc<Keys>,
     pub(crate) reach: Reach,
     pub(crate) workers: Arc<Workers>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) config: Arc<Config>,
     pub(crate) held: Held,
 }
@@ -61,6 +65,7 @@ pub(crate) fn router(server: Server) -> Router {
         .route("/v1/http/runs", post(endpoints::begin))
         .route("/v1/checkpoint/{run}/steps", post(endpoints::record))
         .route("/v1/http/runs/{run}/steps", post(endpoints::record))
+        .route("/v1/realtime/token", post(realtime::token))
         .route("/v1/signals", post(rest::signal))
         .route("/v1/events", get(rest::events))
         .route("/v1/events/{event}", get(rest::event))
@@ -78,6 +83,12 @@ pub(crate) fn router(server: Server) -> Router {
         .route("/e/{key}", post(events::send))
         .route_layer(from_fn_with_state(server.clone(), body::only_whole))
         .route_layer(from_fn_with_state(server.clone(), events::only_with_key));
+    // Their bodies come in pieces.
+    let streamed = Router::new()
+        .route("/v1/realtime/publish", post(realtime::publish))
+        .route("/v1/realtime/publish/tee", post(realtime::tee))
+        .route_layer(from_fn(body::only_plain))
+        .route_layer(from_fn_with_state(server.clone(), guard::only_with_key));
     Router::new()
         .route("/", get(ui::page))
         .route("/ui/{file}", get(ui::file))
@@ -87,11 +98,14 @@ pub(crate) fn router(server: Server) -> Router {
         .route("/v1/checkpoint/{run}/output", get(endpoints::output))
         .route("/v1/http/runs/{run}/output", get(endpoints::output))
         .route("/v0/connect", get(connect::serve))
+        .route("/v1/realtime/connect", get(realtime::connect))
+        .route("/v1/realtime/sse", get(realtime::events))
         .fallback(answer::no_such_place)
         .layer(from_fn(body::without))
         .merge(asked)
         .merge(sent)
-        .layer(DefaultBodyLimit::disable()) // it has been read
+        .merge(streamed)
+        .layer(DefaultBodyLimit::disable()) // each has its own
         .layer(from_fn_with_state(server.clone(), guard::only_from_here))
         .with_state(server)
 }

@@ -25,6 +25,7 @@ mod registration;
 mod connect;
 mod executor;
 mod http;
+mod realtime;
 
 pub use config::{Config, Kind};
 pub use log::Log;

@@ -23,6 +23,7 @@ use crate::http;
 use crate::keys::Keys;
 use crate::outgoing::Outgoing;
 use crate::reach::Reach;
+use crate::realtime::{Hub, Tokens};
 
 /// Threads that serve requests and call functions.
 const THREADS: usize = 2;
@@ -35,6 +36,7 @@ pub struct Server {
     address: SocketAddr,
     is_over: Arc<AtomicBool>,
     workers: Arc<Workers>,
+    hub: Arc<Hub>,
     stopping: watch::Sender<bool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -56,6 +58,8 @@ impl Server {
             Caller::new(client.clone(), Arc::clone(&workers), Arc::clone(&keys), config.kind);
         let executor =
             Arc::new(Executor::new(Arc::clone(&engine), Arc::clone(&apps), caller, config.log));
+        let hub = Arc::new(Hub::new(Arc::clone(&engine)));
+        let tokens = Tokens::new().map_err(|why| Error::new(Kind::Io, why))?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(THREADS)
             .thread_name("durable-http")
@@ -66,9 +70,10 @@ impl Server {
         let is_over = Arc::new(AtomicBool::new(false));
         let calling = {
             let (executor, is_over) = (Arc::clone(&executor), Arc::clone(&is_over));
+            let hub = Arc::clone(&hub);
             let tasks = runtime.handle().clone();
             thread("durable-calls", move || {
-                executor.run(&tasks, &|| is_over.load(Ordering::Acquire));
+                executor.run(&tasks, &hub, &|| is_over.load(Ordering::Acquire));
             })?
         };
         apps.resume()?;
@@ -80,14 +85,19 @@ impl Server {
             keys,
             reach: client.reach().clone(),
             workers: Arc::clone(&workers),
+            hub: Arc::clone(&hub),
+            tokens: Arc::new(tokens),
             config: Arc::new(config),
             held: http::Held::default(),
         };
+        let listening = Arc::clone(&hub);
         let serving = thread("durable-server", move || {
             runtime.block_on(async {
                 let looking = tokio::spawn(looking);
                 accept::serve(listener, http::router(server), stopped).await;
                 looking.abort();
+                let gone = listening.emptied();
+                let _in_time = tokio::time::timeout(GRACE, gone).await.is_ok();
             });
             runtime.shutdown_timeout(GRACE);
         })?;
@@ -95,6 +105,7 @@ impl Server {
             address,
             is_over,
             workers,
+            hub,
             stopping,
             threads: Mutex::new(vec![calling, serving]),
         })
@@ -109,6 +120,7 @@ impl Server {
     /// the engine is next open.
     pub fn close(&self) {
         self.workers.send_away();
+        self.hub.close();
         self.is_over.store(true, Ordering::Release);
         self.stopping.send_replace(true);
         for thread in self.threads.lock().drain(..) {

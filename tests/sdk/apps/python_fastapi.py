@@ -15,7 +15,7 @@ import inngest
 import inngest.fast_api
 import uvicorn
 from inngest.connect import ConnectionState, connect
-from inngest.experimental import ai
+from inngest.experimental import ai, realtime
 from inngest_encryption import EncryptionMiddleware
 
 
@@ -417,6 +417,17 @@ async def encrypted(ctx: inngest.Context) -> object:
     return told if ctx.event.data.get("open") else len(told)
 
 
+@function("publishes")
+async def publishes(ctx: inngest.Context) -> object:
+    async def tell(n: int) -> None:
+        await realtime.publish(client, ctx.event.data["key"], "progress", {"n": n})
+
+    await ctx.step.run("first", tell, 1)
+    await ctx.step.wait_for_event("go", event=f"{APP}/go", timeout=HOUR)
+    await ctx.step.run("second", tell, 2)
+    return "told"
+
+
 web = fastapi.FastAPI()
 DIALS = os.environ.get("CARRIER") == "connect"
 if not DIALS:
@@ -454,6 +465,11 @@ inngest.fast_api.serve(
 @web.get("/notes")
 def get_notes(key: str) -> list[dict[str, Any]]:
     return [one for one in notes if one["key"] == key]
+
+
+@web.post("/token")
+async def post_token(topics: list[str], channel: str) -> Any:
+    return await realtime.get_subscription_token(client, channel, topics)
 
 
 @web.post("/send")

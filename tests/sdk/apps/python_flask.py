@@ -11,7 +11,7 @@ from typing import Any
 import flask
 import inngest
 import inngest.flask
-from inngest.experimental import ai
+from inngest.experimental import ai, realtime
 from inngest_encryption import EncryptionMiddleware
 
 
@@ -400,6 +400,17 @@ def encrypted(ctx: inngest.ContextSync) -> object:
     return told if ctx.event.data.get("open") else len(told)
 
 
+@function("publishes")
+def publishes(ctx: inngest.ContextSync) -> object:
+    def tell(n: int) -> None:
+        realtime.publish_sync(client, ctx.event.data["key"], "progress", {"n": n})
+
+    ctx.step.run("first", tell, 1)
+    ctx.step.wait_for_event("go", event=f"{APP}/go", timeout=HOUR)
+    ctx.step.run("second", tell, 2)
+    return "told"
+
+
 web = flask.Flask(__name__)
 inngest.flask.serve(web, client, functions)
 
@@ -408,6 +419,12 @@ inngest.flask.serve(web, client, functions)
 def get_notes() -> flask.Response:
     key = flask.request.args["key"]
     return flask.jsonify([one for one in notes if one["key"] == key])
+
+
+@web.post("/token")
+def post_token() -> Any:
+    channel, topics = flask.request.args["channel"], flask.request.get_json()
+    return realtime.get_subscription_token_sync(client, channel, topics)
 
 
 @web.post("/send")

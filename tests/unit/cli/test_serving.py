@@ -15,6 +15,7 @@ VARIABLES = {
     "DURABLE_HOST": "127.0.0.2",
     "DURABLE_PORT": "9000",
     "DURABLE_ALLOW": "10.2.0.0/16 10.3.0.1",
+    "DURABLE_ALLOW_ORIGIN": "https://a.example https://b.example",
     "DURABLE_STORE": "./elsewhere",
 }
 KEYS = {"EVENT_KEY": "an-event-key", "SIGNING_KEY": "signkey-prod-00ff"}
@@ -47,6 +48,7 @@ def test_variables_say_what_options_do_not(
     assert (settings.host, settings.port) == ("127.0.0.2", 9000)
     assert settings.urls == ("http://a/api", "http://b/api")
     assert settings.allowed == ("10.2.0.0/16", "10.3.0.1")
+    assert settings.origins == ("https://a.example", "https://b.example")
     if command == "serve":
         assert settings.event_keys == (KEYS["EVENT_KEY"],)
         assert settings.signing_keys == (KEYS["SIGNING_KEY"],)

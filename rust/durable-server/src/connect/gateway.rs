@@ -282,6 +282,7 @@ mod tests {
     use crate::keys::Keys;
     use crate::outgoing::Outgoing;
     use crate::reach::Reach;
+    use crate::realtime::{Hub, Tokens};
 
     fn server() -> Server {
         let engine = Engine::open(&durable_runtime::Config::new("memory:")).unwrap();
@@ -295,7 +296,9 @@ mod tests {
         let executor = Executor::new(Arc::clone(&engine), Arc::clone(&apps), caller, config.log);
         let (executor, config) = (Arc::new(executor), Arc::new(config));
         let held = Held::default();
-        Server { engine, apps, executor, keys, reach, workers, config, held }
+        let hub = Arc::new(Hub::new(Arc::clone(&engine)));
+        let tokens = Arc::new(Tokens::new().unwrap());
+        Server { engine, apps, executor, keys, reach, workers, hub, tokens, config, held }
     }
 
     #[test]

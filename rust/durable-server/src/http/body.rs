@@ -58,18 +58,32 @@ enum Refusal {
     Broken,
 }
 
+/// What comes in pieces: none of them is packed.
+pub(super) async fn only_plain(request: Request, next: Next) -> Response {
+    if is_packed(&request) { refuse_packed(request).await } else { next.run(request).await }
+}
+
+/// What is packed could be anything once it is unpacked.
+fn is_packed(request: &Request) -> bool {
+    request.headers().contains_key(header::CONTENT_ENCODING)
+}
+
+async fn refuse_packed(request: Request) -> Response {
+    read_away(request.into_body()).await;
+    let why = "a body is sent as it is: without Content-Encoding";
+    answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, why)
+}
+
 /// What is too large, or does not come, ends here.
 pub(super) async fn only_whole(
     State(server): State<Server>,
     request: Request,
     next: Next,
 ) -> Response {
-    let (parts, body) = request.into_parts();
-    if parts.headers.contains_key(header::CONTENT_ENCODING) {
-        read_away(body).await;
-        let why = "a body is sent as it is: without Content-Encoding";
-        return answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
+    if is_packed(&request) {
+        return refuse_packed(request).await;
     }
+    let (parts, body) = request.into_parts();
     let most = most_bytes(parts.uri.path());
     let mut hold = Hold { all: server.held, own: 0 };
     match tokio::time::timeout(TO_COME_WHOLE, whole(body, most, &mut hold)).await {

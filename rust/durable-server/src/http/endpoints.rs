@@ -17,6 +17,7 @@ use super::run_state::{found, told};
 use super::{Server, answer};
 use crate::executor::{Begun, Checkpointed};
 use crate::names::{app_id, uuid_of};
+use crate::realtime::Topic;
 
 /// Who asks for an answer waits for it so long.
 const MOST_WAIT: Duration = Duration::from_mins(5);
@@ -44,7 +45,7 @@ pub(super) async fn begin(State(server): State<Server>, body: Bytes) -> Response
         "app_id": app_id(&spec.app),
         "run_id": begun.run_id,
         "token": server.keys.ticket(&begun.run_id),
-        "realtime_token": server.keys.ticket(&begun.run_id),
+        "realtime_token": server.tokens.issue(vec![Topic::stream(&begun.run_id)]),
     });
     let apps = server.apps.clone();
     // It waits for the disk.

@@ -5,8 +5,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::{Server, answer, body};
-use crate::config::Kind;
+use super::{Server, answer, body, realtime};
+use crate::config::{Config, Kind};
 
 /// Everything: a browser that shows another site's page reaches this machine too, and names that others own may lead
 /// here.
@@ -58,9 +58,25 @@ fn refusal(server: &Server, request: &Request) -> Option<&'static str> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
         && !headers.contains_key(header::UPGRADE);
     let is_other_site = text(headers, "sec-fetch-site") == Some("cross-site");
-    let is_own = headers.get_all(header::ORIGIN).iter().all(|origin| is_of(origin, host));
-    ((!is_own && !is_read) || is_other_site)
-        .then_some("a page of another site may not ask this server")
+    let origins = headers.get_all(header::ORIGIN);
+    let is_own = origins.iter().all(|origin| is_of(origin, host));
+    let is_refused = if realtime::is_listening(request.uri().path()) {
+        let may_listen = |origin| {
+            is_of(origin, host) || origin.to_str().is_ok_and(|of| may_listen(&server.config, of))
+        };
+        let is_any = headers.contains_key(header::ORIGIN);
+        if is_any { !origins.iter().all(may_listen) } else { is_other_site }
+    } else {
+        (!is_own && !is_read) || is_other_site
+    };
+    is_refused.then_some("a page of another site may not ask this server")
+}
+
+/// A page of one's own may stand elsewhere than the server: for one programmer anywhere on this machine.
+fn may_listen(config: &Config, origin: &str) -> bool {
+    let host = origin.split_once("://").map_or("", |(_, host)| host);
+    (config.kind == Kind::Dev && is_of_this_machine(host))
+        || config.origins.iter().any(|known| known == origin)
 }
 
 /// Whether a page with this `Origin` is one of the server's own.

@@ -63,6 +63,8 @@ pub(super) async fn metrics(State(server): State<Server>) -> Response {
         calls.failed,
     );
     put("durable_calls_under_way", "gauge", "Functions that are being called.", calls.under_way);
+    let listening = count(server.hub.count());
+    put("durable_realtime_subscribers", "gauge", "Those who listen to channels.", listening);
     for (name, kind, help, of) in OF_FUNCTIONS {
         heading(&mut text, name, kind, help);
         for function in &stats.counts.functions {

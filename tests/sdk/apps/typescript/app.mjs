@@ -308,6 +308,23 @@ add("wrap", {}, async ({ event, step }) =>
   step.ai.wrap("wrapped", async (text) => text.toUpperCase(), event.data.say),
 );
 
+add("publishes", {}, async ({ event, step }) => {
+  const progress = { channel: event.data.key, topic: "progress" };
+  await step.realtime.publish("first", progress, { n: 1 });
+  await step.waitForEvent("go", { event: `${APP}/go`, timeout: "1h" });
+  await step.run("second", () => client.realtime.publish(progress, { n: 2 }));
+  return "told";
+});
+
+add("streams", {}, async ({ event, step }) => {
+  const tokens = { channel: event.data.key, topic: "tokens" };
+  await step.run("stream", async () => {
+    const words = ReadableStream.from(["eins ", "zwei ", "fünf"]);
+    const bytes = words.pipeThrough(new TextEncoderStream());
+    await client.realtime.publish(tokens, bytes);
+  });
+});
+
 const middleware = [encryptionMiddleware({ key: "a secret of ours" })];
 add("encrypted", { middleware }, async ({ event, step }) => {
   const told = await step.run("tell", () => "plain words");
@@ -361,6 +378,20 @@ if (process.env.CARRIER === "connect") {
 
 web.get("/notes", (request, response) => {
   response.json(notes.filter((one) => one.key === request.query.key));
+});
+
+web.post("/token", async (request, response) => {
+  const { channel } = request.query;
+  response.json(await client.realtime.token({ channel, topics: request.body }));
+});
+
+web.post("/listen", async (request, response) => {
+  const { channel } = request.query;
+  const onMessage = ({ kind, topic, data, runId }) => {
+    notes.push({ key: channel, what: { kind, topic, data, runId } });
+  };
+  await client.realtime.subscribe({ channel, topics: request.body, onMessage });
+  response.json({});
 });
 
 web.post("/send", async (request, response) => {
