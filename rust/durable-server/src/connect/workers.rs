@@ -60,12 +60,6 @@ struct State {
     requests: BTreeMap<String, Given>,
 }
 
-impl State {
-    fn forget_the_late(&mut self) {
-        self.expected.retain(|_, (_, told_at)| told_at.elapsed() < TO_COME);
-    }
-}
-
 #[derive(Debug)]
 struct Worker {
     apps: Vec<String>,
@@ -87,6 +81,10 @@ struct Given {
 }
 
 impl State {
+    fn forget_the_late(&mut self) {
+        self.expected.retain(|_, (_, told_at)| told_at.elapsed() < TO_COME);
+    }
+
     /// A request is nobody's any more.
     fn take(&mut self, request: &str) -> Option<Given> {
         let given = self.requests.remove(request)?;
