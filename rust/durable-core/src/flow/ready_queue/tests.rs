@@ -325,6 +325,40 @@ fn two_functions() -> ReadyQueues {
     queues
 }
 
+#[test]
+fn what_is_kept_for_a_function_is_free_while_nobody_serves_it() {
+    let mut queues = two_functions();
+    let all = || Some(((*b"all").into(), 1));
+    let own = || Some(((*b"own").into(), 1));
+    let push = |queues: &mut ReadyQueues, function, name: &[u8], number| {
+        let slots = match name {
+            b"a" => [all(), None],
+            b"b" => [own(), None],
+            _ => [all(), own()],
+        };
+        let needs = || Needs { slots, ..Needs::default() };
+        queues.push((FunctionId(function), name), start(number), false, needs);
+    };
+    let reserves = |queues: &ReadyQueues| queues.queues.all().any(|it| it.2.reserved.is_some());
+    push(&mut queues, 0, b"a", 1);
+    push(&mut queues, 0, b"b", 2);
+    push(&mut queues, 1, b"ab", 3);
+    for number in 4..1_000 {
+        while queues.pop(NOW).is_some() {}
+        if reserves(&queues) {
+            break;
+        }
+        let name: &[u8] = if number % 2 == 0 { b"a" } else { b"b" };
+        queues.release_slots(name);
+        push(&mut queues, 0, name, number);
+    }
+    assert!(reserves(&queues), "it has given way often");
+    queues.set_served(FunctionId(1), false);
+    assert!(!reserves(&queues));
+    while queues.pop(NOW).is_some() {}
+    queues.audit().unwrap();
+}
+
 /// The slot is free, and the first is called for it, but its executor has no room: the second goes to another.
 #[test]
 fn a_full_executor_that_was_alone_holds_nobody_up() {
