@@ -1,6 +1,8 @@
 //! How runs get on: reports, memos, slots, and executors that go.
 
-use durable_core::{Command, Effect, Ending, FunctionSpec, Policies, Retry, Until, write};
+use durable_core::{
+    Command, Effect, Ending, ExecutorId, FunctionSpec, Policies, Retry, Until, write,
+};
 
 use crate::world::{DAY, World, done, event, failed, function, planned, ran, sleeps};
 
@@ -46,6 +48,22 @@ fn code_elsewhere_that_has_not_seen_the_latest_memo_is_asked_again_for_what_it_w
         assert_eq!(again[0].memo_count, 2);
         assert_eq!(asked.len(), offered, "code that lives here knows what it asks for");
     }
+}
+
+#[test]
+fn what_executes_of_a_function_that_moves_is_abandoned_and_handed_out_by_its_new_executor() {
+    let mut world = World::new(vec![function("f", "a")]);
+    world.send(vec![event("a")]);
+    let work = world.only_work();
+    world.report(&work, 0, vec![planned("p"), planned("q")], Some(0));
+    let steps = world.work();
+    let had: Vec<_> = steps.iter().map(|step| (step.run, step.epoch)).collect();
+    let (executor, functions) = (ExecutorId(1), vec!["f".to_owned()]);
+    world.turn(vec![Command::ConnectExecutor { executor, capacity: 9, functions }]);
+    assert_eq!(world.abandoned(), had, "whoever had it has room for something else");
+    let again = world.work();
+    assert_eq!(again.len(), 2);
+    assert!(again.iter().all(|work| work.executor == executor));
 }
 
 #[test]
