@@ -11,7 +11,7 @@ use crate::command::{Op, Report, Retry, Until};
 use crate::effect::Effect;
 use crate::event::MAX_EVENT_BYTES;
 use crate::flow::timer_wheel::Timer;
-use crate::id::{Epoch, RunId};
+use crate::id::{Epoch, ExecutorId, RunId};
 use crate::run::{Ending, Stretch};
 use crate::step::{Awaits, MAX_STEP_NAME_BYTES, Memo, Outcome, Pending, PendingState, StepKind};
 use crate::time::Timestamp;
@@ -88,12 +88,13 @@ impl Shard {
     }
 
     /// Code that lives elsewhere has parked without a memo that came while it was called. It is called again with that
-    /// one, and asks again for what it still wants: what it has asked for may be just what has come.
+    /// one, and asks again for what it still wants: what it has asked for may be just what has come. Where it lives is
+    /// known by who has it: what its application says of that is said before it moves, or after.
     fn is_outdated(&mut self, id: RunId, parked_at: Option<u32>) -> bool {
         let Some(seen) = parked_at else { return false };
         let run = self.opened(id);
         let (function, memo_count) = (run.function, run.memo_count);
-        seen < memo_count && self.function(function).record.spec.endpoint.is_some()
+        seen < memo_count && self.function(function).executor != Some(ExecutorId::LOCAL)
     }
 
     fn is_executing(&mut self, id: RunId, epoch: Epoch) -> bool {

@@ -33,8 +33,10 @@ fn an_inline_step_is_remembered_before_it_is_confirmed_and_the_run_ends_once() {
 
 #[test]
 fn code_elsewhere_that_has_not_seen_the_latest_memo_is_asked_again_for_what_it_wants() {
-    for (endpoint, offered) in [(None, 1), (Some("http://a".to_owned()), 0)] {
-        let mut world = World::new(vec![FunctionSpec { endpoint, ..function("f", "a") }]);
+    for (executor, offered) in [(ExecutorId::LOCAL, 1), (ExecutorId(1), 0)] {
+        let mut world = World::new(vec![function("f", "a")]);
+        let functions = vec!["f".to_owned()];
+        world.turn(vec![Command::ConnectExecutor { executor, capacity: 9, functions }]);
         world.send(vec![event("a")]);
         let work = world.only_work();
         world.report(&work, 0, vec![planned("p"), planned("q")], Some(0));
