@@ -240,6 +240,7 @@ impl Model {
         self.check_hearing(&written)?;
         self.check_offers(turn, tally)?;
         self.check_room(turn, tally)?;
+        self.check_lost(turn)?;
         self.check_signals(turn, tally)?;
         self.check_messages(turn, tally)?;
         self.check_untold()?;

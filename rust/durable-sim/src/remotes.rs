@@ -50,6 +50,19 @@ struct Call {
     stage: Stage,
 }
 
+impl Call {
+    /// The step that it executes here: the one that it was called for, or one that the code comes upon alone while
+    /// nothing else is under way.
+    fn executes(&self, standing: &Standing, asked: &[Asked]) -> Option<String> {
+        if let Some(wanted) = &self.work.step {
+            return asked.iter().any(|one| one.name() == wanted).then(|| wanted.clone());
+        }
+        let [Asked::Step(step)] = asked else { return None };
+        let is_alone = *standing == Standing::Waiting && self.work.pending.is_empty();
+        is_alone.then(|| step.name.clone())
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Remotes {
@@ -120,16 +133,10 @@ impl Remotes {
             return;
         }
         self.notes.push("elsewhere: called");
-        let Mix { elsewhere, .. } = &*self.mix;
-        let is_lost = !self.is_safe && self.chance.happens(elsewhere.no_reply);
-        let no_reply = is_lost.then(|| {
-            let number = outside.lose_reply(run, work.step.as_deref(), epoch, now);
-            let error = outside.call(number).map(|call| call.bytes.clone()).unwrap_or_default();
-            raised(error, Retry::Backoff)
-        });
-        self.notes.extend(is_lost.then_some(NO_REPLY));
-        let was_reached = !is_lost || self.chance.happens(700);
-        let has_checkpoints = work.step.is_none() && self.chance.happens(elsewhere.checkpoints);
+        let no_reply = self.draw_no_reply(work, outside, now);
+        let was_reached = no_reply.is_none() || self.chance.happens(700);
+        let checkpoints = self.mix.elsewhere.checkpoints;
+        let has_checkpoints = work.step.is_none() && self.chance.happens(checkpoints);
         let id = self.next;
         self.next = id.saturating_add(1);
         let pairs = memos.iter().map(|memo| (memo.name.clone(), memo.outcome.clone()));
@@ -152,61 +159,59 @@ impl Remotes {
         }
     }
 
+    /// What is said in place of a reply that gets lost.
+    fn draw_no_reply(&mut self, work: &Work, outside: &mut Outside, now: Timestamp) -> Option<Op> {
+        if self.is_safe || !self.chance.happens(self.mix.elsewhere.no_reply) {
+            return None;
+        }
+        self.notes.push(NO_REPLY);
+        let number = outside.lose_reply(work.run, work.step.as_deref(), work.epoch, now);
+        let error = outside.call(number).map(|call| call.bytes.clone()).unwrap_or_default();
+        Some(raised(error, Retry::Backoff))
+    }
+
     /// The code goes as far as it can.
     fn go_on(&mut self, id: u64, outside: &mut Outside, now: Timestamp) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let (run, epoch) = (call.work.run, call.work.epoch);
         let program = outside.program(run);
+        let is_asked = call.work.step.is_some();
         let ops = loop {
             let (standing, asked) = program.go(&call.memos, &call.passed);
-            let wanted = call.work.step.as_deref();
-            let step = match (wanted, asked.as_slice()) {
-                (Some(name), all) if all.iter().any(|asked| asked.name() == name) => {
-                    Some(name.to_owned())
-                }
-                (None, [Asked::Step(step)])
-                    if standing == Standing::Waiting && call.work.pending.is_empty() =>
-                {
-                    Some(step.name.clone())
-                }
-                _ => None,
-            };
-            if let Some(name) = step {
+            if let Some(name) = call.executes(&standing, &asked) {
                 let number = outside.call_step(run, &name, epoch, now);
-                call.stage = Stage::Stepping { number, is_asked: wanted.is_some() };
+                call.stage = Stage::Stepping { number, is_asked };
                 self.be_busy(id);
                 return;
             }
-            match standing {
-                Standing::AtCode(place) => match outside.call_code(run, place, epoch, now) {
-                    None => drop(call.passed.insert(place)),
-                    Some(number) => {
-                        let call = outside.call(number);
-                        let error = call.and_then(|it| Some(raised(it.bytes.clone(), it.error?)));
-                        break error.into_iter().collect();
-                    }
-                },
-                _ if wanted.is_some() => {
-                    let what = format!("run {run}: called for {wanted:?}, not come upon");
-                    self.complaint = Some(what);
-                    break Vec::new();
+            if let Standing::AtCode(place) = standing {
+                call.passed.insert(place);
+                let number = outside.call_code(run, place, epoch, now);
+                let raising = number.and_then(|number| outside.call(number));
+                match raising.and_then(|it| Some(raised(it.bytes.clone(), it.error?))) {
+                    Some(error) => break Some(error),
+                    None => continue,
                 }
-                Standing::Raised(error) => break vec![raised(error, Retry::Never)],
+            }
+            if is_asked {
+                let name = call.work.step.clone();
+                self.complaint = Some(format!("run {run}: called for {name:?}, not come upon"));
+                break None;
+            }
+            match standing {
+                Standing::Raised(error) => break Some(raised(error, Retry::Never)),
                 Standing::Done => {
                     let number = outside.call_return(run, epoch, now);
                     let call = outside.call(number);
-                    break call
-                        .map(|call| Op::RunComplete { data: call.bytes.clone() })
-                        .into_iter()
-                        .collect();
+                    break call.map(|call| Op::RunComplete { data: call.bytes.clone() });
                 }
-                Standing::Waiting => {
+                Standing::Waiting | Standing::AtCode(_) => {
                     self.ask(id, asked, outside, now);
                     return;
                 }
             }
         };
-        self.reply(id, ops, false);
+        self.reply(id, ops.into_iter().collect(), false);
     }
 
     /// The code waits: it asks for all that it wants, also for what it has asked for before.

@@ -153,7 +153,9 @@ impl Model {
                 continue;
             };
             let executor = self.executors.serving(life.function);
-            if !executor.is_some_and(|executor| self.has_executor_room(executor, taken)) {
+            let Some(executor) = executor else { continue };
+            if !self.has_executor_room(executor, taken) {
+                tally.add("elsewhere: a full executor's work waits", self.executors.others());
                 continue;
             }
             if !life.has_started && self.start_waits(life, taken, turn.now) {

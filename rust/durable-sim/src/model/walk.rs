@@ -93,7 +93,7 @@ impl Model {
         let turn = walk.turn;
         let ids: Vec<EventId> = walk.stored.iter().map(|(id, _)| *id).collect();
         self.last_before = self.last_event;
-        self.executors.begin_turn();
+        self.note_held(turn);
         let (mut effects, mut events) = (turn.effects.iter().map(|(effect, _)| effect), 0);
         let mut effect_count = 0;
         for (command, cut) in turn.commands.iter().zip(&turn.cuts) {

@@ -195,14 +195,11 @@ impl World {
         }
         self.remotes.is_safe = true;
         self.places.resting.clear();
-        let is_outdated = |command: &Command| match command {
-            Command::ConnectExecutor { executor, .. } => *executor != ExecutorId::LOCAL,
-            other => matches!(other, Command::ServeFunctions { .. }),
+        let is_outdated = |happening: &Happening| {
+            let Happening::Mail(command) = happening else { return false };
+            is_serve(command) || connects(command).is_some_and(|it| it != ExecutorId::LOCAL)
         };
-        self.agenda.retain(|_, happening| match happening {
-            Happening::Mail(command) => !is_outdated(command),
-            _ => true,
-        });
+        self.agenda.retain(|_, happening| !is_outdated(happening));
         self.connect_elsewhere();
         // What was said before by whoever has just started is heard first.
         let later = Duration::from_secs(1);
@@ -213,10 +210,9 @@ impl World {
 
     /// Work may be lost with each executor that connects, or takes functions.
     pub(super) fn note_moves(&mut self, turn: &Sealed) {
-        let is_move = |command: &&Command| match command {
-            Command::ConnectExecutor { executor, .. } => *executor != ExecutorId::LOCAL,
-            Command::ServeFunctions { .. } => self.has_others(),
-            _ => false,
+        let is_move = |command: &&Command| {
+            is_serve(command) && self.has_others()
+                || connects(command).is_some_and(|it| it != ExecutorId::LOCAL)
         };
         let count = turn.commands.iter().filter(is_move).count();
         self.losses = self.losses.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
@@ -262,4 +258,14 @@ impl World {
             self.tally.note(what);
         }
     }
+}
+
+/// The executor that connects.
+fn connects(command: &Command) -> Option<ExecutorId> {
+    let Command::ConnectExecutor { executor, .. } = command else { return None };
+    Some(*executor)
+}
+
+fn is_serve(command: &Command) -> bool {
+    matches!(command, Command::ServeFunctions { .. })
 }
