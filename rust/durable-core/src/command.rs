@@ -127,7 +127,7 @@ pub enum Command {
         functions: Vec<String>,
     },
     /// An executor that is connected takes other functions from now on; what it has, it still reports. A function
-    /// that another had is taken from that one, and what that one has of it is lost.
+    /// that another had is taken from that one, and what that one has of it is lost: it is told to drop it.
     ServeFunctions {
         /// Which.
         executor: ExecutorId,

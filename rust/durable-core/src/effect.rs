@@ -46,7 +46,8 @@ pub enum Effect {
         /// How many memos the run has now.
         memo_count: u32,
     },
-    /// A report counted for nothing: whatever executes under it is to be dropped.
+    /// A report counted for nothing, or another executor has the function now: whatever executes under this epoch is to
+    /// be dropped.
     AbandonWork {
         /// The run.
         run: RunId,

@@ -277,9 +277,11 @@ impl Shard {
                 self.change_schedule(ticket, &id, change, turn);
             }
             Command::ConnectExecutor { executor, capacity, functions } => {
-                self.connect(executor, capacity, &functions);
+                self.connect((executor, capacity), &functions, turn);
             }
-            Command::ServeFunctions { executor, functions } => self.serve_all(executor, &functions),
+            Command::ServeFunctions { executor, functions } => {
+                self.serve_all(executor, &functions, turn);
+            }
             Command::DrainExecutors => self.queues.drain(),
             Command::WakeRun { run } => self.wake_by_itself(run),
             Command::Report(report) => self.report(report, turn),

@@ -324,29 +324,7 @@ impl Executor {
         }
         for asked in news {
             live.asked.insert(asked.name().to_owned());
-            live.unsent.push(match asked {
-                Asked::Step(step) => Op::StepPlanned { name: step.name },
-                Asked::Wait(Wait { name, signal, length, replaces }) => Op::WaitForSignal {
-                    name,
-                    signal,
-                    until: Until::For(length),
-                    on_conflict: if replaces { OnConflict::Replace } else { OnConflict::Fail },
-                },
-                Asked::Hear(Hear { name, event, expression, since, length, behind }) => {
-                    let (own, until) = (None, Until::For(length));
-                    Op::WaitForEvent { name, event, expression, own, until, since, behind }
-                }
-                Asked::Invoke(Invoke { name, function, data, length, .. }) => {
-                    Op::InvokeFunction { name, function, data, until: Until::For(length) }
-                }
-                Asked::Sleep(Sleep { name, length, is_moment: false }) => {
-                    Op::Sleep { name, until: Until::For(length) }
-                }
-                Asked::Sleep(Sleep { name, length, is_moment: true }) => {
-                    let moment = outside.first_asked(run, &name, now).plus(length);
-                    Op::Sleep { name, until: Until::At(moment) }
-                }
-            });
+            live.unsent.push(op_of(asked, run, outside, now));
         }
         if busy.is_none() {
             self.park(run, epoch);
@@ -382,6 +360,33 @@ impl Executor {
     }
 }
 
+/// What asks for this.
+pub(crate) fn op_of(asked: Asked, run: RunId, outside: &mut Outside, now: Timestamp) -> Op {
+    match asked {
+        Asked::Step(step) => Op::StepPlanned { name: step.name },
+        Asked::Wait(Wait { name, signal, length, replaces }) => Op::WaitForSignal {
+            name,
+            signal,
+            until: Until::For(length),
+            on_conflict: if replaces { OnConflict::Replace } else { OnConflict::Fail },
+        },
+        Asked::Hear(Hear { name, event, expression, since, length, behind }) => {
+            let (own, until) = (None, Until::For(length));
+            Op::WaitForEvent { name, event, expression, own, until, since, behind }
+        }
+        Asked::Invoke(Invoke { name, function, data, length, .. }) => {
+            Op::InvokeFunction { name, function, data, until: Until::For(length) }
+        }
+        Asked::Sleep(Sleep { name, length, is_moment: false }) => {
+            Op::Sleep { name, until: Until::For(length) }
+        }
+        Asked::Sleep(Sleep { name, length, is_moment: true }) => {
+            let moment = outside.first_asked(run, &name, now).plus(length);
+            Op::Sleep { name, until: Until::At(moment) }
+        }
+    }
+}
+
 /// True where the code, without the result of this one step, has nothing else to ask for.
 fn waits(live: &Live, name: &str, outside: &mut Outside, run: RunId) -> bool {
     let (standing, asked) = outside.program(run).go(&live.memos, &live.passed);
@@ -393,7 +398,7 @@ fn count_of(memos: &[Memo]) -> u32 {
     u32::try_from(memos.len()).unwrap_or(u32::MAX)
 }
 
-fn result_of(outside: &Outside, call: usize) -> Option<Op> {
+pub(crate) fn result_of(outside: &Outside, call: usize) -> Option<Op> {
     let call = outside.call(call)?;
     let (name, bytes) = (call.step.clone()?, call.bytes.clone());
     Some(match call.error {
@@ -408,6 +413,6 @@ fn error_of(outside: &Outside, call: usize) -> Option<Op> {
 }
 
 /// The handler's own error: no step had begun inside it that was not reported.
-fn raised(error: bytes::Bytes, retry: Retry) -> Op {
+pub(crate) fn raised(error: bytes::Bytes, retry: Retry) -> Op {
     Op::RunError { error, retry, has_left_step: false }
 }

@@ -18,6 +18,7 @@ pub mod model;
 pub mod outside;
 pub mod program;
 pub mod races;
+pub mod remotes;
 pub mod storage;
 pub mod tally;
 pub mod world;

@@ -81,8 +81,68 @@ pub struct Mix {
     pub most_turns: u64,
     /// Calls that publish a message.
     pub publishes: u32,
+    /// Executors outside of the process.
+    pub elsewhere: Elsewhere,
     /// The shard's settings.
     pub settings: Settings,
+}
+
+/// Executors outside of the process, and what goes wrong with them. In many worlds there are none.
+#[derive(Clone, Debug, Default)]
+pub struct Elsewhere {
+    /// So many.
+    pub count: u32,
+    /// Most work that one of them takes at a time.
+    pub capacity: u32,
+    /// Calls that give no reply.
+    pub no_reply: u32,
+    /// Calls that take long.
+    pub slow: u32,
+    /// Calls that record each step before they go on to the next.
+    pub checkpoints: u32,
+    /// Groups whose code is called once all of it has come.
+    pub for_all: u32,
+    /// An application goes to rest, and comes back.
+    pub rests: u32,
+    /// A function moves to another executor.
+    pub moves: u32,
+    /// A live executor connects again.
+    pub connects: u32,
+}
+
+impl Elsewhere {
+    fn draw(chance: &mut Chance) -> Self {
+        if !chance.happens(400) {
+            return Self::default();
+        }
+        let mut fault = |most: u32| if chance.happens(500) { chance.small(1, most) } else { 0 };
+        let [no_reply, slow, rests, moves, connects] =
+            [fault(300), fault(500), fault(30), fault(60), fault(20)];
+        Self {
+            count: chance.small(1, 3),
+            capacity: if chance.happens(400) { 1 } else { chance.small(2, 8) },
+            no_reply,
+            slow,
+            checkpoints: if chance.happens(500) { chance.small(100, 1_000) } else { 0 },
+            for_all: chance.small(0, 4) * 250,
+            rests,
+            moves,
+            connects,
+        }
+    }
+
+    /// The same where much more happens, and goes wrong as often.
+    fn rarely(self) -> Self {
+        let Self { rests, moves, connects, no_reply, .. } = self;
+        Self {
+            rests: rests.div_ceil(4),
+            moves: moves.div_ceil(4),
+            connects: connects.div_ceil(4),
+            no_reply: no_reply.div_ceil(10),
+            capacity: self.capacity.saturating_mul(3).saturating_sub(2), // 1 stays 1
+            ..self
+        }
+    }
 }
 
 impl Mix {
@@ -101,6 +161,8 @@ impl Mix {
         let is_slow = chance.happens(300);
         let scale = if is_slow { 3_600 } else { 1 };
         let settings = settings(chance);
+        // Chance of its own: worlds without them are what they were before there were any.
+        let elsewhere = Elsewhere::draw(&mut Chance::new(!chance.clone().draw()));
         Self {
             call_count: chance.within(3, 16),
             events_per_call: 3,
@@ -138,6 +200,7 @@ impl Mix {
             examine_every: 1,
             most_turns: 60_000,
             publishes: if chance.happens(300) { chance.small(50, 600) } else { 0 },
+            elsewhere,
             settings,
         }
     }
@@ -181,6 +244,7 @@ impl Mix {
             pause_function,
             examine_every: 50,
             most_turns: 1_000_000,
+            elsewhere: usual.elsewhere.rarely(),
             settings: Settings { limits: Limits::default(), ..usual.settings },
             ..usual
         }

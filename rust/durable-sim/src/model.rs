@@ -5,6 +5,7 @@
 
 mod admission;
 mod calls;
+mod executors;
 mod expiry;
 mod flow;
 mod gathering;
@@ -158,10 +159,8 @@ pub struct Model {
     last_before: EventId,
     /// What steps were told in the present turn.
     told: BTreeMap<(RunId, String), calls::Told>,
-    /// Of the executor that is connected.
-    capacity: u32,
-    /// The functions that it serves, and since when.
-    served: BTreeMap<FunctionId, Timestamp>,
+    /// Who takes work.
+    executors: executors::Executors,
 }
 
 impl Model {
@@ -187,15 +186,13 @@ impl Model {
             last_event: EventId::default(),
             last_before: EventId::default(),
             told: BTreeMap::new(),
-            capacity: 0,
-            served: BTreeMap::new(),
+            executors: executors::Executors::default(),
         }
     }
 
     /// The process has been started again: no executor is there.
     pub fn restart(&mut self) {
-        self.capacity = 0;
-        self.served.clear();
+        self.executors = executors::Executors::default();
         self.telling.restart();
     }
 
@@ -243,6 +240,7 @@ impl Model {
         self.check_hearing(&written)?;
         self.check_offers(turn, tally)?;
         self.check_room(turn, tally)?;
+        self.check_lost(turn)?;
         self.check_signals(turn, tally)?;
         self.check_messages(turn, tally)?;
         self.check_untold()?;

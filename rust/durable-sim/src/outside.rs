@@ -114,6 +114,17 @@ impl Outside {
         self.keep((run, None), epoch, at, (None, 0))
     }
 
+    /// A call has no reply that comes back: an error in its place.
+    pub fn lose_reply(
+        &mut self,
+        run: RunId,
+        step: Option<&str>,
+        epoch: Epoch,
+        at: Timestamp,
+    ) -> usize {
+        self.keep((run, step), epoch, at, (Some(Retry::Backoff), 0))
+    }
+
     /// When a sleep to a moment was first asked for: the moment counts from there.
     pub fn first_asked(&mut self, run: RunId, name: &str, now: Timestamp) -> Timestamp {
         *self.first_asked.entry((run, name.to_owned())).or_insert(now)

@@ -4,6 +4,7 @@
 //!
 //! Smaller than [`crate::world`], so that a million schedules take minutes.
 
+mod elsewhere;
 mod executor;
 mod oracle;
 
@@ -42,6 +43,7 @@ struct Race {
     log: Vec<Rc<Sealed>>,
     durable_count: usize,
     held: BTreeMap<RunId, Held>,
+    places: elsewhere::Places,
 }
 
 /// Plays one world; `Err` says what should not be.
@@ -81,23 +83,15 @@ impl Race {
         let storage: Box<dyn Storage> = Box::<MapStorage>::default();
         let driver = Driver::open(storage, settings.clone(), now, (PAGE, None))?;
         let (log, held) = (Vec::new(), BTreeMap::new());
+        let (durable_count, places) = (0, elsewhere::Places::draw(seed));
         let mut race =
-            Self { chance, has_cancel_on, settings, driver, now, log, durable_count: 0, held };
+            Self { chance, has_cancel_on, settings, driver, now, log, durable_count, held, places };
         let (ticket, app) = (Ticket(0), "app".to_owned());
         race.driver.mailbox.push_back(Command::RegisterFunctions { ticket, app, functions });
         race.connect();
         race.turn()?;
         race.commit()?;
         Ok(race)
-    }
-
-    fn connect(&mut self) {
-        let functions = ["waiter", "parent", "child"].map(str::to_owned).to_vec();
-        self.driver.mailbox.push_back(Command::ConnectExecutor {
-            executor: durable_core::ExecutorId::LOCAL,
-            capacity: 100,
-            functions,
-        });
     }
 
     fn happen(&mut self) -> Result<(), String> {
@@ -108,6 +102,7 @@ impl Race {
             72..=81 => self.commit()?,
             82..=87 => return self.crash(),
             88..=90 => self.call_off(),
+            91..=97 => self.disturb(),
             _ => {}
         }
         if self.chance.happens(600) { self.turn() } else { Ok(()) }
@@ -157,7 +152,9 @@ impl Race {
         let turns = self.driver.commit()?;
         for (effect, memos) in turns.iter().flat_map(|turn| &turn.effects) {
             if let Effect::OfferWork(work) = effect {
-                self.held.insert(work.run, Held::new(work.clone(), memos.clone()));
+                let held = Held::new(work.clone(), memos.clone());
+                let before = self.held.insert(work.run, held);
+                self.places.late.extend(before.filter(|held| !held.is_here()));
             } else if let Effect::AbandonWork { run, epoch } = effect {
                 self.held.retain(|held, work| held != run || !work.is_under(*epoch));
             }
@@ -173,7 +170,8 @@ impl Race {
         storage.reopen(Cut::Kill, &mut self.chance)?;
         self.driver = Driver::open(storage, self.settings.clone(), self.now, (PAGE, None))?;
         self.log.truncate(self.durable_count);
-        self.held.clear();
+        let held = std::mem::take(&mut self.held).into_values();
+        self.places.late.extend(held.filter(|held| !held.is_here()));
         self.connect();
         self.turn()
     }
@@ -192,6 +190,7 @@ impl Race {
 
     /// Nothing comes any more, and time passes until all has ended.
     fn finish(&mut self) -> Result<(), String> {
+        self.come_back();
         for _ in 0..400 {
             while !self.held.is_empty() {
                 self.execute();

@@ -42,7 +42,7 @@ impl Tally {
 }
 
 /// Rare branches that a campaign must have come to.
-pub const MUST_HAPPEN: [&str; 127] = [
+pub const MUST_HAPPEN: [&str; 143] = [
     "acknowledged event",
     "append refused",
     "batch by timeout",
@@ -69,6 +69,22 @@ pub const MUST_HAPPEN: [&str; 127] = [
     "dedup kept while its run lives",
     "deploy changed a limit under waiting runs",
     "deploy changed timeouts under live runs",
+    "elsewhere: a call outlives the engine's process",
+    "elsewhere: a call that takes long",
+    "elsewhere: a full executor's work waits",
+    "elsewhere: a function moved from one to another",
+    "elsewhere: a function moved into the process",
+    "elsewhere: a function moved out of the process",
+    "elsewhere: a reply that is too late",
+    "elsewhere: a step recorded in the middle of a call",
+    "elsewhere: an application rests",
+    "elsewhere: asked once more",
+    "elsewhere: called",
+    "elsewhere: connected again",
+    "elsewhere: no reply",
+    "elsewhere: numbers given out anew",
+    "elsewhere: parked until all has come",
+    "elsewhere: served before it was connected",
     "end of a telling run told no further",
     "end told after a crash",
     "end told as cancelled",

@@ -2,6 +2,7 @@
 
 mod clockwork;
 mod crash;
+mod elsewhere;
 mod people;
 mod policies;
 mod release;
@@ -12,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use durable_core::write::META;
-use durable_core::{Command, Epoch, EventId, FunctionSpec, RunId, Timestamp};
+use durable_core::{Command, Epoch, EventId, ExecutorId, FunctionSpec, RunId, Timestamp};
 
 use crate::chance::Chance;
 use crate::clock::Clock;
@@ -24,8 +25,10 @@ use crate::mistake::Mistake;
 use crate::mix::Mix;
 use crate::model::Model;
 use crate::outside::Outside;
+use crate::remotes::Remotes;
 use crate::storage::{Change, Flaws, MapStorage, Records, Storage};
 use crate::tally::Tally;
+use elsewhere::Places;
 
 /// More turns in which nothing happens than any sleep takes.
 const MOST_IDLE_TURNS: u32 = 4_000;
@@ -75,6 +78,8 @@ enum Happening {
     Commit,
     Release,
     CallEnds { run: RunId, epoch: Epoch, call: usize },
+    RemoteCallEnds(u64),
+    AppReturns(ExecutorId),
     Caller,
     ExecutorDies,
     Reopen,
@@ -94,6 +99,8 @@ pub struct World {
     order: u64,
     driver: Driver,
     executor: Executor,
+    remotes: Remotes,
+    places: Places,
     outside: Outside,
     /// What the view holds, and what is durable.
     model: Model,
@@ -176,6 +183,7 @@ impl World {
         let driver = driver.map_err(start)?;
         let model = Model::new(mix.settings.clone(), !mix.is_hostile);
         let executor = Executor::new(chance.fork(), &mix);
+        let remotes = Remotes::new(Chance::new(!seed), Rc::clone(&mix));
         let mut world = Self {
             seed,
             is_dense,
@@ -185,6 +193,8 @@ impl World {
             order: 0,
             driver,
             executor,
+            remotes,
+            places: Places::default(),
             outside: Outside::new(Rc::clone(&mix), chance.draw()),
             durable: (model.clone(), Records::new()),
             model,
@@ -213,6 +223,7 @@ impl World {
             chance,
         };
         world.specs = world.draw_specs();
+        world.draw_places();
         world.start_application(true);
         world.plan(Duration::ZERO, Happening::Caller);
         Ok(world)
@@ -309,6 +320,14 @@ impl World {
                 let now = self.clock.wall();
                 self.executor.end_call((run, epoch, call), &mut self.outside, now);
                 self.carry_out()
+            }
+            Happening::RemoteCallEnds(call) => {
+                self.remotes.end_call(call, &self.outside);
+                self.carry_out()
+            }
+            Happening::AppReturns(executor) => {
+                self.return_to_work(executor);
+                Ok(())
             }
             Happening::Caller => {
                 self.call();

@@ -13,6 +13,8 @@ mod needs;
 mod queue;
 mod work;
 
+use std::collections::BTreeSet;
+
 use super::gates::{GateId, Gates};
 use super::gcra::Rate;
 use super::names::Named;
@@ -35,6 +37,8 @@ pub(crate) struct ReadyQueues {
     /// The ring whose turn it is.
     turn: usize,
     slots: Slots,
+    /// Queues for which a slot was kept; for some of them it is no more.
+    reserving: BTreeSet<QueueNumber>,
     gates: Gates,
 }
 
@@ -56,6 +60,7 @@ impl ReadyQueues {
             rings: Vec::new(),
             turn: 0,
             slots: Slots::new(secret),
+            reserving: BTreeSet::new(),
             gates: Gates::new(secret),
         }
     }
@@ -82,6 +87,9 @@ impl ReadyQueues {
             let called =
                 if is_served { Vec::new() } else { round.queues.iter().copied().collect() };
             self.pass_on(called);
+            if !is_served {
+                self.free_reserved(function);
+            }
         }
         self.join_ring(function);
     }

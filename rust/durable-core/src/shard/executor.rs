@@ -1,20 +1,31 @@
 //! Executors come and go; what one had when it went is handed out again.
 
-use super::Shard;
-use crate::id::{ExecutorId, FunctionId, RunId};
-use crate::run::Stretch;
+use super::{Shard, Turn};
+use crate::effect::Effect;
+use crate::id::{Epoch, ExecutorId, FunctionId, RunId};
+use crate::run::{RunRecord, Stretch};
 use crate::step::PendingState;
 
 impl Shard {
     /// An executor takes the place of the one of its number before, whose work is lost.
-    pub(super) fn connect(&mut self, executor: ExecutorId, capacity: u32, functions: &[String]) {
+    pub(super) fn connect(
+        &mut self,
+        (executor, capacity): (ExecutorId, u32),
+        functions: &[String],
+        turn: &mut Turn,
+    ) {
         self.queues.set_capacity(executor, capacity);
         self.lose_work(|of| of.is_none_or(|had| had == executor));
-        self.serve_all(executor, functions);
+        self.serve_all(executor, functions, turn);
     }
 
     /// An executor takes these functions from now on, and no others.
-    pub(super) fn serve_all(&mut self, executor: ExecutorId, functions: &[String]) {
+    pub(super) fn serve_all(
+        &mut self,
+        executor: ExecutorId,
+        functions: &[String],
+        turn: &mut Turn,
+    ) {
         let now = self.now();
         for id in (0..).map(FunctionId).take(self.functions.len()) {
             let function = self.function(id);
@@ -22,7 +33,7 @@ impl Shard {
             let was_served = function.is_served && is_of_it;
             let is_served = functions.contains(&function.record.spec.name);
             if is_served && !is_of_it {
-                self.change_executor(id, executor);
+                self.change_executor(id, executor, turn);
             }
             let function = self.function_mut(id);
             if is_served || is_of_it {
@@ -42,13 +53,19 @@ impl Shard {
         self.function(function).executor.unwrap_or_default()
     }
 
-    /// What another has of a function is lost.
-    fn change_executor(&mut self, id: FunctionId, executor: ExecutorId) {
+    /// What another has of a function is lost: that one drops it, and has room for something else.
+    fn change_executor(&mut self, id: FunctionId, executor: ExecutorId, turn: &mut Turn) {
+        let had_it = self.function(id).executor.is_some();
         let running: Vec<RunId> = self.executing.iter().copied().collect();
         for run in running {
-            if self.open(run).is_some_and(|record| record.function == id) {
-                self.lose_run(run);
+            let Some(record) = self.open(run).filter(|record| record.function == id) else {
+                continue;
+            };
+            if had_it {
+                let epochs = epochs_of(record).into_iter();
+                turn.effects.extend(epochs.map(|epoch| Effect::AbandonWork { run, epoch }));
             }
+            self.lose_run(run);
         }
         self.function_mut(id).executor = Some(executor);
         self.queues.set_executor(id, executor);
@@ -96,4 +113,20 @@ impl Shard {
             self.enqueue_step(id, number);
         }
     }
+}
+
+/// Under which epochs something of a run executes.
+fn epochs_of(run: &RunRecord) -> Vec<Epoch> {
+    let stretch = match run.stretch {
+        Stretch::Executing(epoch) => Some(epoch),
+        Stretch::Queued | Stretch::BackingOff(_) | Stretch::Gathering(_) | Stretch::Parked => None,
+    };
+    let steps = run.pending.iter().filter_map(|step| match step.state {
+        PendingState::Executing(epoch) => Some(epoch),
+        PendingState::Queued
+        | PendingState::BackingOff(_)
+        | PendingState::Sleeping(_)
+        | PendingState::Waiting(_) => None,
+    });
+    stretch.into_iter().chain(steps).collect()
 }

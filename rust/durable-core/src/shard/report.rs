@@ -11,7 +11,7 @@ use crate::command::{Op, Report, Retry, Until};
 use crate::effect::Effect;
 use crate::event::MAX_EVENT_BYTES;
 use crate::flow::timer_wheel::Timer;
-use crate::id::{Epoch, RunId};
+use crate::id::{Epoch, ExecutorId, RunId};
 use crate::run::{Ending, Stretch};
 use crate::step::{Awaits, MAX_STEP_NAME_BYTES, Memo, Outcome, Pending, PendingState, StepKind};
 use crate::time::Timestamp;
@@ -94,10 +94,11 @@ impl Shard {
         seen < self.opened(id).memo_count && self.lives_elsewhere(id)
     }
 
-    /// The code of a run is called, and each of its steps is a call of its own.
+    /// The code of a run is called, and each of its steps is a call of its own. That is known by who has it: what its
+    /// application says of its address is said before it moves, or after.
     fn lives_elsewhere(&mut self, id: RunId) -> bool {
         let function = self.opened(id).function;
-        self.function(function).record.spec.endpoint.is_some()
+        self.function(function).executor != Some(ExecutorId::LOCAL)
     }
 
     fn is_executing(&mut self, id: RunId, epoch: Epoch) -> bool {

@@ -1,6 +1,8 @@
 //! How runs get on: reports, memos, slots, and executors that go.
 
-use durable_core::{Command, Effect, Ending, FunctionSpec, Policies, Retry, Until, write};
+use durable_core::{
+    Command, Effect, Ending, ExecutorId, FunctionSpec, Policies, Retry, Until, write,
+};
 
 use crate::world::{DAY, World, done, event, failed, function, planned, raised, ran, sleeps};
 
@@ -31,8 +33,10 @@ fn an_inline_step_is_remembered_before_it_is_confirmed_and_the_run_ends_once() {
 
 #[test]
 fn code_elsewhere_that_has_not_seen_the_latest_memo_is_asked_again_for_what_it_wants() {
-    for (endpoint, offered) in [(None, 1), (Some("http://a".to_owned()), 0)] {
-        let mut world = World::new(vec![FunctionSpec { endpoint, ..function("f", "a") }]);
+    for (executor, offered) in [(ExecutorId::LOCAL, 1), (ExecutorId(1), 0)] {
+        let mut world = World::new(vec![function("f", "a")]);
+        let functions = vec!["f".to_owned()];
+        world.turn(vec![Command::ConnectExecutor { executor, capacity: 9, functions }]);
         world.send(vec![event("a")]);
         let work = world.only_work();
         world.report(&work, 0, vec![planned("p"), planned("q")], Some(0));
@@ -50,8 +54,10 @@ fn code_elsewhere_that_has_not_seen_the_latest_memo_is_asked_again_for_what_it_w
 
 #[test]
 fn steps_elsewhere_go_on_where_the_code_between_them_has_failed() {
-    for (endpoint, is_lost) in [(None, true), (Some("http://a".to_owned()), false)] {
-        let mut world = World::new(vec![FunctionSpec { endpoint, ..function("f", "a") }]);
+    for (executor, is_lost) in [(ExecutorId::LOCAL, true), (ExecutorId(1), false)] {
+        let mut world = World::new(vec![function("f", "a")]);
+        let functions = vec!["f".to_owned()];
+        world.turn(vec![Command::ConnectExecutor { executor, capacity: 9, functions }]);
         world.send(vec![event("a")]);
         let work = world.only_work();
         world.report(&work, 0, vec![planned("p"), planned("q")], Some(0));
@@ -64,6 +70,22 @@ fn steps_elsewhere_go_on_where_the_code_between_them_has_failed() {
         world.report(&steps[1], 0, vec![ran("q")], None);
         assert_eq!(world.all(write::MEMO).len(), if is_lost { 1 } else { 2 });
     }
+}
+
+#[test]
+fn what_executes_of_a_function_that_moves_is_abandoned_and_handed_out_by_its_new_executor() {
+    let mut world = World::new(vec![function("f", "a")]);
+    world.send(vec![event("a")]);
+    let work = world.only_work();
+    world.report(&work, 0, vec![planned("p"), planned("q")], Some(0));
+    let steps = world.work();
+    let had: Vec<_> = steps.iter().map(|step| (step.run, step.epoch)).collect();
+    let (executor, functions) = (ExecutorId(1), vec!["f".to_owned()]);
+    world.turn(vec![Command::ConnectExecutor { executor, capacity: 9, functions }]);
+    assert_eq!(world.abandoned(), had, "whoever had it has room for something else");
+    let again = world.work();
+    assert_eq!(again.len(), 2);
+    assert!(again.iter().all(|work| work.executor == executor));
 }
 
 #[test]

@@ -86,19 +86,6 @@ impl Model {
         own.into_iter().try_for_each(|run| self.start_if_gathered(walk, run))
     }
 
-    pub(super) fn connect(&mut self, capacity: u32, functions: &[String], now: Timestamp) {
-        self.capacity = capacity;
-        self.serve(functions, now);
-    }
-
-    pub(super) fn serve(&mut self, functions: &[String], now: Timestamp) {
-        let known = (0..).map(FunctionId).zip(&self.specs);
-        let served = known.filter(|(_, (spec, _))| functions.contains(&spec.name));
-        let before = &self.served;
-        let since = |function| before.get(&function).copied().unwrap_or(now);
-        self.served = served.map(|(function, _)| (function, since(function))).collect();
-    }
-
     pub(super) fn pause(
         &mut self,
         walk: &mut Walk<'_>,

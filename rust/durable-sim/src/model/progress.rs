@@ -84,8 +84,11 @@ impl Model {
                 })?;
             }
             StepKind::Run if is_honest => {
-                let retries = self.specs.get(life.function.index()).map_or(0, |(s, _)| s.retries);
-                check_origin(turn, id, (life, &memo, u32::from(retries)), outside)?;
+                let spec = self.specs.get(life.function.index());
+                let retries = spec.map_or(0, |(spec, _)| u32::from(spec.retries));
+                let name = spec.map_or("", |(spec, _)| spec.name.as_str());
+                let lost = self.executors.lost_at(turn, (life.function, name));
+                check_origin(turn, id, (life, &memo, retries, lost), outside)?;
             }
             StepKind::Signal if is_honest => {
                 let (record, due) =
@@ -242,25 +245,25 @@ fn check_unrecorded(life: &Life, end: &RunEnd, is_honest: bool) -> Result<(), St
 
 /// How many pieces gave their slots back.
 fn released(before: &RunRecord, after: &RunRecord) -> u64 {
-    let epochs = |record: &RunRecord| {
-        let stretch = match record.stretch {
-            Stretch::Executing(epoch) => Some(epoch),
-            Stretch::Queued | Stretch::BackingOff(_) | Stretch::Gathering(_) | Stretch::Parked => {
-                None
-            }
-        };
-        let steps = record.pending.iter().filter_map(|step| match step.state {
-            PendingState::Executing(epoch) => Some(epoch),
-            PendingState::Queued
-            | PendingState::BackingOff(_)
-            | PendingState::Sleeping(_)
-            | PendingState::Waiting(_) => None,
-        });
-        stretch.into_iter().chain(steps).collect::<Vec<Epoch>>()
-    };
     let now = epochs(after);
     let gone = epochs(before).into_iter().filter(|epoch| !now.contains(epoch)).count();
     u64::try_from(gone).unwrap_or(u64::MAX)
+}
+
+/// Under which epochs something of a run executes.
+pub(super) fn epochs(record: &RunRecord) -> Vec<Epoch> {
+    let stretch = match record.stretch {
+        Stretch::Executing(epoch) => Some(epoch),
+        Stretch::Queued | Stretch::BackingOff(_) | Stretch::Gathering(_) | Stretch::Parked => None,
+    };
+    let steps = record.pending.iter().filter_map(|step| match step.state {
+        PendingState::Executing(epoch) => Some(epoch),
+        PendingState::Queued
+        | PendingState::BackingOff(_)
+        | PendingState::Sleeping(_)
+        | PendingState::Waiting(_) => None,
+    });
+    stretch.into_iter().chain(steps).collect()
 }
 
 /// Epochs only rise, and what waits for a moment goes on no earlier.
@@ -349,11 +352,11 @@ fn check_waits(
 }
 
 /// The call that gave a memo was of this step, under an epoch that counted before this turn, and its
-/// report came before whatever ended that.
+/// report came before whatever ended that: the command of the turn with which its executor was `lost`.
 fn check_origin(
     turn: &Sealed,
     id: RunId,
-    (life, memo, retries): (&Life, &Memo, u32),
+    (life, memo, retries, lost): (&Life, &Memo, u32, Option<usize>),
     outside: &Outside,
 ) -> Result<(), String> {
     let name = &memo.name;
@@ -365,7 +368,6 @@ fn check_origin(
     let counted = holds(life.record.as_ref(), call.epoch);
     require(counted, || format!("run {id}: '{name}' has a memo of epoch {:?}", call.epoch))?;
     let said = turn.commands.iter().position(|command| says(command, id, bytes));
-    let lost = turn.commands.iter().position(|c| matches!(c, Command::ConnectExecutor { .. }));
     require(said.is_some() && lost.is_none_or(|lost| said < Some(lost)), || {
         format!("run {id}: '{name}' has a memo though its executor was lost")
     })?;

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use durable_core::{
-    Effect, FunctionId, PendingState, Policies, RunId, RunRecord, Stretch, Timestamp, Work,
+    Effect, ExecutorId, FunctionId, PendingState, Policies, RunId, RunRecord, Stretch, Timestamp,
+    Work,
 };
 
 use super::flow::DECISIONS;
@@ -20,7 +21,8 @@ const PATIENCE: u32 = 16;
 /// What is taken of each limit.
 #[derive(Clone, Debug, Default)]
 struct Taken {
-    total: u32,
+    /// Of each executor's room.
+    rooms: BTreeMap<ExecutorId, u32>,
     slots: BTreeMap<Group, u32>,
     runs: BTreeMap<Group, u32>,
 }
@@ -75,10 +77,14 @@ impl Model {
     ) -> Result<bool, String> {
         let (id, function) = (work.run, work.function);
         require(self.may_go(function), || format!("run {id} goes on and nobody is to serve it"))?;
-        require(taken.total < self.capacity, || {
-            format!("run {id} goes on beyond the capacity of {}", self.capacity)
+        let executor = self.executors.serving(function);
+        require(executor == Some(work.executor), || {
+            format!("run {id} is given to {:?}, and {executor:?} has it", work.executor)
         })?;
-        taken.total += 1;
+        require(self.has_executor_room(work.executor, taken), || {
+            format!("run {id} goes on beyond the room of {executor:?}: {:?}", self.executors)
+        })?;
+        *taken.rooms.entry(work.executor).or_default() += 1;
         let Some(life) = self.runs.get(id) else { return Err(format!("unknown run {id}")) };
         let is_start = !life.has_started;
         let needs = self.needs(life);
@@ -142,13 +148,16 @@ impl Model {
         waiting: &[(RunId, Vec<u32>)],
         tally: &mut Tally,
     ) -> Result<(), String> {
-        if taken.total >= self.capacity {
-            return Ok(());
-        }
         for (id, _) in waiting {
             let Some(life) = self.runs.get(*id).filter(|life| self.may_go(life.function)) else {
                 continue;
             };
+            let executor = self.executors.serving(life.function);
+            let Some(executor) = executor else { continue };
+            if !self.has_executor_room(executor, taken) {
+                tally.add("elsewhere: a full executor's work waits", self.executors.others());
+                continue;
+            }
             if !life.has_started && self.start_waits(life, taken, turn.now) {
                 continue;
             }
@@ -182,6 +191,7 @@ impl Model {
             .filter(|(other, _)| *other != id)
             .filter_map(|(other, _)| self.runs.get(*other))
             .filter(|life| life.passed_over >= PATIENCE)
+            .filter(|life| self.may_go(life.function))
             .map(|life| self.needs(life))
             .filter(|needs| needs.slots.len() + usize::from(needs.run_slot.is_some()) > 1)
             .collect();
@@ -242,7 +252,9 @@ impl Model {
             let executing = life.record.as_ref().map_or(0, executing_count);
             let offered = works.iter().filter(|work| work.run == id).count();
             let before = executing.saturating_sub(u32::try_from(offered).unwrap_or(u32::MAX));
-            taken.total += before;
+            if let Some(home) = self.executors.home(life.function) {
+                *taken.rooms.entry(home).or_default() += before;
+            }
             if before == 0 && !life.has_started {
                 continue;
             }
@@ -270,7 +282,11 @@ impl Model {
 
     /// An executor takes work of it, and it is not paused.
     fn may_go(&self, function: FunctionId) -> bool {
-        self.served.contains_key(&function) && !self.is_paused(function)
+        self.executors.serving(function).is_some() && !self.is_paused(function)
+    }
+
+    fn has_executor_room(&self, executor: ExecutorId, taken: &Taken) -> bool {
+        taken.rooms.get(&executor).copied().unwrap_or(0) < self.executors.capacity(executor)
     }
 
     fn needs(&self, life: &Life) -> Needs {

@@ -344,7 +344,7 @@ impl Model {
     /// Since when a function that is registered has somebody who serves it.
     fn serves(&self, function: FunctionId) -> Option<Timestamp> {
         let is_archived = self.specs.get(function.index()).is_none_or(|(_, gone)| *gone);
-        self.served.get(&function).copied().filter(|_| !is_archived)
+        self.executors.served_since(function).filter(|_| !is_archived)
     }
 }
 

@@ -93,6 +93,7 @@ impl Model {
         let turn = walk.turn;
         let ids: Vec<EventId> = walk.stored.iter().map(|(id, _)| *id).collect();
         self.last_before = self.last_event;
+        self.note_held(turn);
         let (mut effects, mut events) = (turn.effects.iter().map(|(effect, _)| effect), 0);
         let mut effect_count = 0;
         for (command, cut) in turn.commands.iter().zip(&turn.cuts) {
@@ -139,16 +140,10 @@ impl Model {
         let answer = answers.next();
         require(answers.next().is_none(), || format!("{command:?} is answered twice"))?;
         match command {
-            Command::ConnectExecutor { capacity, functions, .. } => {
-                self.connect(*capacity, functions, walk.turn.now);
-                Ok(())
-            }
-            Command::ServeFunctions { functions, .. } => {
-                self.serve(functions, walk.turn.now);
-                Ok(())
-            }
-            Command::DrainExecutors => {
-                self.capacity = 0;
+            Command::ConnectExecutor { .. }
+            | Command::ServeFunctions { .. }
+            | Command::DrainExecutors => {
+                self.employ(walk, command);
                 Ok(())
             }
             Command::TellEnd { run, .. } => self.tell(walk, *run),

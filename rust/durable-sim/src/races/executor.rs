@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use durable_core::{
-    Epoch, FunctionId, Memo, Op, Outcome, Report, Retry, RunId, Since, Until, Work,
+    Epoch, ExecutorId, FunctionId, Memo, Op, Outcome, Report, Retry, RunId, Since, Until, Work,
 };
 
 use super::LENGTH;
@@ -75,7 +75,7 @@ pub(super) fn name_in(place: usize, branch: usize, number: usize) -> String {
     format!("s{place}/{branch}/{number}")
 }
 
-/// A piece of work at the executor.
+/// A piece of work at an executor. One elsewhere asks once more for what it has asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     work: Work,
@@ -88,6 +88,10 @@ pub(super) struct Held {
 }
 
 impl Held {
+    pub(super) fn is_here(&self) -> bool {
+        self.work.executor == ExecutorId::LOCAL
+    }
+
     pub(super) const fn new(work: Work, memos: Vec<Memo>) -> Self {
         let seen = work.memo_count;
         Self { work, memos, number: 0, seen, inline: Vec::new() }
@@ -104,6 +108,10 @@ impl Held {
         let next = (0..).zip(&program).find(|(place, item)| !self.is_done(*place, item));
         let (ops, parked_at) = match next {
             None => (vec![ending(function, run, &self.memos)], None),
+            Some((place, Item::Step)) if !self.is_here() && run.as_bytes().last() > Some(&99) => {
+                let data = Bytes::from_static(b"1");
+                (vec![Op::StepRun { name: name(place), data }], Some(self.seen))
+            }
             Some((place, Item::Step)) => {
                 self.seen = self.seen.saturating_add(1);
                 self.inline.push(name(place));
@@ -117,7 +125,7 @@ impl Held {
                 });
                 (ops.collect(), Some(self.seen))
             }
-            Some((place, _)) if self.work.pending.contains(&name(place)) => {
+            Some((place, _)) if self.is_here() && self.work.pending.contains(&name(place)) => {
                 (Vec::new(), Some(self.seen))
             }
             Some((place, item)) => {
@@ -152,7 +160,7 @@ impl Held {
     ) -> Option<Op> {
         let is_known = |number: &usize| self.memos.iter().any(|memo| memo.name == name(*number));
         let (number, item) = (0..).zip(items).find(|(number, _)| !is_known(number))?;
-        let is_asked = self.work.pending.contains(&name(number));
+        let is_asked = self.is_here() && self.work.pending.contains(&name(number));
         let behind = behind(items, number, &name).or_else(|| before.cloned());
         (!is_asked).then(|| op(name(number), item, behind))
     }

@@ -105,6 +105,8 @@ impl World {
             | Happening::Commit
             | Happening::Release
             | Happening::CallEnds { .. }
+            | Happening::RemoteCallEnds(_)
+            | Happening::AppReturns(_)
             | Happening::Caller
             | Happening::ExecutorDies
             | Happening::Reopen => None,

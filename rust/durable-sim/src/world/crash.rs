@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use durable_core::{Command, Settings};
+use durable_core::{Command, ExecutorId, Settings};
 
 use super::{Happening, World};
 use crate::driver::Driver;
@@ -56,6 +56,7 @@ impl World {
         if self.chance.happens(mix.wake) {
             self.wake_a_run();
         }
+        self.disturb_elsewhere();
         if self.mix.is_hostile && self.chance.happens(150) {
             self.say_garbage();
         }
@@ -96,6 +97,8 @@ impl World {
         self.is_connected = false;
         (self.is_poisoned, self.is_drained) = (false, false);
         self.executor = Executor::new(self.chance.fork(), &self.mix);
+        self.remotes.restart();
+        self.give_out_numbers();
         self.lose_messages();
         self.ask_again();
         if self.is_clock_stopped && self.model.has_schedules() {
@@ -156,13 +159,14 @@ impl World {
         let stale = self.mix.stale;
         for (at, happening) in std::mem::take(&mut self.agenda) {
             let stays = match &happening {
-                Happening::Caller => true,
+                Happening::Caller | Happening::RemoteCallEnds(_) => true,
                 Happening::Mail(Command::Report(_)) => self.chance.happens(stale),
                 Happening::Mail(_)
                 | Happening::Turn
                 | Happening::Commit
                 | Happening::Release
                 | Happening::CallEnds { .. }
+                | Happening::AppReturns(_)
                 | Happening::ExecutorDies
                 | Happening::Reopen => false,
             };
@@ -191,10 +195,14 @@ impl World {
             matches!(happening, Happening::CallEnds { .. } | Happening::ExecutorDies)
         };
         self.agenda.retain(|_, happening| !is_call(happening));
+        let was_drained = self.is_drained;
         (self.is_drained, self.is_connected) = (false, false);
-        let command = self.connect_command();
+        let command = self.connect_command(ExecutorId::LOCAL);
         self.driver.mailbox.push_back(command);
         self.plan(Duration::ZERO, Happening::Turn);
+        if was_drained {
+            self.connect_elsewhere();
+        }
     }
 
     /// What is forgotten is forgotten whole, whenever the process ends.
@@ -225,6 +233,7 @@ impl World {
         });
         self.stop_the_clock();
         self.register(Duration::ZERO);
+        self.settle_elsewhere();
         self.resume_all();
         Ok(())
     }

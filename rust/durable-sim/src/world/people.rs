@@ -83,35 +83,25 @@ impl World {
         let wait = self.chance.length(Duration::from_millis(20));
         self.register(wait);
         if connects {
-            let command = self.connect_command();
+            let command = self.connect_command(ExecutorId::LOCAL);
             let soon = if self.chance.happens(500) { Duration::ZERO } else { wait };
             self.plan(soon, Happening::Mail(command));
             // Functions that were not there yet are served by a second word.
             let again = self.serve_command();
-            if self.driver.shard.functions().count() < self.specs.len() {
+            let is_new = self.driver.shard.functions().count() < self.specs.len();
+            if is_new {
                 self.plan(wait, Happening::Mail(again));
             }
-        }
-    }
-
-    pub(super) fn connect_command(&self) -> Command {
-        Command::ConnectExecutor {
-            executor: ExecutorId::LOCAL,
-            capacity: self.mix.capacity,
-            functions: self.function_names(),
+            self.start_elsewhere(wait, is_new);
         }
     }
 
     /// Half of the time what it has is not lost with it.
     fn serve_command(&mut self) -> Command {
         if self.chance.happens(500) {
-            return self.connect_command();
+            return self.connect_command(ExecutorId::LOCAL);
         }
-        Command::ServeFunctions { executor: ExecutorId::LOCAL, functions: self.function_names() }
-    }
-
-    fn function_names(&self) -> Vec<String> {
-        self.specs.iter().map(|spec| spec.name.clone()).collect()
+        self.serve_command_of(ExecutorId::LOCAL)
     }
 
     /// Asks, with a ticket of its own.

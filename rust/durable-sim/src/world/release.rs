@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use durable_core::flow::policy::Scope;
-use durable_core::{Answer, Command, Effect, FunctionId, FunctionSpec, Memo, Report};
+use durable_core::{Answer, Command, Effect, ExecutorId, FunctionId, FunctionSpec, Memo, Report};
 
 use super::{Happening, World};
 use crate::driver::Sealed;
@@ -54,13 +54,18 @@ impl World {
 
     /// Effects go, in order. `early`: the turn is not durable, and only a mistake lets them go.
     pub(super) fn let_out(&mut self, turn: &Rc<Sealed>, early: bool) -> Result<(), String> {
-        let is_connect = |command: &Command| matches!(command, Command::ConnectExecutor { .. });
+        let is_connect = |command: &Command| {
+            matches!(command, Command::ConnectExecutor { executor: ExecutorId::LOCAL, .. })
+        };
         let is_first = early == (self.mistake == Some(Mistake::OffersEarly));
         if is_first && turn.commands.iter().any(is_connect) {
             // From here on what leaves is for the new executor, which has nothing yet.
             self.is_connected = true;
             self.losses = self.losses.saturating_add(1);
             self.executor = Executor::new(self.chance.fork(), &self.mix);
+        }
+        if is_first {
+            self.note_moves(turn);
         }
         for (effect, memos) in &turn.effects {
             let is_work = matches!(effect, Effect::OfferWork(_));
@@ -81,6 +86,9 @@ impl World {
     }
 
     fn let_one_out(&mut self, effect: &Effect, memos: &[Memo]) {
+        if self.let_out_elsewhere(effect, memos) {
+            return;
+        }
         let now = self.clock.wall();
         let outside = &mut self.outside;
         let is_for_caller = matches!(effect, Effect::Answer { .. } | Effect::AnnounceEnd { .. });
@@ -130,14 +138,15 @@ impl World {
     pub(super) fn carry_out(&mut self) -> Result<(), String> {
         for doing in std::mem::take(&mut self.executor.doings) {
             match doing {
-                Doing::Say(report) => self.send_report(report),
+                Doing::Say(report) => self.send_report(report, true),
                 Doing::Call { run, epoch, call, length } => {
                     self.plan(length, Happening::CallEnds { run, epoch, call });
                 }
             }
         }
+        self.carry_out_elsewhere();
         self.check_calls()?;
-        let complaint = self.executor.complaint.take();
+        let complaint = self.executor.complaint.take().or(self.remotes.complaint.take());
         if self.mix.is_hostile {
             return Ok(());
         }
@@ -148,7 +157,7 @@ impl World {
     }
 
     /// A report is on its way: soon, late, twice, or lost.
-    fn send_report(&mut self, report: Report) {
+    pub(super) fn send_report(&mut self, report: Report, can_be_lost: bool) {
         let soon = Duration::from_micros(10);
         let mail = Happening::Mail(Command::Report(report));
         if self.is_safe {
@@ -161,7 +170,7 @@ impl World {
             let again = self.chance.length(Duration::from_secs(20));
             self.plan(again, mail.clone());
         }
-        if self.chance.happens(mix.lose) {
+        if can_be_lost && self.chance.happens(mix.lose) {
             self.tally.note("report lost");
             let wait = self.chance.length(Duration::from_secs(30));
             self.plan(wait, Happening::ExecutorDies);
@@ -225,6 +234,10 @@ impl World {
 
     /// I4: an executor never holds more than a function's limit, nor more than it can take.
     fn check_slots(&self) -> Result<(), String> {
+        let (held, most) = (self.executor.held().len(), self.mix.capacity);
+        if u32::try_from(held).unwrap_or(u32::MAX) > most {
+            return Err(format!("{held} pieces of work, room for {most}"));
+        }
         if self.mix.register > 0 {
             return Ok(());
         }
@@ -236,8 +249,6 @@ impl World {
             }
             self.check_keyed_slots(spec, number)?;
         }
-        let held = self.executor.held().len();
-        let most = usize::try_from(self.mix.capacity).unwrap_or(0);
-        if held > most { Err(format!("{held} pieces of work, room for {most}")) } else { Ok(()) }
+        Ok(())
     }
 }

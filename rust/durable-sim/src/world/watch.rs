@@ -178,7 +178,8 @@ impl World {
     pub(super) fn check_rest(&self) -> Result<(), String> {
         let counts = self.driver.shard.counts();
         let is_idle = counts.executing_count == 0 && counts.live_count == 0;
-        let held = self.executor.held();
+        let mut held = self.executor.held();
+        held.extend(self.remotes.open().map(|(run, epoch)| (run, epoch, 0)));
         let untold = self.model.untold_count();
         if is_idle && held.is_empty() && untold == 0 {
             Ok(())

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::slots::{GroupId, QueueNumber};
+use super::queue::Round;
 use super::{Item, Place, Queue, ReadyQueues, Wait};
 
 /// What a queue holds.
@@ -46,6 +47,12 @@ impl ReadyQueues {
             }
             if queue.place == Place::Round && !self.stands_in_round(number, queue) {
                 return Err(format!("queue {name:?} is not in its round"));
+            }
+            let is_served = |round: &Round| round.is_served;
+            if queue.reserved.is_some()
+                && !self.rounds.get(queue.function.index()).is_some_and(is_served)
+            {
+                return Err(format!("a slot is kept for queue {name:?}, which nobody serves"));
             }
             let before = queue.waits_before();
             if before.is_some_and(|(gate, first)| !self.gates.is_waiting(gate, number, first)) {

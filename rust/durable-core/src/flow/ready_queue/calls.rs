@@ -26,6 +26,7 @@ impl ReadyQueues {
             queue.reserved = lower.or(queue.run_slot.filter(|_| is_start)).map(|slot| slot.0);
             if let Some(kept) = queue.reserved {
                 self.slots.take(kept, 1);
+                self.reserving.insert(number);
             }
         }
         for group in queue.groups().filter(|group| *group != lacked) {
@@ -120,6 +121,24 @@ impl ReadyQueues {
             if let Some((gate, _)) = gate {
                 self.call_before(gate);
             }
+        }
+    }
+
+    /// Nothing of this function goes now: what is kept for it is free for others.
+    pub(super) fn free_reserved(&mut self, function: FunctionId) {
+        let mut freed = Vec::new();
+        let queues = &mut self.queues;
+        self.reserving.retain(|number| {
+            let queue = queues.get_mut(*number).filter(|queue| queue.reserved.is_some());
+            let Some(queue) = queue else { return false };
+            if queue.function == function {
+                freed.extend(queue.reserved.take());
+            }
+            queue.reserved.is_some()
+        });
+        for group in freed {
+            self.slots.release(group, 1);
+            self.call_next(group);
         }
     }
 

@@ -8,9 +8,7 @@ use crate::id::{ExecutorId, FunctionId};
 impl ReadyQueues {
     /// An executor takes so much at a time.
     pub(crate) fn set_capacity(&mut self, executor: ExecutorId, capacity: u32) {
-        if self.rings.len() <= executor.index() {
-            self.rings.resize_with(executor.index().saturating_add(1), Ring::default);
-        }
+        self.add_ring(executor);
         if let Some(ring) = self.ring(Some(executor)) {
             ring.capacity = capacity;
         }
@@ -23,8 +21,22 @@ impl ReadyQueues {
         }
     }
 
-    /// Work of a function goes to this executor, which has connected.
+    /// An executor of which nothing was known takes nothing until it says how much. Where the first was alone, whose
+    /// queues keep what they were called for also while it is full, others may use that from now on.
+    fn add_ring(&mut self, executor: ExecutorId) {
+        if self.rings.len() > executor.index() {
+            return;
+        }
+        if let [alone] = self.rings.as_mut_slice() {
+            let called = self.rounds.iter().filter(|round| round.is_served);
+            alone.called = called.flat_map(|round| round.queues.iter().copied()).collect();
+        }
+        self.rings.resize_with(executor.index().saturating_add(1), Ring::default);
+    }
+
+    /// Work of a function goes to this executor, once that has connected.
     pub(crate) fn set_executor(&mut self, function: FunctionId, executor: ExecutorId) {
+        self.add_ring(executor);
         let Some(round) = self.round(function) else { return };
         let (before, count) = (round.executor.replace(executor), round.executing_count);
         round.is_in_ring = false;

@@ -315,6 +315,90 @@ fn a_queue_that_needs_two_limits_does_not_starve() {
     }
 }
 
+/// Two functions share the slots of `all`; the second has a limit of its own beside.
+fn two_functions() -> ReadyQueues {
+    let mut queues = ReadyQueues::new(1);
+    (0..2).for_each(|_| queues.add_function());
+    serve(&mut queues);
+    queues.set_executor(FunctionId(1), ExecutorId::LOCAL);
+    queues.set_served(FunctionId(1), true);
+    queues
+}
+
+#[test]
+fn what_is_kept_for_a_function_is_free_while_nobody_serves_it() {
+    let mut queues = two_functions();
+    let all = || Some(((*b"all").into(), 1));
+    let own = || Some(((*b"own").into(), 1));
+    let push = |queues: &mut ReadyQueues, function, name: &[u8], number| {
+        let slots = match name {
+            b"a" => [all(), None],
+            b"b" => [own(), None],
+            _ => [all(), own()],
+        };
+        let needs = || Needs { slots, ..Needs::default() };
+        queues.push((FunctionId(function), name), start(number), false, needs);
+    };
+    let reserves = |queues: &ReadyQueues| queues.queues.all().any(|it| it.2.reserved.is_some());
+    push(&mut queues, 0, b"a", 1);
+    push(&mut queues, 0, b"b", 2);
+    push(&mut queues, 1, b"ab", 3);
+    for number in 4..1_000 {
+        while queues.pop(NOW).is_some() {}
+        if reserves(&queues) {
+            break;
+        }
+        let name: &[u8] = if number % 2 == 0 { b"a" } else { b"b" };
+        queues.release_slots(name);
+        push(&mut queues, 0, name, number);
+    }
+    assert!(reserves(&queues), "it has given way often");
+    queues.set_served(FunctionId(1), false);
+    assert!(!reserves(&queues));
+    while queues.pop(NOW).is_some() {}
+    queues.audit().unwrap();
+}
+
+/// The slot is free, and the first is called for it, but its executor has no room: the second goes to another.
+#[test]
+fn a_full_executor_that_was_alone_holds_nobody_up() {
+    let mut queues = two_functions();
+    queues.set_capacity(ExecutorId::LOCAL, 2);
+    let needs = || Needs { slots: [Some(((*b"all").into(), 1)), None], ..Needs::default() };
+    let popped = |queues: &mut ReadyQueues| {
+        std::iter::from_fn(|| queues.pop(NOW)).map(|it| it.item.number).collect::<Vec<_>>()
+    };
+    queues.push((FunctionId(0), b"f"), start(1), false, needs);
+    queues.push((FunctionId(0), b"other"), start(2), false, Needs::default);
+    assert_eq!(popped(&mut queues), [1, 2]);
+    queues.push((FunctionId(0), b"f"), start(3), false, needs);
+    queues.release_slots(b"other");
+    queues.push((FunctionId(1), b"g"), start(4), false, needs);
+    queues.push((FunctionId(0), b"other"), start(5), false, Needs::default);
+    assert_eq!(popped(&mut queues), [5], "the others stand in the line");
+    queues.set_capacity(ExecutorId::LOCAL, 1);
+    queues.release_slots(b"f");
+    assert_eq!(popped(&mut queues), Vec::<u32>::new(), "there is no room");
+    queues.set_executor(FunctionId(1), ExecutorId(1));
+    queues.set_capacity(ExecutorId(1), 1);
+    queues.set_served(FunctionId(1), true);
+    assert_eq!(popped(&mut queues), [4]);
+    queues.audit().unwrap();
+}
+
+#[test]
+fn a_function_that_was_given_to_an_executor_before_that_came_goes_once_it_has() {
+    let mut queues = ReadyQueues::new(1);
+    queues.add_function();
+    queues.set_executor(FunctionId(0), ExecutorId(2));
+    queues.set_served(FunctionId(0), true);
+    queues.push((FunctionId(0), b"f"), start(1), true, Needs::default);
+    assert_eq!(queues.pop(NOW), None, "nobody has come");
+    queues.set_capacity(ExecutorId(2), 1);
+    queues.set_served(FunctionId(0), true);
+    assert_eq!(queues.pop(NOW).map(|popped| popped.item), Some(start(1)));
+}
+
 /// Somebody takes all work of the first function.
 fn serve(queues: &mut ReadyQueues) {
     queues.set_capacity(ExecutorId::LOCAL, u32::MAX);
