@@ -44,6 +44,8 @@ pub enum Command {
         function: String,
         /// The data it is given, in an event of the name `durable/function.invoked`.
         data: Bytes,
+        /// Only where this has not started a run of it before.
+        once: Option<Once>,
     },
     /// Pause a function, or let it go on.
     PauseFunction {
@@ -236,6 +238,22 @@ impl Command {
             | Self::TellEnd { .. }
             | Self::Expire { .. } => false,
         }
+    }
+}
+
+/// A caller's own id of what it asks for: it counts as a sender's id of an event does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// The id, which the event has too.
+    pub id: String,
+    /// What the store remembers of it (see [`crate::write::dedup_key`]).
+    pub known: Option<Record>,
+}
+
+impl Once {
+    /// Of which nothing is known yet.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into(), known: None }
     }
 }
 

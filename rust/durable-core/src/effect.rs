@@ -118,6 +118,9 @@ pub enum Answer {
     Accepted(Vec<EventId>),
     /// The run was made, by this event.
     Started(RunId, EventId),
+    /// What was asked for had been asked for before and was not done again: this run was made for it then, and this
+    /// event came first.
+    StartedBefore(RunId, EventId),
     /// The function is paused now, or goes on.
     Paused,
     /// The run was called off; false where no such run lives.

@@ -34,7 +34,7 @@ mod shard;
 
 pub use channel::{ChannelRecord, MessageRecord, NewMessage, Ring, channel_id};
 pub use command::{
-    Command, FromStep, OnConflict, Op, Report, Rerun, Retry, ScheduleChange, Since, Until,
+    Command, FromStep, OnConflict, Once, Op, Report, Rerun, Retry, ScheduleChange, Since, Until,
 };
 pub use effect::{Answer, Effect, Refusal, Work};
 pub use event::{

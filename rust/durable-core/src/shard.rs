@@ -253,8 +253,8 @@ impl Shard {
             Command::AcceptEvents { ticket, events, source } => {
                 self.accept(ticket, events, source, turn);
             }
-            Command::InvokeFunction { ticket, function, data } => {
-                self.invoke(ticket, &function, data, turn);
+            Command::InvokeFunction { ticket, function, data, once } => {
+                self.invoke(ticket, &function, (data, once), turn);
             }
             Command::PauseFunction { ticket, function, is_paused } => {
                 self.pause(ticket, &function, is_paused, turn);

@@ -72,6 +72,7 @@ fn to_answer(py: Python<'_>, ticket: u64, answer: Answer) -> PyResult<Bound<'_, 
         Answer::Refused(Refusal::Skipped(text)) => ("skipped", text),
         Answer::Refused(Refusal::NoWaiter(text)) => ("no_waiter", text),
         Answer::Registered(_)
+        | Answer::StartedBefore(..)
         | Answer::Paused
         | Answer::Cancelled(_)
         | Answer::EventCancelled(_)

@@ -398,9 +398,12 @@ fn accept(ticket: u64, events: Vec<NewEvent>, source: Option<(String, u64)>) -> 
 fn message(request: Request) -> Message {
     match request {
         Request::Send { ticket, events, source } => accept(ticket, events, source),
-        Request::Invoke { ticket, function, data } => {
-            Message::Command(Command::InvokeFunction { ticket: Ticket(ticket), function, data })
-        }
+        Request::Invoke { ticket, function, data } => Message::Command(Command::InvokeFunction {
+            ticket: Ticket(ticket),
+            function,
+            data,
+            once: None,
+        }),
         Request::Signal { ticket, signal, data } => {
             Message::Command(Command::SendSignal { ticket: Ticket(ticket), signal, data })
         }
@@ -414,6 +417,7 @@ fn accepted(answer: Answer) -> Result<Vec<EventId>> {
         Answer::Refused(_)
         | Answer::Registered(_)
         | Answer::Started(..)
+        | Answer::StartedBefore(..)
         | Answer::Paused
         | Answer::Cancelled(_)
         | Answer::Scheduled
@@ -430,6 +434,7 @@ pub(crate) fn unexpected(answer: &Answer) -> Error {
         Answer::Accepted(_)
         | Answer::Registered(_)
         | Answer::Started(..)
+        | Answer::StartedBefore(..)
         | Answer::Paused
         | Answer::Cancelled(_)
         | Answer::Scheduled

@@ -46,6 +46,7 @@ mod rehearsal;
 mod schedules;
 mod upkeep;
 
+pub use asking::Invoked;
 pub use clock::ClockChoice;
 pub use commit_times::CommitStats;
 pub use config::{Config, Sync};

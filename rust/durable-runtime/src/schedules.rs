@@ -44,6 +44,7 @@ impl Engine {
             Answer::Started(run, _) => Ok(Some(run)),
             other @ (Answer::Accepted(_)
             | Answer::Registered(_)
+            | Answer::StartedBefore(..)
             | Answer::Paused
             | Answer::Cancelled(_)
             | Answer::EventCancelled(_)

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use durable_core::{
-    Command, ExecutorId, NewEvent, Op, Origin, Record, Rerun, RunId, Shard, Timestamp, Turn, Write,
+    Command, ExecutorId, Op, Origin, Record, Rerun, RunId, Shard, Timestamp, Turn, Write,
     channel_id, write,
 };
 use durable_store::{Seq, View, batch};
@@ -226,9 +226,15 @@ impl ShardLoop {
             Command::AcceptEvents { ticket, events, source } => {
                 let events: Result<Vec<_>> = events
                     .into_iter()
-                    .map(|(event, _)| self.known(&event).map(|record| (event, record)))
+                    .map(|(event, _)| {
+                        self.known(event.user_id.as_deref()).map(|record| (event, record))
+                    })
                     .collect();
                 Ok(Command::AcceptEvents { ticket, events: events?, source })
+            }
+            Command::InvokeFunction { ticket, function, data, once: Some(mut once) } => {
+                once.known = self.known(Some(&once.id))?;
+                Ok(Command::InvokeFunction { ticket, function, data, once: Some(once) })
             }
             Command::Publish { ticket, message, .. } => {
                 let known = self.view.get(&write::channel_key(&channel_id(&message.channel)))?;
@@ -250,7 +256,7 @@ impl ShardLoop {
                 Ok(Command::CancelEvent { ticket, event, record: record.map(Box::new) })
             }
             other @ (Command::RegisterFunctions { .. }
-            | Command::InvokeFunction { .. }
+            | Command::InvokeFunction { once: None, .. }
             | Command::PauseFunction { .. }
             | Command::CancelRun { .. }
             | Command::SendSignal { .. }
@@ -267,9 +273,9 @@ impl ShardLoop {
         }
     }
 
-    /// What is remembered of an event's sender's id.
-    fn known(&self, event: &NewEvent) -> Result<Option<Record>> {
-        let Some(id) = &event.user_id else { return Ok(None) };
+    /// What is remembered of a sender's id.
+    fn known(&self, id: Option<&str>) -> Result<Option<Record>> {
+        let Some(id) = id else { return Ok(None) };
         let key = write::dedup_key(id);
         if key.len() > durable_store::MAX_KEY_BYTES {
             return Ok(None); // it will be refused

@@ -10,8 +10,8 @@ use durable_core::write::{
     self, EVENT, LOADED_PREFIXES, MEMO, RUN, TIMER, history, history_key, memo_key, run_key,
 };
 use durable_core::{
-    Command, Effect, Memo, NewEvent, Origin, Record, RunEnd, RunId, Settings, Shard, Timestamp,
-    Turn, Unreadable, Write, channel_id,
+    Command, Effect, Memo, Origin, Record, RunEnd, RunId, Settings, Shard, Timestamp, Turn,
+    Unreadable, Write, channel_id,
 };
 
 use crate::chance::Chance;
@@ -133,8 +133,11 @@ impl Driver {
         match command {
             Command::AcceptEvents { events, .. } => {
                 for (event, known) in events {
-                    *known = self.remembered(event);
+                    *known = self.remembered(event.user_id.as_deref());
                 }
+            }
+            Command::InvokeFunction { once: Some(once), .. } => {
+                once.known = self.remembered(Some(&once.id));
             }
             Command::Report(report) => {
                 for own in report.ops.iter_mut().filter_map(Op::own_event) {
@@ -162,7 +165,7 @@ impl Driver {
             Command::RegisterFunctions { .. }
             | Command::PutSchedule { .. }
             | Command::ChangeSchedule { .. }
-            | Command::InvokeFunction { .. }
+            | Command::InvokeFunction { once: None, .. }
             | Command::PauseFunction { .. }
             | Command::CancelRun { .. }
             | Command::SendSignal { .. }
@@ -183,8 +186,8 @@ impl Driver {
         self.storage.get(&key).map(|value| (key, value))
     }
 
-    fn remembered(&self, event: &NewEvent) -> Option<Record> {
-        let key = write::dedup_key(event.user_id.as_deref()?);
+    fn remembered(&self, id: Option<&str>) -> Option<Record> {
+        let key = write::dedup_key(id?);
         let value = self.storage.get(&key)?;
         (self.mistake != Some(Mistake::ForgetsSenders)).then_some((key, value))
     }

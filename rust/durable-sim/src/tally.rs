@@ -42,7 +42,7 @@ impl Tally {
 }
 
 /// Rare branches that a campaign must have come to.
-pub const MUST_HAPPEN: [&str; 143] = [
+pub const MUST_HAPPEN: [&str; 144] = [
     "acknowledged event",
     "append refused",
     "batch by timeout",
@@ -130,6 +130,7 @@ pub const MUST_HAPPEN: [&str; 143] = [
     "invoke told: no such function",
     "invoke told: skipped",
     "invoke told: too late",
+    "invoked before",
     "killed",
     "killed while forgetting",
     "memo delivered to executing code",

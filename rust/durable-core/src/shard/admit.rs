@@ -57,7 +57,7 @@ impl Shard {
     ) -> EventId {
         let id = self.next_event_id();
         let sender = event.user_id.as_deref().filter(|id| !id.is_empty() && !event.is_reserved());
-        let mut dedup = sender.and_then(|name| self.dedup(name, known));
+        let dedup = sender.and_then(|name| self.dedup(name, known));
         let duplicate_of = dedup.as_ref().map(|dedup| dedup.event);
         self.hear(id, &event, turn);
         let (mut runs, mut skips) = (Vec::new(), Vec::new());
@@ -73,18 +73,29 @@ impl Shard {
             }
         }
         if let Some(name) = sender {
-            let dedup = dedup.get_or_insert(DedupRecord { event: id, runs: Vec::new() });
-            dedup.runs.extend_from_slice(&runs);
-            turn.writes.push(Write::Put { key: dedup_key(name), value: encode(dedup) });
-            self.turn.dedups.insert(name.to_owned(), dedup.clone());
+            self.remember_sender((name, dedup), id, &runs, turn);
         }
         let record = record(self.now(), event, (runs, skips), duplicate_of);
         turn.writes.push(Write::Insert { key: event_key(id), value: encode(&record) });
         duplicate_of.unwrap_or(id)
     }
 
+    /// A sender's id has started these runs beside those that are known of it.
+    pub(super) fn remember_sender(
+        &mut self,
+        (name, dedup): (&str, Option<DedupRecord>),
+        event: EventId,
+        runs: &[Started],
+        turn: &mut Turn,
+    ) {
+        let mut dedup = dedup.unwrap_or(DedupRecord { event, runs: Vec::new() });
+        dedup.runs.extend_from_slice(runs);
+        turn.writes.push(Write::Put { key: dedup_key(name), value: encode(&dedup) });
+        self.turn.dedups.insert(name.to_owned(), dedup);
+    }
+
     /// What is remembered of a sender's id and still counts: runs of the last day and live runs.
-    fn dedup(&self, name: &str, known: Option<Record>) -> Option<DedupRecord> {
+    pub(super) fn dedup(&self, name: &str, known: Option<Record>) -> Option<DedupRecord> {
         let remembered = self.turn.dedups.get(name).cloned().or_else(|| {
             let (_, bytes) = known?;
             Some(read("a sender's event id", &bytes))
@@ -170,11 +181,11 @@ impl Shard {
         id
     }
 
-    /// An event of the engine's own for one function, whatever its triggers.
+    /// An event of the engine's own for one function, whatever its triggers; and the event that came first with its id.
     pub(super) fn start_alone(
         &mut self,
         function: FunctionId,
-        event: NewEvent,
+        (event, duplicate_of): (NewEvent, Option<EventId>),
         turn: &mut Turn,
     ) -> (EventId, Result<RunId, Skip>) {
         let id = self.next_event_id();
@@ -186,7 +197,7 @@ impl Shard {
             .map(|run| run.unwrap_or_else(|| super::broken("a run that was asked for is not")));
         let runs = started.iter().map(|run| (function, *run)).collect();
         let skips = started.err().iter().map(|skip| (function, *skip)).collect();
-        let record = record(self.now(), event, (runs, skips), None);
+        let record = record(self.now(), event, (runs, skips), duplicate_of);
         turn.writes.push(Write::Insert { key: event_key(id), value: encode(&record) });
         (id, started)
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::admit::too_large_or_invalid;
 use super::{Shard, Turn};
-use crate::command::Until;
+use crate::command::{Once, Until};
 use crate::effect::{Answer, Effect, Refusal};
 use crate::event::NewEvent;
 use crate::id::{EventId, FunctionId, RunId, Ticket};
@@ -14,12 +14,47 @@ use crate::step::{Awaits, Outcome, Pending, PendingState, StepKind};
 
 impl Shard {
     /// Somebody outside starts one run of one function, whatever its triggers.
-    pub(super) fn invoke(&mut self, ticket: Ticket, function: &str, data: Bytes, turn: &mut Turn) {
-        let answer = match self.start_invoked(function, data, turn) {
-            Ok((run, event)) => Answer::Started(run, event),
-            Err(why) => Answer::Refused(why),
+    pub(super) fn invoke(
+        &mut self,
+        ticket: Ticket,
+        function: &str,
+        (data, once): (Bytes, Option<Once>),
+        turn: &mut Turn,
+    ) {
+        let answer = if let Some(once) = once {
+            self.start_once(function, (data, once), turn)
+        } else {
+            let started = self.start_invoked(function, data, turn);
+            started.map(|(run, event)| Answer::Started(run, event))
         };
+        let answer = answer.unwrap_or_else(Answer::Refused);
         turn.effects.push(Effect::Answer { ticket, answer });
+    }
+
+    /// One run for all that is asked under one id.
+    fn start_once(
+        &mut self,
+        name: &str,
+        (data, once): (Bytes, Once),
+        turn: &mut Turn,
+    ) -> Result<Answer, Refusal> {
+        let Once { id, known } = once;
+        let function = self.registered(name)?;
+        let dedup = self.dedup(&id, known);
+        if let Some(dedup) = &dedup
+            && let Some((_, run)) = dedup.runs.iter().find(|(of, _)| *of == function)
+        {
+            return Ok(Answer::StartedBefore(*run, dedup.event));
+        }
+        let event = NewEvent { user_id: Some(id.clone()), ..invoked(data) };
+        if let Some(why) = event.refusal_of_shape() {
+            return Err(too_large_or_invalid(&event, why));
+        }
+        let first = dedup.as_ref().map(|dedup| dedup.event);
+        let (event, started) = self.start_alone(function, (event, first), turn);
+        let run = started.map_err(|skip| Refusal::skipped(name, skip))?;
+        self.remember_sender((&id, dedup), event, &[(function, run)], turn);
+        Ok(Answer::Started(run, event))
     }
 
     /// A step does, and waits for the end of that run.
@@ -82,13 +117,12 @@ impl Shard {
         data: Bytes,
         turn: &mut Turn,
     ) -> Result<(RunId, EventId), Refusal> {
-        let event =
-            NewEvent { name: "durable/function.invoked".to_owned(), data, ..NewEvent::default() };
+        let event = invoked(data);
         let function = self.registered(name)?;
         if let Some(why) = event.refusal_of_shape() {
             return Err(too_large_or_invalid(&event, why));
         }
-        let (event, started) = self.start_alone(function, event, turn);
+        let (event, started) = self.start_alone(function, (event, None), turn);
         started.map(|run| (run, event)).map_err(|skip| Refusal::skipped(name, skip))
     }
 
@@ -165,6 +199,10 @@ pub(super) fn timed_out(run: RunId) -> Outcome {
 
 /// What a step that invokes is told instead of a result: the reason in one word and in several, and the error that
 /// the other run ended with.
+fn invoked(data: Bytes) -> NewEvent {
+    NewEvent { name: "durable/function.invoked".to_owned(), data, ..NewEvent::default() }
+}
+
 fn invoke_error(
     (reason, message): (&str, &str),
     run: Option<RunId>,

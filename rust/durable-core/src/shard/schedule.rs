@@ -259,7 +259,7 @@ impl Shard {
             ts: Some(tick.due),
             ..NewEvent::default()
         };
-        self.start_alone(record.function, event, turn)
+        self.start_alone(record.function, (event, None), turn)
     }
 
     /// The next tick is the first from now.

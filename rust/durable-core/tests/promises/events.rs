@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use durable_core::{Answer, Command, FunctionSpec, NewEvent, Policies, Ticket, write};
+use durable_core::{Answer, Command, FunctionSpec, NewEvent, Once, Policies, Ticket, write};
 
 use crate::world::{DAY, SECOND, World, done, event, function, with_id};
 
@@ -90,12 +90,41 @@ fn an_invoked_function_runs_whatever_its_triggers_and_an_unknown_one_is_refused(
         ticket: Ticket(3),
         function: name.to_owned(),
         data: Bytes::from_static(b"{}"),
+        once: None,
     };
     world.turn(vec![invoke("f")]);
     let work = world.only_work();
     assert_eq!(world.answer(), Answer::Started(work.run, work.event));
     world.turn(vec![invoke("nobody")]);
     assert!(matches!(world.answer(), Answer::Refused(_)));
+}
+
+#[test]
+fn what_is_asked_for_under_one_id_is_done_once() {
+    let mut world = World::new(vec![function("f", "a"), FunctionSpec::new("app", "g")]);
+    let invoke = |world: &World, name: &str, key: &str| Command::InvokeFunction {
+        ticket: Ticket(3),
+        function: name.to_owned(),
+        data: Bytes::from_static(b"{}"),
+        once: Some(Once { known: world.known(key), ..Once::new(key) }),
+    };
+    let asked = |world: &mut World, name: &str| {
+        world.turn(vec![invoke(world, name, "key")]);
+        world.answer()
+    };
+    let Answer::Started(run, first) = asked(&mut world, "f") else { panic!("not started") };
+    assert_eq!(asked(&mut world, "f"), Answer::StartedBefore(run, first));
+    world.crash();
+    assert_eq!(asked(&mut world, "f"), Answer::StartedBefore(run, first), "after a restart");
+    world.send(vec![NewEvent { user_id: Some("key".to_owned()), ..event("a") }]);
+    assert_eq!(world.shard.counts().live_count, 1, "a sender's id is the same");
+    assert!(matches!(asked(&mut world, "g"), Answer::Started(other, _) if other != run));
+    let twice = vec![invoke(&world, "f", "other"), invoke(&world, "f", "other")];
+    world.turn(twice);
+    assert!(matches!(world.answer(), Answer::StartedBefore(..)), "in one turn too");
+    assert_eq!(world.shard.counts().live_count, 3);
+    world.turn(vec![invoke(&world, "f", &"k".repeat(257))]);
+    assert!(matches!(world.answer(), Answer::Refused(durable_core::Refusal::Invalid(_))));
 }
 
 #[test]

@@ -255,16 +255,19 @@ impl World {
         events: Vec<NewEvent>,
         source: Option<(String, u64)>,
     ) -> Vec<EventId> {
-        let known = |event: &NewEvent| {
-            let key = write::dedup_key(event.user_id.as_deref()?);
-            self.store.get(&key).map(|value| (key.clone(), value.clone()))
-        };
+        let known = |event: &NewEvent| self.known(event.user_id.as_deref()?);
         let events = events.into_iter().map(|event| (event.clone(), known(&event))).collect();
         self.turn(vec![Command::AcceptEvents { ticket: Ticket(7), events, source }]);
         match self.answer() {
             Answer::Accepted(ids) => ids,
             other => panic!("not accepted: {other:?}"),
         }
+    }
+
+    /// What is remembered of a sender's id.
+    pub fn known(&self, id: &str) -> Option<Record> {
+        let key = write::dedup_key(id);
+        self.store.get(&key).map(|value| (key.clone(), value.clone()))
     }
 
     /// The last answer.

@@ -157,17 +157,10 @@ impl Model {
     ) -> Result<(), String> {
         let now = walk.turn.now;
         self.hear(walk, (id, &record))?;
-        let known = event.user_id.as_ref().and_then(|name| self.senders.get(name)).cloned();
-        let counts = |run: RunId| is_fresh(run.made_at(), now) || self.is_live(run);
-        let runs: Vec<(FunctionId, RunId)> = known.iter().flat_map(|s| s.runs.clone()).collect();
-        let runs: Vec<(FunctionId, RunId)> =
-            runs.into_iter().filter(|(_, run)| counts(*run)).collect();
+        let (runs, first) = self.remembered(event.user_id.as_ref(), now);
         if runs.iter().any(|(_, run)| !is_fresh(run.made_at(), now)) {
             walk.tally.note("dedup kept while its run lives");
         }
-        let first = known
-            .map(|sender| sender.first)
-            .filter(|first| is_fresh(first.made_at(), now) || !runs.is_empty());
         let matching: Vec<FunctionId> = (0..)
             .map(FunctionId)
             .zip(&self.specs)
@@ -205,6 +198,18 @@ impl Model {
         Ok(())
     }
 
+    /// What a sender's id has started that still counts, and the event that was the first with it.
+    fn remembered(&self, id: Option<&String>, now: Timestamp) -> (Vec<Started>, Option<EventId>) {
+        let known = id.and_then(|name| self.senders.get(name));
+        let counts = |run: RunId| is_fresh(run.made_at(), now) || self.is_live(run);
+        let runs = known.iter().flat_map(|sender| sender.runs.iter().copied());
+        let runs: Vec<Started> = runs.filter(|(_, run)| counts(*run)).collect();
+        let first = known
+            .map(|sender| sender.first)
+            .filter(|first| is_fresh(first.made_at(), now) || !runs.is_empty());
+        (runs, first)
+    }
+
     pub(super) fn keep(
         &mut self,
         user_id: Option<&String>,
@@ -227,7 +232,7 @@ impl Model {
         &mut self,
         walk: &mut Walk<'_>,
         function: &str,
-        data: &bytes::Bytes,
+        (data, own): (&bytes::Bytes, Option<&String>),
         answer: Option<&Answer>,
     ) -> Result<(), String> {
         let known = (0..).zip(&self.specs).find(|(_, (spec, gone))| spec.name == function && !gone);
@@ -236,6 +241,14 @@ impl Model {
             let is_refused = matches!(answer, Some(Answer::Refused(Refusal::UnknownFunction(_))));
             return require(is_refused, || format!("'{function}' is unknown: {answer:?}"));
         };
+        let (before, first) = self.remembered(own, walk.turn.now);
+        if let Some((_, run)) = before.iter().find(|(of, _)| *of == function) {
+            walk.tally.note("invoked before");
+            let told = first.map(|first| Answer::StartedBefore(*run, first));
+            return require(answer == told.as_ref(), || {
+                format!("'{own:?}' started run {run} before: {answer:?}")
+            });
+        }
         let (id, record) = walk
             .stored
             .pop_front()
@@ -267,14 +280,20 @@ impl Model {
         let is_right = record.runs == runs
             && record.skips == skips
             && record.data == *data
+            && record.user_id.as_ref() == own
+            && record.duplicate_of == first
             && record.received_at == walk.turn.now;
         require(is_answered && is_right, || {
             format!("an invoke is to have {runs:?} and {skips:?}: {record:?}, {answer:?}")
         })?;
-        self.keep(None, id, record, None);
+        // What flow control did not let through may be asked for again.
+        self.keep(own.filter(|_| arrived.is_ok()), id, record, first);
         Ok(())
     }
 }
+
+/// A function, and the run of it that was started.
+type Started = (FunctionId, RunId);
 
 /// Whether an id made at that moment still counts.
 pub(super) fn is_fresh(made_at: Timestamp, now: Timestamp) -> bool {

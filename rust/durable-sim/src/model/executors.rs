@@ -124,12 +124,13 @@ impl Model {
             })?;
             let home = self.executors.before.get(&life.function);
             let is_moved = home.is_some_and(|home| employed(by) != Some(*home));
-            if is_moved && !turn.commands.iter().any(|command| is_report_of(command, *id)) {
-                let untold = held.iter().find(|epoch| !is_abandoned(turn, *id, **epoch));
-                require(untold.is_none(), || {
-                    format!("run {id}: {untold:?} went to another, and nobody told {home:?}")
-                })?;
+            if !is_moved || turn.commands.iter().any(|command| is_report_of(command, *id)) {
+                continue;
             }
+            let untold = held.iter().find(|epoch| !is_abandoned(turn, *id, **epoch));
+            require(untold.is_none(), || {
+                format!("run {id}: {untold:?} went to another, and nobody told {home:?}")
+            })?;
         }
         Ok(())
     }

@@ -182,8 +182,9 @@ impl Model {
                 let events: Vec<_> = events.iter().map(|(event, _)| event).collect();
                 self.accept(walk, &events, source.as_ref(), answer)
             }
-            Command::InvokeFunction { function, data, .. } => {
-                self.invoke(walk, function, data, answer.as_ref())
+            Command::InvokeFunction { function, data, once, .. } => {
+                let id = once.as_ref().map(|once| &once.id);
+                self.invoke(walk, function, (data, id), answer.as_ref())
             }
             Command::CancelRun { run, .. } => self.call_off(walk, *run, answer.as_ref()),
             Command::RerunRun { rerun, .. } => self.rerun(walk, rerun, answer.as_ref()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use durable_core::{
     Backoff, Command, Epoch, EventId, ExecutorId, FromStep, FunctionSpec, NewEvent, NewMessage,
-    OnConflict, Op, Record, Report, Rerun, Retry, RunId, Since, Ticket, Timestamp, Until,
+    OnConflict, Once, Op, Record, Report, Rerun, Retry, RunId, Since, Ticket, Timestamp, Until,
 };
 
 use super::{Happening, World};
@@ -162,7 +162,10 @@ impl World {
         } else if self.chance.happens(150) {
             let number = self.chance.size(0, self.mix.function_count);
             let data = self.draw_data();
-            Command::InvokeFunction { ticket, function: format!("f{number}"), data }
+            let sender = self.chance.below(self.mix.sender_count);
+            let once = self.chance.happens(self.mix.with_id);
+            let once = once.then(|| Once::new(format!("id-{sender}")));
+            Command::InvokeFunction { ticket, function: format!("f{number}"), data, once }
         } else {
             let count = self.chance.small(1, self.mix.events_per_call);
             let events = (0..count).map(|_| (self.draw_event(), None)).collect();

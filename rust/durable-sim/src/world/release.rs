@@ -104,7 +104,9 @@ impl World {
                         self.tally.add("acknowledged event", count);
                         self.acknowledged.extend_from_slice(ids);
                     }
-                    Answer::Started(run, _) => self.promised_runs.push(*run),
+                    Answer::Started(run, _) | Answer::StartedBefore(run, _) => {
+                        self.promised_runs.push(*run);
+                    }
                     Answer::Registered(_)
                     | Answer::Paused
                     | Answer::Cancelled(_)
