@@ -58,7 +58,9 @@ pub(crate) struct CallCounts {
 struct State {
     /// What executes, and how many reports of it have gone out.
     calls: BTreeMap<(RunId, Epoch), Call>,
-    /// First calls of durable endpoints.
+    /// Runs of durable endpoints that are about to be there, by their SDKs' ids.
+    begun: BTreeSet<String>,
+    /// Their first calls.
     held: BTreeMap<RunId, endpoint::Held>,
     /// Runs that are not to be called before all that they asked for has come.
     waiting: BTreeSet<RunId>,
@@ -142,7 +144,7 @@ impl Executor {
             return; // it is called once all that it asked for has come
         }
         let plan = match self.apps.callee(offer.function) {
-            Some(callee) if Self::is_begun(&offer, &callee) => return self.hold(offer).await,
+            Some(callee) if self.is_begun(&offer, &callee) => return self.hold(offer).await,
             Some(callee) => self.call(&offer, &callee).await,
             None => Plan::failed(
                 "Error",
@@ -177,14 +179,17 @@ impl Executor {
         plan
     }
 
-    fn report(&self, offer: &Offer, plan: Plan) {
-        let call = self.state.lock().calls.remove(&(offer.run, offer.epoch));
-        let Some(call) = call else { return }; // nobody wants to hear of it any more
+    /// Says what came of a call; false where nobody wants to hear of it any more.
+    fn report(&self, offer: &Offer, plan: Plan) -> bool {
+        let mut state = self.state.lock(); // reports of one call go out in the order of their numbers
+        let Some(call) = state.calls.remove(&(offer.run, offer.epoch)) else { return false };
         let (run, epoch, number) = (offer.run, offer.epoch, call.report_count);
         let recorded = if plan.is_outdated { 0 } else { call.recorded };
         let seen = offer.memo_count.saturating_add(recorded);
         let parked_at = (offer.step.is_none() && !plan.is_over()).then_some(seen);
         self.submit(Report { run, epoch, number, ops: plan.ops, parked_at });
+        drop(state);
+        true
     }
 
     /// An engine that is closed needs no report: the work is offered again.

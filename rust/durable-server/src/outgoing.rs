@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{self, HeaderMap};
 use reqwest::redirect::{Action, Attempt, Policy};
-use reqwest::{Client, ClientBuilder, Method, RequestBuilder};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, Url};
 
 use crate::reach::{Reach, refused};
 
@@ -19,22 +21,45 @@ const REDIRECTS: usize = 3;
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
     client: Client,
+    /// The same, and it goes nowhere by itself.
+    staying: Client,
     reach: Reach,
 }
 
 impl Outgoing {
     pub(crate) fn new(reach: Reach) -> Result<Self, String> {
         let hops = reach.clone();
-        let policy = Policy::custom(move |attempt| follow(attempt, &hops));
         let resolver = Arc::new(Resolver { reach: reach.clone() });
-        let builder = builder().redirect(policy).dns_resolver(resolver);
-        let client = builder.build().map_err(|error| format!("no HTTP client: {error}"))?;
-        Ok(Self { client, reach })
+        let made = |policy: Policy| {
+            let builder = builder().redirect(policy).dns_resolver(Arc::clone(&resolver));
+            builder.build().map_err(|error| format!("no HTTP client: {error}"))
+        };
+        let client = made(Policy::custom(move |attempt| follow(attempt, &hops)))?;
+        Ok(Self { client, staying: made(Policy::none())?, reach })
     }
 
     /// A request that may be made; `Err` says why it may not.
     pub(crate) fn request(&self, method: Method, url: &str) -> Result<RequestBuilder, String> {
         Ok(self.client.request(method, self.reach.check(url)?))
+    }
+
+    /// Sends a body, and sends it as it is to where that leads, whatever the status that leads there: others make a
+    /// request without a body of it. `Err` says in words why there is no answer.
+    pub(crate) async fn post(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response, String> {
+        let mut url = self.reach.check(url)?;
+        for _ in 0..=REDIRECTS {
+            let request = self.staying.post(url).headers(headers.clone()).body(body.clone());
+            let response = request.send().await.map_err(in_words)?;
+            let Some(next) = led_to(&response) else { return Ok(response) };
+            self.reach.check_url(&next)?;
+            url = next;
+        }
+        Err("it leads on and on".to_owned())
     }
 
     pub(crate) const fn reach(&self) -> &Reach {
@@ -53,6 +78,27 @@ fn builder() -> ClientBuilder {
         .connect_timeout(TO_CONNECT)
         .timeout(AT_MOST)
         .tcp_nodelay(true)
+}
+
+/// Where somebody else answers, if that is what was answered.
+fn led_to(response: &Response) -> Option<Url> {
+    if !matches!(response.status().as_u16(), 301..=303 | 307 | 308) {
+        return None;
+    }
+    let place = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    response.url().join(place).ok()
+}
+
+/// An error with all of its causes, and without the address.
+pub(crate) fn in_words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(deeper) = cause {
+        text = format!("{text}: {deeper}");
+        cause = deeper.source();
+    }
+    text
 }
 
 fn follow(attempt: Attempt<'_>, reach: &Reach) -> Action {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use durable_runtime::Offer;
-use reqwest::Method;
+use reqwest::header::{HeaderName, HeaderValue};
 
 use super::endpoint;
 use super::reply::{MOST_BYTES, Reply};
@@ -77,45 +77,49 @@ impl Caller {
             Some(host) => endpoint::url_of(host, offer)?,
             None => url_of(callee, &ids.step)?,
         };
-        let signature = self.signature(&body).unwrap_or_default();
-        let request = self
-            .client
-            .request(Method::POST, &url)?
-            .header("Content-Type", "application/json")
-            .header("User-Agent", "Inngest")
-            .header("X-Request-Id", ids.request)
-            .header("X-Run-Id", endpoint::run_id_of(offer).as_ref())
-            .header("X-Inngest-Force-Step-Plan", if ids.is_plan { "true" } else { "false" })
-            .header("X-Inngest-Req-Version", ANY_VERSION)
-            .header("X-Inngest-Step-Id", ids.step)
-            .header("X-Inngest-Generation-Id", "1")
-            .header("X-Inngest-Job-Id", ids.item)
-            .header("X-Inngest-Server-Kind", self.kind.as_str())
+        let headers = [
+            ("content-type", "application/json"),
+            ("user-agent", "Inngest"),
+            ("x-request-id", &ids.request),
+            ("x-run-id", &endpoint::run_id_of(offer)),
+            ("x-inngest-force-step-plan", if ids.is_plan { "true" } else { "false" }),
+            ("x-inngest-req-version", ANY_VERSION),
+            ("x-inngest-step-id", &ids.step),
+            ("x-inngest-generation-id", "1"),
+            ("x-inngest-job-id", &ids.item),
+            ("x-inngest-server-kind", self.kind.as_str()),
             // Without this header an endpoint takes the call for a request of somebody else's.
-            .header("X-Inngest-Signature", signature);
-        let response =
-            request.body(body).send().await.map_err(|error| unreachable(callee, error))?;
+            ("x-inngest-signature", &self.signature(&body)?),
+        ];
+        let made = headers.into_iter().filter_map(|(name, value)| {
+            Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+        });
+        let response = self.client.post(&url, made.collect(), body.into()).await;
+        let response = response.map_err(|why| unreachable(callee, &why))?;
         let reply = read(response).await?;
-        if reply.is_sdk && !self.keys.is_signed(&reply.body, reply.signature.as_deref()) {
-            return Err(
-                "its reply is not signed with one of this server's keys: do both have the same \
-                        signing key?"
-                    .to_owned(),
-            );
+        let is_streamed = reply.is_streamed();
+        let reply = reply.unwrapped()?;
+        if !reply.is_sdk || self.keys.is_signed(&reply.body, reply.signature.as_deref()) {
+            return Ok(reply);
         }
-        Ok(reply)
+        let why = "its reply is not signed with one of this server's keys: do both have the same signing key?";
+        let streamed = " It is streamed: not every SDK signs what it streams.";
+        Err(if is_streamed { format!("{why}{streamed}") } else { why.to_owned() })
     }
 
     /// Of the canonical form: whoever is asked makes it again of what it reads.
-    fn signature(&self, body: &[u8]) -> Option<String> {
+    fn signature(&self, body: &[u8]) -> Result<String, String> {
         if !self.keys.can_sign() {
-            return None; // the body may be large
+            return Ok(String::new()); // the body may be large
         }
-        if body.is_empty() {
-            return self.keys.sign(body);
-        }
-        let value: serde_json::Value = serde_json::from_slice(body).ok()?;
-        self.keys.sign(&serde_jcs::to_vec(&value).ok()?)
+        let canonical = if body.is_empty() {
+            Ok(Vec::new())
+        } else {
+            let value = serde_json::from_slice(body);
+            value.and_then(|value: serde_json::Value| serde_jcs::to_vec(&value))
+        };
+        let canonical = canonical.map_err(|error| format!("the call cannot be signed: {error}"))?;
+        self.keys.sign(&canonical).ok_or_else(|| "there is no key to sign with".to_owned())
     }
 }
 
@@ -159,21 +163,9 @@ fn url_of(callee: &Callee, step: &str) -> Result<String, String> {
 }
 
 /// Why nobody answered, without the address's query: some have keys in it, and this is logged.
-fn unreachable(callee: &Callee, error: reqwest::Error) -> String {
+fn unreachable(callee: &Callee, why: &str) -> String {
     let place = callee.endpoint.split('?').next().unwrap_or_default();
-    format!("http_unreachable: nobody answers at {place}: {}", in_words(error))
-}
-
-/// An error with all of its causes, and without the address.
-pub(super) fn in_words(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(deeper) = cause {
-        text = format!("{text}: {deeper}");
-        cause = deeper.source();
-    }
-    text
+    format!("http_unreachable: nobody answers at {place}: {why}")
 }
 
 #[cfg(test)]

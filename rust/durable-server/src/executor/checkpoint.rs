@@ -51,20 +51,30 @@ impl Executor {
         let recorded = ops.iter().filter(|op| matches!(op, Op::StepRun { .. })).count();
         let recorded = u32::try_from(recorded).unwrap_or(u32::MAX);
         let (confirmed, is_confirmed) = oneshot::channel();
-        let number = {
-            let mut state = self.state.lock();
-            let Some(call) = state.calls.get_mut(&(run, epoch)) else { return Checkpointed::Stale };
-            let number = call.report_count;
-            call.report_count = number.saturating_add(1);
-            call.recorded = call.recorded.saturating_add(recorded);
-            call.confirmed.push((number, confirmed));
-            number
-        };
-        self.submit(Report { run, epoch, number, ops, parked_at: None });
+        if !self.submit_next((run, epoch), ops, (recorded, confirmed)) {
+            return Checkpointed::Stale;
+        }
         match is_confirmed.await {
             Ok(()) => Checkpointed::Recorded,
             Err(_abandoned) => Checkpointed::Stale,
         }
+    }
+
+    /// The next report of a call; false where nobody wants to hear of it any more.
+    fn submit_next(
+        &self,
+        (run, epoch): (RunId, Epoch),
+        ops: Vec<Op>,
+        (recorded, confirmed): (u32, oneshot::Sender<()>),
+    ) -> bool {
+        let mut state = self.state.lock(); // reports of one call go out in the order of their numbers
+        let Some(call) = state.calls.get_mut(&(run, epoch)) else { return false };
+        let number = call.report_count;
+        call.report_count = number.saturating_add(1);
+        call.recorded = call.recorded.saturating_add(recorded);
+        call.confirmed.push((number, confirmed));
+        self.submit(Report { run, epoch, number, ops, parked_at: None });
+        true
     }
 
     /// A report is on disk.

@@ -6,10 +6,11 @@
 //! endpoint is called where the request went.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use durable_core::{Backoff, FunctionSpec, NewEvent, Op, RunId};
-use durable_runtime::{Offer, Result};
+use durable_runtime::{Error, Kind, Offer, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -25,6 +26,8 @@ const MARK: &str = "endpoint:";
 const QUIET: Duration = Duration::from_mins(5);
 /// A run's first call comes within this time, or there is no room.
 const TO_COME: Duration = Duration::from_secs(10);
+/// More runs than these are not about to be there at a time.
+const MOST_BEGUN: usize = 10_000;
 /// How often it is looked whether a run has ended.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -142,12 +145,17 @@ pub(super) struct Held {
 
 impl Executor {
     /// Whether this is the first call of an endpoint, which its SDK has begun by itself.
-    pub(super) fn is_begun(offer: &Offer, callee: &Callee) -> bool {
-        let is_first = offer.step.is_none() && offer.attempt == 0 && offer.failure_count == 0;
-        is_first
-            && offer.memos.is_empty()
-            && offer.pending.is_empty()
-            && host_of(&callee.endpoint).is_some()
+    pub(super) fn is_begun(&self, offer: &Offer, callee: &Callee) -> bool {
+        host_of(&callee.endpoint).is_some() && self.state.lock().begun.remove(&*run_id_of(offer))
+    }
+
+    /// A run of this id, as its SDK has given it, is about to be there: its first call is its SDK's own.
+    pub(crate) fn expect(&self, run: &str) {
+        let mut state = self.state.lock();
+        if state.begun.len() >= MOST_BEGUN {
+            state.begun.clear();
+        }
+        state.begun.insert(run.to_owned());
     }
 
     /// Holds such a call until what is said ends it, or nothing has been said for a while.
@@ -191,7 +199,11 @@ impl Executor {
     }
 
     /// Records what an endpoint's SDK has done, and ends the call with what is to be waited for.
-    pub(crate) async fn record(&self, run: RunId, steps: &RawValue) -> Result<Checkpointed> {
+    pub(crate) async fn record(
+        self: &Arc<Self>,
+        run: RunId,
+        steps: &RawValue,
+    ) -> Result<Checkpointed> {
         let said = match ops::of_endpoint(steps) {
             Ok(said) => said,
             Err(why) => return Ok(Checkpointed::Refused(why)),
@@ -204,7 +216,12 @@ impl Executor {
         };
         match said {
             ops::Said::Recorded(ops) => Ok(self.confirmed((run, epoch), ops).await),
-            ops::Said::Ended(plan) => self.end(run, plan).await,
+            ops::Said::Ended(plan) => {
+                // Once begun it is brought to its end, whether or not somebody still waits for it.
+                let executor = Arc::clone(self);
+                let ending = tokio::spawn(async move { executor.end(run, plan).await });
+                ending.await.map_err(|broken| Error::new(Kind::Broken, broken.to_string()))?
+            }
         }
     }
 
@@ -220,9 +237,15 @@ impl Executor {
             return Ok(done);
         }
         let is_end = plan.ops.iter().any(|op| matches!(op, Op::RunComplete { .. }));
-        self.report(&offer, plan);
+        if !self.report(&offer, plan) {
+            return Ok(Checkpointed::Stale);
+        }
         // What has failed and is lost is tried again all the same.
+        let until = Instant::now() + TO_COME;
         while is_end && !self.has_ended(run)? {
+            if Instant::now() > until {
+                return Ok(Checkpointed::Stale);
+            }
             tokio::time::sleep(LOOK).await;
         }
         Ok(Checkpointed::Recorded)

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::caller::{in_words, read_whole};
+use super::caller::read_whole;
 use super::memo::named;
 use super::ops::Plan;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Outgoing, in_words};
 
 /// So long one may take.
 const AT_MOST: Duration = Duration::from_mins(10);

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::gateway::Request;
 use super::memo::named;
 use super::reply::Reply;
-use crate::json::one_or_list;
+use crate::json::{one_or_list, put_text, readable};
 use crate::length::until;
 use crate::names::{event_from_sdk, hash_of, name_of_step};
 
@@ -107,7 +107,7 @@ const LONGEST: std::time::Duration = std::time::Duration::from_mins(366 * 24 * 6
 
 /// What follows from what a function's call came to.
 pub(super) fn plan(offer: &Offer, reply: Result<Reply, String>, now_ms: u64) -> Plan {
-    let reply = match reply.and_then(Reply::unwrapped) {
+    let reply = match reply {
         Ok(reply) => reply,
         Err(why) => return Plan::failed("Error", &why),
     };
@@ -118,13 +118,27 @@ pub(super) fn plan(offer: &Offer, reply: Result<Reply, String>, now_ms: u64) -> 
             Plan::failed("Error", why)
         }
         200 if offer.step.is_none() => {
-            let data = if reply.body.is_empty() { Bytes::from_static(b"null") } else { reply.body };
+            let data = result_of(&reply.body);
             Plan { ops: vec![Op::RunComplete { data }], ..Plan::default() }
         }
         200 => Plan::default(), // the engine says that the step was not come upon
         206 => of_steps(&reply.body, retry).unwrap_or_else(|why| Plan::failed("Error", &why)),
         _ => Plan::of_error(reply.error(), retry),
     }
+}
+
+/// What a function returned; what is no JSON is a text.
+fn result_of(body: &Bytes) -> Bytes {
+    if body.is_empty() {
+        return Bytes::from_static(b"null");
+    }
+    let text = String::from_utf8_lossy(body);
+    let is_json = serde_json::from_str::<&RawValue>(&text).is_ok();
+    readable(&text).ok().filter(|_| is_json).unwrap_or_else(|| {
+        let mut json = Vec::new();
+        put_text(&mut json, &text);
+        json.into()
+    })
 }
 
 fn of_steps(body: &[u8], retry: Retry) -> Result<Plan, String> {
@@ -150,7 +164,7 @@ pub(super) fn of_checkpoint(steps: &RawValue) -> Result<Vec<Op>, String> {
     let mut plan = Plan::default();
     for op in read(steps.get().as_bytes())? {
         match op.op.as_str() {
-            "Step" | "StepRun" => plan.ops.push(op.ran(op.step_name())),
+            "Step" | "StepRun" => plan.ops.push(op.ran(op.step_name())?),
             "StepPlanned" => plan.ops.push(Op::StepPlanned { name: op.step_name() }),
             "None" => {}
             other => return Err(format!("a checkpoint cannot hold the op '{other}'")),
@@ -173,7 +187,8 @@ pub(super) fn of_endpoint(steps: &RawValue) -> Result<Said, String> {
     let steps = steps.get().as_bytes();
     let read = read(steps)?;
     if read.iter().all(|op| matches!(op.op.as_str(), "Step" | "StepRun")) {
-        return Ok(Said::Recorded(read.iter().map(|op| op.ran(op.step_name())).collect()));
+        let ran: Result<_, _> = read.iter().map(|op| op.ran(op.step_name())).collect();
+        return ran.map(Said::Recorded);
     }
     let of_code = |op: &&SdkOp<'_>| op.is_error() && op.id == hash_of(WHOLE);
     if let Some(op) = read.iter().find(of_code) {
@@ -206,14 +221,23 @@ impl SdkOp<'_> {
         }
     }
 
-    fn ran(&self, name: String) -> Op {
-        Op::StepRun { name, data: raw(self.data) }
+    fn ran(&self, name: String) -> Result<Op, String> {
+        match raw(self.data) {
+            Ok(data) => Ok(Op::StepRun { name, data }),
+            Err(why) => Err(format!("the result of step '{name}': {why}")),
+        }
     }
 
     fn put(&self, plan: &mut Plan, options: Options<'_>, retry: Retry) -> Result<(), String> {
         let name = self.step_name();
         let op = match self.op.as_str() {
-            "Step" | "StepRun" => self.ran(name),
+            "Step" | "StepRun" => match self.ran(name.clone()) {
+                Ok(ran) => ran,
+                Err(why) => {
+                    let error = named("Error", &why).into();
+                    Op::StepError { name, error, retry: Retry::Never }
+                }
+            },
             "StepPlanned" => Op::StepPlanned { name },
             "StepError" => Op::StepError { name, error: self.error(), retry: self.retry(retry) },
             "StepFailed" => Op::StepError { name, error: self.error(), retry: Retry::Never },
@@ -241,14 +265,14 @@ impl SdkOp<'_> {
                 data: options
                     .payload
                     .and_then(|payload| payload.data)
-                    .map_or_else(empty, |data| raw(Some(data))),
+                    .map_or_else(|| Ok(empty()), |data| raw(Some(data)))?,
                 until: match options.timeout {
                     Some(timeout) => self.end(Some(timeout))?,
                     None => Until::For(LONGEST),
                 },
                 name,
             },
-            "RunComplete" => Op::RunComplete { data: raw(self.data) },
+            "RunComplete" => Op::RunComplete { data: raw(self.data)? },
             "Gateway" | "AIGateway" => {
                 let is_ai = self.op == "AIGateway";
                 let request = Request::read(name, self.opts.map(RawValue::get), is_ai)?;
@@ -268,8 +292,8 @@ impl SdkOp<'_> {
 
     /// The step's error; one that says not to be tried again is not.
     fn error(&self) -> Bytes {
-        self.error
-            .map_or_else(|| named("Error", "the step failed").into(), |error| raw(Some(error)))
+        let said = self.error.and_then(|error| raw(Some(error)).ok());
+        said.unwrap_or_else(|| named("Error", "the step failed").into())
     }
 
     fn retry(&self, retry: Retry) -> Retry {
@@ -300,8 +324,8 @@ impl SdkOp<'_> {
     }
 }
 
-fn raw(json: Option<&RawValue>) -> Bytes {
-    json.map_or_else(|| Bytes::from_static(b"null"), |json| Bytes::from(json.get().to_owned()))
+fn raw(json: Option<&RawValue>) -> Result<Bytes, String> {
+    json.map_or_else(|| Ok(Bytes::from_static(b"null")), |json| readable(json.get()))
 }
 
 fn empty() -> Bytes {

@@ -45,8 +45,15 @@ struct Inner<'a> {
 impl Reply {
     /// One header of it, by its name in small letters.
     pub(super) fn take_header(&mut self, name: &str, value: &str) {
+        if name == "x-inngest-sdk" {
+            self.is_sdk = true;
+        }
+        self.take_inner_header(name, value);
+    }
+
+    /// The same of one that is inside: who answers is said outside.
+    fn take_inner_header(&mut self, name: &str, value: &str) {
         match name {
-            "x-inngest-sdk" => self.is_sdk = true,
             "x-inngest-no-retry" => self.no_retry = value == "true",
             "retry-after" => self.retry_after = Some(value.to_owned()),
             "x-inngest-signature" => self.signature = Some(value.to_owned()),
@@ -54,9 +61,13 @@ impl Reply {
         }
     }
 
-    /// The reply inside one that was streamed.
+    pub(super) fn is_streamed(&self) -> bool {
+        self.status == STREAMED
+    }
+
+    /// The reply inside one that was streamed: whoever signs it signs that one.
     pub(super) fn unwrapped(self) -> Result<Self, String> {
-        if self.status != STREAMED {
+        if !self.is_streamed() {
             return Ok(self);
         }
         let inner: Inner<'_> = serde_json::from_slice(&self.body)
@@ -69,7 +80,7 @@ impl Reply {
             ..Self::default()
         };
         for (name, value) in &inner.headers.unwrap_or_default() {
-            reply.take_header(&name.to_ascii_lowercase(), value);
+            reply.take_inner_header(&name.to_ascii_lowercase(), value);
         }
         let text = serde_json::from_str::<String>(inner.body.get());
         reply.body = text.unwrap_or_else(|_json| inner.body.get().to_owned()).into();

@@ -160,7 +160,7 @@ pub(super) async fn invoke(
             return answer::error(StatusCode::BAD_REQUEST, &format!("no JSON object: {error}"));
         }
     };
-    let unread = data.and_then(|data| super::json::refusal(data.get()));
+    let unread = data.and_then(|data| crate::json::refusal(data.get()));
     let data = match unread.map_or_else(|| events::data_of(data), Err) {
         Ok(data) => data,
         Err(why) => return answer::error(StatusCode::BAD_REQUEST, &why),

@@ -56,6 +56,7 @@ pub(super) async fn begin(State(server): State<Server>, body: Bytes) -> Response
             return answer::refused(StatusCode::INTERNAL_SERVER_ERROR, &broken.to_string());
         }
     }
+    server.executor.expect(&begun.run_id);
     match server.engine.try_send(vec![event]).await {
         Ok(Some(_)) => {}
         Ok(None) => return busy(),

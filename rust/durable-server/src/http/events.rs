@@ -13,6 +13,8 @@ use serde_json::value::RawValue;
 use ulid::Ulid;
 
 use super::{Server, answer, body, guard, json};
+use crate::json::refusal;
+use crate::names::HTTP_REQUEST;
 
 /// The most events of one request.
 const MOST_EVENTS: usize = 5_000;
@@ -131,6 +133,11 @@ fn event(json: &str, seed: Option<(u64, u128)>, place: usize) -> Result<NewEvent
     let sent: Sent<'_> =
         serde_json::from_str(json).map_err(|error| format!("no event: {error}"))?;
     let name = sent.name.unwrap_or_default();
+    if name.starts_with(HTTP_REQUEST) {
+        return Err(format!(
+            "event '{name}': names beginning with '{HTTP_REQUEST}' are the server's own: choose another"
+        ));
+    }
     let own = match sent.id {
         None | Some(serde_json::Value::Null) => None,
         Some(serde_json::Value::String(id)) => Some(id).filter(|id| !id.is_empty()),
@@ -148,7 +155,7 @@ fn event(json: &str, seed: Option<(u64, u128)>, place: usize) -> Result<NewEvent
     };
     let unread = || {
         let parts = [sent.data, sent.user].into_iter().flatten();
-        let why = parts.map(RawValue::get).find_map(json::refusal)?;
+        let why = parts.map(RawValue::get).find_map(refusal)?;
         Some(format!("event '{}': not everybody could read its data: {why}", event.name))
     };
     event.refusal().or_else(unread).map_or(Ok(event), Err)

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The members of a list, or the only value; `Err` says why there are none.
@@ -49,62 +49,6 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 }
 
-/// Why not everybody can read this JSON: a number beyond what floats hold, half a character, nesting.
-pub(super) fn refusal(json: &str) -> Option<String> {
-    serde_json::from_str::<Looked>(json).err().map(|error| error.to_string())
-}
-
-/// A value of which nothing is kept.
-struct Looked;
-
-impl<'de> Deserialize<'de> for Looked {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Self)
-    }
-}
-
-impl<'de> Visitor<'de> for Looked {
-    type Value = Self;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("JSON")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut given: A) -> Result<Self, A::Error> {
-        while given.next_element::<Self>()?.is_some() {}
-        Ok(self)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut given: A) -> Result<Self, A::Error> {
-        while given.next_entry::<Self, Self>()?.is_some() {}
-        Ok(self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,17 +64,5 @@ mod tests {
         assert!(wrong(b"[1,2,3").contains("at most 2 events"), "and what follows is not read");
         assert!(wrong(b"[1,2").contains("no JSON") && wrong(b"[1] 2").contains("no JSON"));
         assert!(wrong(b"").contains("no JSON"));
-    }
-
-    #[test]
-    fn what_some_cannot_read_is_refused() {
-        for fine in [r#"{"a":[1,-2,1.5e300,null,true,"\ud83d\ude00"]}"#, "0", "[]"] {
-            assert_eq!(refusal(fine), None, "{fine}");
-        }
-        let deep = "[".repeat(1_000);
-        for wrong in [r#"{"a":1e999}"#, r#"["\ud800"]"#, r#"{"\udc00":1}"#, "[1", deep.as_str()] {
-            assert!(refusal(wrong).is_some(), "{wrong}");
-        }
-        assert!(refusal(&"9".repeat(400)).is_some());
     }
 }

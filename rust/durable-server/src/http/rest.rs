@@ -204,7 +204,7 @@ pub(super) async fn signal(State(server): State<Server>, body: Bytes) -> Respons
         }
     };
     let data = said.data.map_or("null", RawValue::get).to_owned();
-    if let Some(why) = super::json::refusal(&data) {
+    if let Some(why) = crate::json::refusal(&data) {
         let why = format!("not everybody could read the signal's data: {why}");
         return answer::refused(StatusCode::BAD_REQUEST, &why);
     }

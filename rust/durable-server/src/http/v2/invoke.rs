@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::super::json as unread_json;
 use super::super::{Server, events};
 use super::answer::{self, Answered, Refused};
+use crate::json::refusal;
 use crate::names::function_of;
 
 #[derive(Debug, Deserialize)]
@@ -30,7 +30,7 @@ pub(super) async fn invoke(
         .map_err(|error| Refused::invalid(format!("no JSON object: {error}")))?;
     let data = given.data.filter(|data| data.get() != "null");
     let data = data.ok_or_else(|| Refused::missing("Data is required: a JSON object"))?;
-    let unread = unread_json::refusal(data.get());
+    let unread = refusal(data.get());
     let data = unread.map_or_else(|| events::data_of(Some(data)), Err);
     let data = data.map_err(|why| Refused::format(format!("Data: {why}")))?;
     let functions = server.engine.functions()?;
