@@ -82,7 +82,8 @@ async def objects(engine: durable.Engine, http: httpx.AsyncClient) -> dict[str, 
     (run,) = await engine.events.runs(event)
     await engine.join(timeout="30s")
     of_run = {"run": run.id, "event": event, "function": "shop-pay"}
-    return {**of_run, "key": KEY, "file": "app.js"}
+    of_shop = {"app": "shop", "id": run.id, "env": "dev"}
+    return {**of_run, **of_shop, "key": KEY, "file": "app.js"}
 
 
 def paths_of(path: str, there: dict[str, str]) -> dict[str, str]:

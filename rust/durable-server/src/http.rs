@@ -3,6 +3,7 @@
 mod answer;
 mod app;
 mod body;
+mod cancellations;
 mod endpoints;
 mod events;
 mod guard;
@@ -12,6 +13,7 @@ mod realtime;
 mod rest;
 mod run_state;
 mod ui;
+mod v2;
 
 use std::sync::Arc;
 
@@ -29,6 +31,8 @@ use crate::keys::Keys;
 use crate::reach::Reach;
 use crate::realtime::{Hub, Tokens};
 
+pub(crate) use cancellations::Cancellations;
+
 /// What every answer is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
@@ -40,6 +44,7 @@ pub(crate) struct Server {
     pub(crate) workers: Arc<Workers>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) tokens: Arc<Tokens>,
+    pub(crate) cancellations: Cancellations,
     pub(crate) config: Arc<Config>,
     pub(crate) held: Held,
 }
@@ -72,11 +77,19 @@ pub(crate) fn router(server: Server) -> Router {
         .route("/v1/events/{event}/runs", get(rest::runs_of_event))
         .route("/v1/runs/{run}", get(rest::run).delete(rest::cancel))
         .route("/v1/runs/{run}/jobs", get(rest::jobs))
+        .route("/v1/runs/{run}/metadata", post(rest::metadata))
+        .route("/v1/apps/{app}/functions", get(rest::functions))
+        .route("/v1/cancellations", get(cancellations::list).post(cancellations::create))
+        .route("/v1/cancellations/{id}", delete(cancellations::stop))
+        .route("/v1/traces/userland", post(app::spans))
+        .route("/v1/prom/{env}", get(metrics::metrics))
         .route("/ui/api/runs", get(ui::runs))
         .route("/ui/api/runs/{run}", get(ui::run))
         .route("/ui/api/runs/{run}/rerun", post(ui::rerun))
         .route("/ui/api/events", get(ui::events).post(ui::send))
         .route("/ui/api/functions", get(ui::functions))
+        .nest("/v2", v2::routes())
+        .nest("/api/v2", v2::routes())
         .route_layer(from_fn_with_state(server.clone(), body::only_whole))
         .route_layer(from_fn_with_state(server.clone(), guard::only_with_key));
     let sent = Router::new()
@@ -107,6 +120,7 @@ pub(crate) fn router(server: Server) -> Router {
         .merge(streamed)
         .layer(DefaultBodyLimit::disable()) // each has its own
         .layer(from_fn_with_state(server.clone(), guard::only_from_here))
+        .layer(from_fn(v2::in_own_envelope))
         .with_state(server)
 }
 
@@ -118,8 +132,15 @@ mod tests {
     fn routes() -> BTreeSet<String> {
         let source = include_str!("http.rs");
         let above = source.split("#[cfg(test)]").next().unwrap_or_default();
-        let written = above.split(".route(").skip(1).filter_map(|part| part.split('"').nth(1));
-        written.map(str::to_owned).collect()
+        let under = |prefix: &'static str| {
+            written(include_str!("http/v2.rs")).map(move |path| format!("{prefix}{path}"))
+        };
+        let own = written(above).map(str::to_owned);
+        own.chain(under("/v2")).chain(under("/api/v2")).collect()
+    }
+
+    fn written(source: &'static str) -> impl Iterator<Item = &'static str> {
+        source.split(".route(").skip(1).filter_map(|part| part.split('"').nth(1))
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use durable_core::{FunctionRecord, FunctionSpec};
 use sha1::{Digest, Sha1};
 
 /// What the engine's own events begin with, here and there.
@@ -62,6 +63,28 @@ pub(crate) fn app_id(app: &str) -> String {
     uuid_of(&format!("app {app}"))
 }
 
+/// What its own application calls a function: SDKs put the application's name in front.
+pub(crate) fn own_id(spec: &FunctionSpec) -> &str {
+    let behind = spec.name.strip_prefix(spec.app.as_str()).and_then(|rest| rest.strip_prefix('-'));
+    behind.filter(|id| !id.is_empty()).unwrap_or(&spec.name)
+}
+
+/// Whether a function is meant by this: its own id, the one with its application's name in front, or the UUID.
+pub(crate) fn is_named(spec: &FunctionSpec, name: &str) -> bool {
+    name == spec.name || name == own_id(spec) || name == uuid_of(&spec.name)
+}
+
+/// The function that an application calls so.
+pub(crate) fn function_of<'a>(
+    functions: &'a [FunctionRecord],
+    app: &str,
+    name: &str,
+) -> Option<&'a FunctionRecord> {
+    let of = || functions.iter().filter(|record| record.spec.app == app);
+    let is_whole = |record: &&FunctionRecord| record.spec.name == name;
+    of().find(is_whole).or_else(|| of().find(|record| is_named(&record.spec, name)))
+}
+
 /// An event's name as the engine has it.
 pub(crate) fn event_from_sdk(name: &str) -> Cow<'_, str> {
     match name.strip_prefix(THEIRS) {
@@ -113,6 +136,20 @@ mod tests {
     #[test]
     fn an_application_has_the_same_id_always() {
         assert_eq!(app_id("shop"), "6fd1889e-2688-5ce2-a615-403d973d1e62");
+    }
+
+    #[test]
+    fn a_function_is_found_by_each_of_its_names() {
+        let all = ["shop-f", "f", "shop-shop-f"]
+            .map(|name| FunctionRecord::new(FunctionSpec::new("shop", name)));
+        let found = |app: &str, name: &str| {
+            function_of(&all, app, name).map(|record| record.spec.name.clone())
+        };
+        assert_eq!(found("shop", "shop-f").as_deref(), Some("shop-f"));
+        assert_eq!(found("shop", "f").as_deref(), Some("f"));
+        assert_eq!(found("shop", &uuid_of("shop-shop-f")).as_deref(), Some("shop-shop-f"));
+        assert_eq!((found("shop", "g"), found("other", "f")), (None, None));
+        assert_eq!(own_id(&all[0].spec), "f");
     }
 
     #[test]

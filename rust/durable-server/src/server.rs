@@ -87,6 +87,7 @@ impl Server {
             workers: Arc::clone(&workers),
             hub: Arc::clone(&hub),
             tokens: Arc::new(tokens),
+            cancellations: http::Cancellations::default(),
             config: Arc::new(config),
             held: http::Held::default(),
         };

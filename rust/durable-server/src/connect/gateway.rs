@@ -298,7 +298,20 @@ mod tests {
         let held = Held::default();
         let hub = Arc::new(Hub::new(Arc::clone(&engine)));
         let tokens = Arc::new(Tokens::new().unwrap());
-        Server { engine, apps, executor, keys, reach, workers, hub, tokens, config, held }
+        let cancellations = crate::http::Cancellations::default();
+        Server {
+            engine,
+            apps,
+            executor,
+            keys,
+            reach,
+            workers,
+            hub,
+            tokens,
+            cancellations,
+            config,
+            held,
+        }
     }
 
     #[test]

@@ -130,6 +130,18 @@ pub(super) async fn telemetry() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
+/// `POST /v1/traces/userland`: spans of an SDK's own, in OTLP. Nobody keeps them.
+pub(super) async fn spans(headers: HeaderMap) -> Response {
+    // Both are the answer that says that all of them were taken.
+    let kind = guard::text(&headers, "content-type").unwrap_or_default();
+    if kind.starts_with("application/json") {
+        answer::json(StatusCode::OK, &json!({}))
+    } else {
+        let kind = [(axum::http::header::CONTENT_TYPE, "application/x-protobuf")];
+        axum::response::IntoResponse::into_response((kind, ""))
+    }
+}
+
 /// `POST /invoke/{function}`: one run, whatever the triggers.
 pub(super) async fn invoke(
     State(server): State<Server>,

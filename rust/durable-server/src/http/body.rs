@@ -20,6 +20,8 @@ const MIB: usize = 1024 * 1024;
 const MOST_OF_EVENTS: usize = 64 * MIB;
 const MOST_OF_RESULTS: usize = 40 * MIB;
 const MOST_OF_OTHERS: usize = 5 * MIB;
+/// Of spans, which nobody keeps.
+const MOST_OF_SPANS: usize = 8 * MIB;
 /// All bodies together, but for those that are small.
 const MOST_HELD: usize = 256 * MIB;
 const SMALL: usize = MIB;
@@ -179,6 +181,8 @@ fn most_bytes(path: &str) -> usize {
         MOST_OF_EVENTS
     } else if begins(&["/v1/checkpoint", "/v1/http/", "/v0/connect/flush"]) {
         MOST_OF_RESULTS
+    } else if begins(&["/v1/traces/"]) {
+        MOST_OF_SPANS
     } else {
         MOST_OF_OTHERS
     }

@@ -122,6 +122,11 @@ fn read(body: &[u8], seed: Option<(u64, u128)>) -> (Vec<NewEvent>, Option<String
     (events, None)
 }
 
+/// One event as it is sent, or what is wrong with it.
+pub(super) fn one(json: &[u8]) -> Result<NewEvent, String> {
+    event(std::str::from_utf8(json).map_err(|error| error.to_string())?, None, 0)
+}
+
 fn event(json: &str, seed: Option<(u64, u128)>, place: usize) -> Result<NewEvent, String> {
     let sent: Sent<'_> =
         serde_json::from_str(json).map_err(|error| format!("no event: {error}"))?;

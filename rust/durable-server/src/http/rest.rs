@@ -4,7 +4,9 @@ use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use durable_core::{EventId, EventRecord, Outcome, RunId, RunStatus, RunView};
+use durable_core::{
+    EventId, EventRecord, FunctionRecord, Outcome, RunId, RunStatus, RunView, Timestamp,
+};
 use durable_runtime::EventFilter;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,7 +15,8 @@ use serde_json::{Value, json};
 use super::run_state::found;
 use super::{Server, answer};
 use crate::executor::event_json;
-use crate::names::{ENVIRONMENT, uuid_of};
+use crate::length::moment_ms;
+use crate::names::{ENVIRONMENT, app_id, own_id, uuid_of};
 
 /// The most events of a page.
 const MOST: usize = 100;
@@ -26,15 +29,41 @@ pub(super) struct Wanted {
     limit: Option<usize>,
     #[serde(default)]
     cursor: Option<String>,
+    #[serde(default)]
+    received_after: Option<String>,
+    #[serde(default)]
+    received_before: Option<String>,
+}
+
+impl Wanted {
+    fn filter(self) -> Result<EventFilter, String> {
+        let cursor = self.cursor.filter(|text| !text.is_empty()).map(|text| {
+            EventId::parse(&text).ok_or_else(|| format!("cursor '{text}' is no id of an event"))
+        });
+        let before = moment("received_before", self.received_before)?.map(EventId::earliest);
+        Ok(EventFilter {
+            name: self.name.filter(|name| !name.is_empty()),
+            since: moment("received_after", self.received_after)?,
+            limit: self.limit.unwrap_or(20).clamp(1, MOST),
+            cursor: cursor.transpose()?.into_iter().chain(before).min(),
+        })
+    }
+}
+
+/// A moment in RFC 3339, or in milliseconds since 1970.
+fn moment(name: &str, text: Option<String>) -> Result<Option<Timestamp>, String> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let ms = text.parse().ok().or_else(|| moment_ms(&text)).ok_or_else(|| {
+        format!("{name} '{text}' is no moment: write it as in '2026-01-31T12:00:00Z'")
+    })?;
+    Ok(Some(Timestamp::from_millis(ms)))
 }
 
 /// `GET /v1/events`.
 pub(super) async fn events(State(server): State<Server>, Query(wanted): Query<Wanted>) -> Response {
-    let filter = EventFilter {
-        name: wanted.name,
-        since: None,
-        limit: wanted.limit.unwrap_or(20).min(MOST),
-        cursor: wanted.cursor.as_deref().and_then(EventId::parse),
+    let filter = match wanted.filter() {
+        Ok(filter) => filter,
+        Err(why) => return answer::refused(StatusCode::BAD_REQUEST, &why),
     };
     match server.engine.events(&filter) {
         Ok((found, _cursor)) => {
@@ -109,6 +138,52 @@ pub(super) async fn jobs(State(server): State<Server>, Path(run): Path<String>) 
                 view.pending.iter().map(|step| json!({"id": step.name})).collect();
             answer::data(StatusCode::OK, &jobs.into())
         }
+        Err(refused) => *refused,
+    }
+}
+
+/// `GET /v1/apps/{app}/functions`.
+pub(super) async fn functions(State(server): State<Server>, Path(app): Path<String>) -> Response {
+    let functions = match server.engine.functions() {
+        Ok(functions) => functions,
+        Err(error) => return answer::failed(&error),
+    };
+    let mut of = functions.iter().filter(|record| record.spec.app == app).peekable();
+    if of.peek().is_none() {
+        return answer::refused(StatusCode::NOT_FOUND, "there is no such application");
+    }
+    let live: Vec<Value> = of.filter(|record| !record.is_archived).map(function_value).collect();
+    answer::data(StatusCode::OK, &live.into())
+}
+
+fn function_value(record: &FunctionRecord) -> Value {
+    let spec = &record.spec;
+    json!({
+        "id": uuid_of(&spec.name),
+        "app_id": app_id(&spec.app),
+        "function_id": own_id(spec),
+        "slug": spec.name,
+        "name": spec.name,
+        "is_paused": record.is_paused,
+    })
+}
+
+/// `POST /v1/runs/{run}/metadata`: what an SDK says of a run beside its steps. Nobody keeps it.
+pub(super) async fn metadata(
+    State(server): State<Server>,
+    Path(run): Path<String>,
+    body: Bytes,
+) -> Response {
+    #[derive(Deserialize)]
+    struct Said<'a> {
+        #[serde(borrow, rename = "metadata")]
+        _metadata: Vec<&'a RawValue>,
+    }
+    if let Err(error) = serde_json::from_slice::<Said<'_>>(&body) {
+        return answer::refused(StatusCode::BAD_REQUEST, &format!("no metadata: {error}"));
+    }
+    match found(&server, &run) {
+        Ok(_) => StatusCode::OK.into_response(),
         Err(refused) => *refused,
     }
 }
@@ -209,5 +284,34 @@ const fn status_of(status: RunStatus) -> &'static str {
         RunStatus::Completed => "Completed",
         RunStatus::Failed => "Failed",
         RunStatus::Cancelled => "Cancelled",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_asked_for_by_when_they_came() {
+        let asked = |received_before: &str, cursor: Option<EventId>| Wanted {
+            received_after: Some("1970-01-01T00:00:01Z".to_owned()),
+            received_before: Some(received_before.to_owned()),
+            cursor: cursor.map(|id| id.to_string()),
+            ..Wanted::default()
+        };
+        let second = EventId::earliest(Timestamp::from_millis(2_000));
+        let filter = asked("2000", None).filter().unwrap();
+        assert_eq!(
+            (filter.since, filter.cursor),
+            (Some(Timestamp::from_millis(1_000)), Some(second))
+        );
+        let third = EventId::earliest(Timestamp::from_millis(3_000));
+        assert_eq!(
+            asked("1970-01-01T00:00:02Z", Some(third)).filter().unwrap().cursor,
+            Some(second)
+        );
+        assert!(asked("soon", None).filter().unwrap_err().contains("received_before 'soon'"));
+        let wrong = Wanted { cursor: Some("x".to_owned()), ..Wanted::default() };
+        assert!(wrong.filter().unwrap_err().contains("cursor 'x'"));
     }
 }

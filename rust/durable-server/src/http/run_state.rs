@@ -52,7 +52,8 @@ pub(super) fn found(
     }
 }
 
-fn view_of(engine: &Engine, id: RunId, run: &str) -> Result<Option<(RunId, RunView)>> {
+/// The same, where `None` is none.
+pub(super) fn view_of(engine: &Engine, id: RunId, run: &str) -> Result<Option<(RunId, RunView)>> {
     if let Some(view) = engine.run(id)? {
         return Ok(Some((id, view)));
     }
