@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ NOBODY = "01HE8AM9DPK9N37V1RKY1DNQF5"
 
 
 def moment(ms: int) -> str:
-    return datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC).isoformat()
+    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).isoformat()
 
 
 async def ids(shop: Shop, path: str = "/v2/runs", **asked: Any) -> list[str]:
