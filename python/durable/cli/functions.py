@@ -117,7 +117,8 @@ def _value_of(one: "Limit") -> str:
 def _used(one: "Limit") -> str:
     if one.taken is not None:
         return f"{one.taken} of {one.limit}"
-    return "" if one.limit is None else f"of {one.limit}"
+    # of a rate it is told what is left: with a burst that may be more than the limit
+    return "" if one.limit is None or one.left is not None else f"of {one.limit}"
 
 
 def _started_by(one: "FunctionInfo") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from .failure import CommandError, told_plainly
 from .output import messages
 from .signals import stops
 from .stopping import told_when_stopped
@@ -24,8 +25,17 @@ def serve(
     *,
     sources: Sources | None = None,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM; with `sources` from the start again when one of them changes."""
-    with told_when_stopped(store):
+    """Serve until Ctrl-C or SIGTERM; with `sources` from the start again when one of them changes.
+
+    Raises:
+        CommandError: it cannot be served so.
+    """
+    for url in settings.urls:
+        if not url.startswith(("http://", "https://")):
+            text = f"{url!r} is no address of an application"
+            hint = "Write it with its scheme, as in http://localhost:8000/api/inngest."
+            raise CommandError(text, hint)
+    with told_when_stopped(store), told_plainly():
         is_other = asyncio.run(_serve(app, store, settings, sources=sources))
     if sources is not None and is_other:
         sources.begin_again()

@@ -68,7 +68,8 @@ function rules({ policies: of, retries }) {
   if (of.run_concurrency) all.push(["run concurrency", `${of.run_concurrency.limit}${by(of.run_concurrency.key)}`]);
   for (const [word, name] of [["throttle", "throttle"], ["rate_limit", "rate limit"]]) {
     const one = of[word];
-    if (one) all.push([name, `${one.limit} in ${length(one.period_ms)}${by(one.key)}`]);
+    const more = one?.burst ? `, ${one.burst} more at once` : "";
+    if (one) all.push([name, `${one.limit} in ${length(one.period_ms)}${more}${by(one.key)}`]);
   }
   if (of.idempotency) all.push(["idempotency", `once a day for each ${of.idempotency}`]);
   if (of.priority) all.push(["priority", of.priority]);
@@ -95,8 +96,9 @@ function limits(one, now) {
 }
 
 function row(limit, now) {
-  const taken = limit.taken ?? (limit.left === null || limit.limit === null ? null : limit.limit - limit.left);
-  const used = limit.limit === null ? "" : `${taken ?? "?"} of ${limit.limit}`;
+  const { taken, left } = limit;
+  const held = taken === null ? "" : `${taken} of ${limit.limit}`;
+  const used = left === null ? held : `${left} left`; // with a burst there may be more than the limit
   return h(
     "tr",
     null,
@@ -105,7 +107,7 @@ function row(limit, now) {
     h(
       "td",
       { "data-label": "Used" },
-      limit.limit !== null && taken !== null && h("meter", { min: "0", max: limit.limit, value: taken, "aria-hidden": "true" }),
+      taken !== null && h("meter", { min: "0", max: limit.limit, value: taken, "aria-hidden": "true" }),
       used,
     ),
     h("td.number", { "data-label": "Waiting" }, limit.waiting),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from durable.cli import dev_command, serve_command
+from durable.cli.failure import CommandError, ExitCode
 from durable.cli.root import app
 
 
@@ -53,6 +56,39 @@ def test_variables_say_what_options_do_not(
         assert settings.event_keys == (KEYS["EVENT_KEY"],)
         assert settings.signing_keys == (KEYS["SIGNING_KEY"],)
         assert not settings.is_dev
+
+
+@pytest.mark.parametrize(
+    ("line", "exit_code", "told"),
+    [
+        (["serve"], ExitCode.BAD_INPUT, "needs keys"),
+        (["serve", "--event-key", "a", "--signing-key", "xyz"], 2, "hexadecimal"),
+        (["dev", "--host", "0.0.0.0"], 2, "without keys"),  # noqa: S104
+        (["dev", "--host", "localhost"], 2, "localhost"),
+        (["dev", "--allow", "10.0/8"], 2, "10.0/8"),
+        (["dev", "-u", "localhost:8000/api"], 2, "is no address"),
+        (["dev", "-u", "foo:bar"], 2, "is no address"),
+    ],
+)
+def test_what_cannot_be_served_is_told_in_a_line(
+    line: list[str], exit_code: int, told: str, tmp_path: Path
+) -> None:
+    store = ["--store", str(tmp_path / "store"), "--port", "0"]
+    error = CliRunner().invoke(app, [*line, *store]).exception
+    assert isinstance(error, CommandError)
+    assert told in error.text
+    assert error.exit_code == exit_code
+
+
+def test_a_port_that_is_taken_is_told_in_a_line(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        line = ["dev", "--port", port, "--store", str(tmp_path / "store")]
+        error = CliRunner().invoke(app, line).exception
+    assert isinstance(error, CommandError)
+    assert port in error.text
 
 
 def test_options_go_before_variables(told: list[Any]) -> None:

@@ -1,13 +1,14 @@
 //! Applications are asked for their functions: those that were named, and those at the usual places of this machine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::Method;
 
 use crate::config::Config;
-use crate::outgoing::Outgoing;
+use crate::log::Level;
+use crate::outgoing::{Outgoing, in_words};
 
 /// So often.
 const EVERY: Duration = Duration::from_secs(5);
@@ -20,17 +21,43 @@ const PATHS: [&str; 3] = ["/api/inngest", "/x/inngest", "/.netlify/functions/inn
 /// Asks again and again, for as long as the server lives.
 pub(super) async fn look(client: Outgoing, config: Config, own: SocketAddr) {
     let mut urls: BTreeSet<String> = config.urls.iter().cloned().collect();
+    let mut troubles = BTreeMap::new(); // each is told once
     loop {
         if config.discovers {
             urls.extend(found(&client, &urls, own).await);
         }
         for url in &urls {
-            if let Ok(request) = client.request(Method::PUT, url) {
-                // Whoever does not answer is asked again.
-                let _asked = request.timeout(AT_MOST).body("{}").send().await.is_ok();
+            let trouble = asked(&client, url).await.err();
+            if config.urls.contains(url) && troubles.get(url) != Some(&trouble) {
+                tell(&config, url, trouble.as_deref());
+                troubles.insert(url.clone(), trouble);
             }
         }
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+fn tell(config: &Config, url: &str, trouble: Option<&str>) {
+    let Some(why) = trouble else { return };
+    let names = [("url", shown(url)), ("why", why.to_owned())];
+    let what = "an application was asked for its functions and did not say";
+    config.log.say(Level::Warning, what, &names);
+}
+
+/// Whoever does not answer is asked again; `Err` says in words what came instead.
+async fn asked(client: &Outgoing, url: &str) -> Result<(), String> {
+    let request = client.request(Method::PUT, url)?.timeout(AT_MOST).body("{}");
+    let answer = request.send().await.map_err(in_words)?;
+    let status = answer.status();
+    if status.is_success() { Ok(()) } else { Err(format!("it answered {status}")) }
+}
+
+/// An address without what may be secret in it.
+fn shown(url: &str) -> String {
+    let place = url.split(['?', '#']).next().unwrap_or_default();
+    match (place.split_once("://"), place.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, behind))) => format!("{scheme}://{behind}"),
+        (None | Some(_), None | Some(_)) => place.to_owned(),
     }
 }
 
@@ -56,4 +83,15 @@ async fn probed(client: Outgoing, url: String) -> Option<String> {
     let request = client.request(Method::GET, &url).ok()?;
     let answer = request.timeout(TO_PROBE).send().await.ok()?;
     answer.headers().contains_key("x-inngest-sdk").then_some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_secrets() {
+        assert_eq!(shown("http://a:80/api?key=1"), "http://a:80/api");
+        assert_eq!(shown("https://me:secret@a/api#x"), "https://a/api");
+    }
 }
