@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import orjson
@@ -44,8 +44,8 @@ class ServerSettings:
     is_dev: bool = True
     urls: tuple[str, ...] = ()
     discovers: bool = False
-    event_keys: tuple[str, ...] = ()
-    signing_keys: tuple[str, ...] = ()
+    event_keys: tuple[str, ...] = field(default=(), repr=False)
+    signing_keys: tuple[str, ...] = field(default=(), repr=False)
     allowed: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     log: Literal["text", "json", "off"] = "off"

@@ -1,6 +1,10 @@
 //! Keys: what requests are signed with, and who may come in.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::LazyLock;
+
 use hmac::{Hmac, KeyInit, Mac};
+use rustls::crypto::SecureRandom;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -13,7 +17,7 @@ const TOLERANCE_S: u64 = 300;
 const TICKET_S: u64 = 3600;
 
 /// What a server's keys are kept as.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Keys {
     /// Signing keys without their prefix, the first first.
     signing: Vec<String>,
@@ -21,6 +25,13 @@ pub(crate) struct Keys {
     bearers: Vec<[u8; 32]>,
     /// Event keys, hashed.
     events: Vec<[u8; 32]>,
+}
+
+/// Never the keys.
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
 }
 
 impl Keys {
@@ -154,9 +165,15 @@ pub(crate) fn chance_id() -> ulid::Ulid {
 
 /// Bits that nobody guesses.
 pub(crate) fn chance() -> u128 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    let half = || u128::from(RandomState::new().build_hasher().finish());
-    (half() << 64) | half()
+    static SOURCE: LazyLock<&dyn SecureRandom> =
+        LazyLock::new(|| rustls::crypto::ring::default_provider().secure_random);
+    let mut bytes = [0; 16];
+    if SOURCE.fill(&mut bytes).is_err() {
+        // A system without chance has other cares: each hasher has keys of its own.
+        let half = || RandomState::new().build_hasher().finish();
+        return (u128::from(half()) << 64) | u128::from(half());
+    }
+    u128::from_ne_bytes(bytes)
 }
 
 fn now_s() -> u64 {

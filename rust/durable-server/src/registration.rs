@@ -3,6 +3,8 @@
 mod flow;
 mod json;
 
+use std::collections::BTreeMap;
+
 use durable_core::{Backoff, CatchUp, CronTrigger, FunctionSpec, Policies};
 use serde_json::Value;
 
@@ -80,7 +82,7 @@ fn step(fields: &Fields<'_>) -> Result<(String, u8), String> {
     Ok((url.to_owned(), retries))
 }
 
-type Triggers = (Vec<String>, Vec<CronTrigger>, std::collections::BTreeMap<String, String>);
+type Triggers = (Vec<String>, Vec<CronTrigger>, BTreeMap<String, String>);
 
 fn triggers(fields: &Fields<'_>) -> Result<Triggers, String> {
     let mut found = Triggers::default();
@@ -88,7 +90,12 @@ fn triggers(fields: &Fields<'_>) -> Result<Triggers, String> {
         let trigger = Fields::of(value, "a trigger")?;
         if let Some(event) = trigger.text("event")? {
             let event = event_from_sdk(event).into_owned();
-            if let Some(condition) = trigger.text("expression")?.filter(|text| !text.is_empty()) {
+            let condition = trigger.text("expression")?.filter(|text| !text.is_empty());
+            if found.0.contains(&event) {
+                either(&mut found.2, event, condition);
+                continue;
+            }
+            if let Some(condition) = condition {
                 found.2.insert(event.clone(), condition.to_owned());
             }
             found.0.push(event);
@@ -99,6 +106,14 @@ fn triggers(fields: &Fields<'_>) -> Result<Triggers, String> {
         }
     }
     Ok(found)
+}
+
+/// Where a function has several triggers of one event, each lets through what it would by itself.
+fn either(conditions: &mut BTreeMap<String, String>, event: String, condition: Option<&str>) {
+    let Some(before) = conditions.remove(&event) else { return }; // that one lets all through
+    if let Some(condition) = condition {
+        conditions.insert(event, format!("({before}) || ({condition})"));
+    }
 }
 
 /// A cron, with its time zone in front: `TZ=Europe/Paris 0 9 * * *`.
@@ -119,6 +134,22 @@ fn cron(text: &str, jitter: Option<&str>) -> Result<CronTrigger, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_triggers_of_one_event_let_through_what_each_would() {
+        let read = |list: &str| {
+            let value = serde_json::from_str(&format!(r#"{{"triggers":{list}}}"#)).unwrap();
+            triggers(&Fields::of(&value, "a function").unwrap()).unwrap()
+        };
+        let both = read(r#"[{"event":"a","expression":"x"},{"event":"a","expression":"y"}]"#);
+        assert_eq!((both.0.len(), both.2["a"].as_str()), (1, "(x) || (y)"));
+        for all in [
+            r#"[{"event":"a","expression":"x"},{"event":"a"}]"#,
+            r#"[{"event":"a"},{"event":"a","expression":"x"}]"#,
+        ] {
+            assert!(read(all).2.is_empty(), "{all}");
+        }
+    }
 
     /// As the TypeScript SDK 4.24 sends it.
     const SEEN: &[u8] = br#"{"url":"http://127.0.0.1:9789/api/inngest","deployType":"ping","framework":"nodejs",

@@ -16,7 +16,7 @@ use super::run_state::found;
 use super::{Server, answer};
 use crate::executor::event_json;
 use crate::length::moment_ms;
-use crate::names::{ENVIRONMENT, app_id, own_id, uuid_of};
+use crate::names::{ENVIRONMENT, app_id, event_from_sdk, own_id, uuid_of};
 
 /// The most events of a page.
 const MOST: usize = 100;
@@ -42,7 +42,10 @@ impl Wanted {
         });
         let before = moment("received_before", self.received_before)?.map(EventId::earliest);
         Ok(EventFilter {
-            name: self.name.filter(|name| !name.is_empty()),
+            name: self
+                .name
+                .filter(|name| !name.is_empty())
+                .map(|name| event_from_sdk(&name).into_owned()),
             since: moment("received_after", self.received_after)?,
             limit: self.limit.unwrap_or(20).clamp(1, MOST),
             cursor: cursor.transpose()?.into_iter().chain(before).min(),
