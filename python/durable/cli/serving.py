@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from .failure import CommandError, told_plainly
 from .output import messages
@@ -12,6 +13,8 @@ from .stopping import told_when_stopped
 
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from durable import App
     from durable._http_server import ServerSettings
 
@@ -53,25 +56,36 @@ async def _serve(
     log_application(settings.log)
     console = messages()
     apps = () if app is None else (app,)
-    async with Engine(*apps, store=store) as engine:
-        for notice in engine.notices:
-            console.print(notice, style="yellow", markup=False)
-        async with served(engine, settings) as port:
-            console.print(f"durable listens on http://{settings.host}:{port}")
-            console.print(f"  store   {store}", markup=False)
-            for url in settings.urls:
-                console.print(f"  app     {url}", markup=False)
-            if app is not None:
-                console.print(f"  app     {app.name}, in this process", markup=False)
-            is_other = await changed(sources)
-            console.print("It has changed." if is_other else "Stopping.")
+    with ending(sources) as over:
+        async with Engine(*apps, store=store) as engine:
+            for notice in engine.notices:
+                console.print(notice, style="yellow", markup=False)
+            async with served(engine, settings) as port:
+                console.print(f"durable listens on http://{settings.host}:{port}")
+                console.print(f"  store   {store}", markup=False)
+                for url in settings.urls:
+                    console.print(f"  app     {url}", markup=False)
+                if app is not None:
+                    console.print(
+                        f"  app     {app.name}, in this process", markup=False
+                    )
+                await asyncio.wait({over})
+                is_other = not over.cancelled()
+                console.print("It has changed." if is_other else "Stopping.")
     return is_other
 
 
-async def changed(sources: Sources | None) -> bool:
+@contextmanager
+def ending(sources: Sources | None) -> Generator[asyncio.Future[Any], None, None]:
+    """Done once one of these files changes; cancelled where Ctrl-C or SIGTERM comes, from the first moment on."""
+    waits = asyncio.Event().wait() if sources is None else sources.changed()
+    over = asyncio.ensure_future(waits)
+    with stops(over):
+        yield over
+
+
+async def changed(sources: Sources) -> bool:
     """Wait until one of these files changes; False: Ctrl-C or SIGTERM came."""
-    ending = asyncio.Event().wait() if sources is None else sources.changed()
-    waiting = asyncio.ensure_future(ending)
-    with stops(waiting):
-        await asyncio.wait({waiting})
-    return not waiting.cancelled()
+    with ending(sources) as over:
+        await asyncio.wait({over})
+    return not over.cancelled()
