@@ -68,6 +68,24 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// Under which epochs something of it executes.
+    pub fn epochs(&self) -> Vec<Epoch> {
+        let stretch = match self.stretch {
+            Stretch::Executing(epoch) => Some(epoch),
+            Stretch::Queued | Stretch::BackingOff(_) | Stretch::Gathering(_) | Stretch::Parked => {
+                None
+            }
+        };
+        let steps = self.pending.iter().filter_map(|step| match step.state {
+            PendingState::Executing(epoch) => Some(epoch),
+            PendingState::Queued
+            | PendingState::BackingOff(_)
+            | PendingState::Sleeping(_)
+            | PendingState::Waiting(_) => None,
+        });
+        stretch.into_iter().chain(steps).collect()
+    }
+
     /// How often a step inside the present stretch may have been started.
     pub fn step_start_count(&self) -> u32 {
         self.start_count.saturating_sub(self.idle_count)
@@ -226,6 +244,19 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    /// All of them.
+    const ALL: [Self; 6] =
+        [Self::Queued, Self::Running, Self::Parked, Self::Completed, Self::Failed, Self::Cancelled];
+
+    /// The one of this word; `Err` says in words which there are.
+    pub fn named(word: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|status| status.as_str() == word);
+        named.ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            format!("status '{word}': it is one of {known}")
+        })
+    }
+
     /// The word the API uses.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -27,6 +27,19 @@ pub enum StepKind {
     Invoke,
 }
 
+impl StepKind {
+    /// The word the API uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Sleep => "sleep",
+            Self::Signal => "wait_for_signal",
+            Self::Event => "wait_for_event",
+            Self::Invoke => "invoke",
+        }
+    }
+}
+
 /// The remembered result of a step, on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memo {
@@ -159,6 +172,27 @@ pub enum PendingState {
     Sleeping(Timestamp),
     /// It waits for something to happen, until this moment at the latest: a timer.
     Waiting(Timestamp),
+}
+
+impl PendingState {
+    /// The word the API uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Executing(_) => "running",
+            Self::BackingOff(_) => "backing_off",
+            Self::Sleeping(_) => "sleeping",
+            Self::Waiting(_) => "waiting",
+        }
+    }
+
+    /// The moment that ends it at the latest, if one does.
+    pub const fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::Queued | Self::Executing(_) => None,
+            Self::BackingOff(until) | Self::Sleeping(until) | Self::Waiting(until) => Some(until),
+        }
+    }
 }
 
 /// An event that cancels a run.

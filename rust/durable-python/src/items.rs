@@ -1,7 +1,7 @@
 //! What Python gets: each item a plain tuple that begins with its tag (see `_bridge.py`).
 
 use durable_core::{
-    Answer, Ending, EventId, EventRecord, Memo, Outcome, Refusal, RunStatus, StepKind, Timestamp,
+    Answer, Ending, EventId, EventRecord, Memo, Outcome, Refusal, RunStatus, Timestamp,
 };
 use durable_runtime::{Item, Offer};
 use pyo3::prelude::*;
@@ -124,19 +124,9 @@ fn to_memos(py: Python<'_>, memos: Vec<Memo>) -> PyResult<Bound<'_, PyList>> {
     let list = PyList::empty(py);
     for memo in memos {
         let is_error = matches!(memo.outcome, Outcome::Error(_));
-        list.append((memo.name, kind(memo.kind), is_error, json(py, &memo.outcome)))?;
+        list.append((memo.name, memo.kind.as_str(), is_error, json(py, &memo.outcome)))?;
     }
     Ok(list)
-}
-
-pub(crate) fn kind(kind: StepKind) -> &'static str {
-    match kind {
-        StepKind::Run => "run",
-        StepKind::Sleep => "sleep",
-        StepKind::Signal => "wait_for_signal",
-        StepKind::Event => "wait_for_event",
-        StepKind::Invoke => "invoke",
-    }
 }
 
 pub(crate) fn json<'py>(py: Python<'py>, outcome: &Outcome) -> Bound<'py, PyBytes> {

@@ -2,13 +2,13 @@
 
 use durable_core::{
     EventId, EventRecord, FunctionId, FunctionRecord, Memo, MessageRecord, Outcome, Pending,
-    PendingState, Rhythm, RunId, RunStatus, RunView, ScheduleRecord,
+    Rhythm, RunId, RunStatus, RunView, ScheduleRecord,
 };
 use durable_runtime::{MessagePage, Stats};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
-use crate::items::{json, kind, millis, to_event};
+use crate::items::{json, millis, to_event};
 
 pub(crate) fn run<'py>(
     py: Python<'py>,
@@ -48,7 +48,7 @@ fn remembered<'py>(py: Python<'py>, memo: &Memo) -> PyResult<Bound<'py, PyTuple>
     };
     let fields = (
         &memo.name,
-        kind(memo.kind),
+        memo.kind.as_str(),
         status,
         json(py, &memo.outcome),
         memo.start_count,
@@ -60,22 +60,15 @@ fn remembered<'py>(py: Python<'py>, memo: &Memo) -> PyResult<Bound<'py, PyTuple>
 }
 
 fn waiting<'py>(py: Python<'py>, step: &Pending) -> PyResult<Bound<'py, PyTuple>> {
-    let (status, until) = match step.state {
-        PendingState::Queued => ("queued", None),
-        PendingState::Executing(_) => ("running", None),
-        PendingState::BackingOff(until) => ("backing_off", Some(until)),
-        PendingState::Sleeping(until) => ("sleeping", Some(until)),
-        PendingState::Waiting(until) => ("waiting", Some(until)),
-    };
     let fields = (
         &step.name,
-        kind(step.kind()),
-        status,
+        step.kind().as_str(),
+        step.state.as_str(),
         None::<u8>,
         step.start_count,
         step.asked_at.as_millis(),
         None::<u64>,
-        millis(until),
+        millis(step.state.until()),
     );
     fields.into_pyobject(py)
 }
@@ -149,19 +142,7 @@ pub(crate) fn as_json<'py>(py: Python<'py>, value: &impl serde::Serialize) -> Bo
 
 /// A run's state by the word that the API uses.
 pub(crate) fn status(word: &str) -> PyResult<RunStatus> {
-    let all = [
-        RunStatus::Queued,
-        RunStatus::Running,
-        RunStatus::Parked,
-        RunStatus::Completed,
-        RunStatus::Failed,
-        RunStatus::Cancelled,
-    ];
-    all.into_iter().find(|status| status.as_str() == word).ok_or_else(|| {
-        let words: Vec<_> = all.iter().map(|status| status.as_str()).collect();
-        let text = format!("status '{word}': it is one of {}", words.join(", "));
-        crate::error::raise("invalid", text)
-    })
+    RunStatus::named(word).map_err(|why| crate::error::raise("invalid", why))
 }
 
 pub(crate) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDict>> {

@@ -2,8 +2,8 @@
 
 use super::{Shard, Turn};
 use crate::effect::Effect;
-use crate::id::{Epoch, ExecutorId, FunctionId, RunId};
-use crate::run::{RunRecord, Stretch};
+use crate::id::{ExecutorId, FunctionId, RunId};
+use crate::run::Stretch;
 use crate::step::PendingState;
 
 impl Shard {
@@ -62,7 +62,7 @@ impl Shard {
                 continue;
             };
             if had_it {
-                let epochs = epochs_of(record).into_iter();
+                let epochs = record.epochs().into_iter();
                 turn.effects.extend(epochs.map(|epoch| Effect::AbandonWork { run, epoch }));
             }
             self.lose_run(run);
@@ -113,20 +113,4 @@ impl Shard {
             self.enqueue_step(id, number);
         }
     }
-}
-
-/// Under which epochs something of a run executes.
-fn epochs_of(run: &RunRecord) -> Vec<Epoch> {
-    let stretch = match run.stretch {
-        Stretch::Executing(epoch) => Some(epoch),
-        Stretch::Queued | Stretch::BackingOff(_) | Stretch::Gathering(_) | Stretch::Parked => None,
-    };
-    let steps = run.pending.iter().filter_map(|step| match step.state {
-        PendingState::Executing(epoch) => Some(epoch),
-        PendingState::Queued
-        | PendingState::BackingOff(_)
-        | PendingState::Sleeping(_)
-        | PendingState::Waiting(_) => None,
-    });
-    stretch.into_iter().chain(steps).collect()
 }

@@ -1,7 +1,7 @@
 //! How runs get on: reports, memos, slots, and executors that go.
 
 use durable_core::{
-    Command, Effect, Ending, ExecutorId, FunctionSpec, Policies, Retry, Until, write,
+    Command, Effect, Ending, ExecutorId, FunctionSpec, Policies, Retry, Until, Work, write,
 };
 
 use crate::world::{DAY, World, done, event, failed, function, planned, raised, ran, sleeps};
@@ -31,19 +31,25 @@ fn an_inline_step_is_remembered_before_it_is_confirmed_and_the_run_ends_once() {
     assert_eq!(history.memos[0].name, "one");
 }
 
+/// A run whose executor has its code again, as `p` of `p` and `q` is done, and has `q` still.
+fn in_the_middle_of_a_group(executor: ExecutorId) -> (World, Work, Work) {
+    let mut world = World::new(vec![function("f", "a")]);
+    let functions = vec!["f".to_owned()];
+    world.turn(vec![Command::ConnectExecutor { executor, capacity: 9, functions }]);
+    world.send(vec![event("a")]);
+    let work = world.only_work();
+    world.report(&work, 0, vec![planned("p"), planned("q")], Some(0));
+    let [first, last] = world.work().try_into().unwrap();
+    world.report(&first, 0, vec![ran("p")], None);
+    let work = world.only_work();
+    (world, work, last)
+}
+
 #[test]
 fn code_elsewhere_that_has_not_seen_the_latest_memo_is_asked_again_for_what_it_wants() {
     for (executor, offered) in [(ExecutorId::LOCAL, 1), (ExecutorId(1), 0)] {
-        let mut world = World::new(vec![function("f", "a")]);
-        let functions = vec!["f".to_owned()];
-        world.turn(vec![Command::ConnectExecutor { executor, capacity: 9, functions }]);
-        world.send(vec![event("a")]);
-        let work = world.only_work();
-        world.report(&work, 0, vec![planned("p"), planned("q")], Some(0));
-        let steps = world.work();
-        world.report(&steps[0], 0, vec![ran("p")], None);
-        let work = world.only_work();
-        world.report(&steps[1], 0, vec![ran("q")], None);
+        let (mut world, work, last) = in_the_middle_of_a_group(executor);
+        world.report(&last, 0, vec![ran("q")], None);
         world.report(&work, 0, vec![planned("q")], Some(1));
         let (again, asked): (Vec<_>, Vec<_>) =
             world.work().into_iter().partition(|work| work.step.is_none());
@@ -55,19 +61,11 @@ fn code_elsewhere_that_has_not_seen_the_latest_memo_is_asked_again_for_what_it_w
 #[test]
 fn steps_elsewhere_go_on_where_the_code_between_them_has_failed() {
     for (executor, is_lost) in [(ExecutorId::LOCAL, true), (ExecutorId(1), false)] {
-        let mut world = World::new(vec![function("f", "a")]);
-        let functions = vec!["f".to_owned()];
-        world.turn(vec![Command::ConnectExecutor { executor, capacity: 9, functions }]);
-        world.send(vec![event("a")]);
-        let work = world.only_work();
-        world.report(&work, 0, vec![planned("p"), planned("q")], Some(0));
-        let steps = world.work();
-        world.report(&steps[0], 0, vec![ran("p")], None);
-        let work = world.only_work();
+        let (mut world, work, last) = in_the_middle_of_a_group(executor);
         world.report(&work, 0, vec![raised(Retry::Backoff)], None);
         let again = world.work().into_iter().filter(|work| work.step.is_some()).count();
         assert_eq!(again, usize::from(is_lost), "in code that lives here it went with that");
-        world.report(&steps[1], 0, vec![ran("q")], None);
+        world.report(&last, 0, vec![ran("q")], None);
         assert_eq!(world.all(write::MEMO).len(), if is_lost { 1 } else { 2 });
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use durable_core::{Memo, MessageRecord, Outcome, RunId, RunStatus, RunView, StepKind, Timestamp};
+use durable_core::{Memo, MessageRecord, Outcome, RunId, RunStatus, RunView, Timestamp};
 use durable_runtime::{Engine, Result};
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -221,7 +221,7 @@ impl Channel {
             What::Message(..) => None,
             What::Step(_, memo) => {
                 let status = if failed(&memo.outcome) { "failed" } else { "completed" };
-                Some(json!({"step": memo.name, "kind": word(memo.kind), "status": status}))
+                Some(json!({"step": memo.name, "kind": memo.kind.as_str(), "status": status}))
             }
             What::End(_, status, _) => Some(json!({"status": status.as_str()})),
         };
@@ -314,15 +314,5 @@ fn outcome(of: Option<&Outcome>) -> Bytes {
             let said: Said = serde_json::from_slice(error).unwrap_or_default();
             json!({"name": said.name, "message": said.message}).to_string().into()
         }
-    }
-}
-
-const fn word(kind: StepKind) -> &'static str {
-    match kind {
-        StepKind::Run => "run",
-        StepKind::Sleep => "sleep",
-        StepKind::Signal => "wait_for_signal",
-        StepKind::Event => "wait_for_event",
-        StepKind::Invoke => "invoke",
     }
 }

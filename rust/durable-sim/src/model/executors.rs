@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use durable_core::{Command, Effect, Epoch, ExecutorId, FunctionId, RunId, Timestamp};
+use durable_core::{Command, Effect, Epoch, ExecutorId, FunctionId, RunId, RunRecord, Timestamp};
 
-use super::progress::epochs;
 use super::walk::Walk;
 use super::{Model, require};
 use crate::driver::Sealed;
@@ -102,7 +101,7 @@ impl Model {
     pub(super) fn note_held(&mut self, turn: &Sealed) {
         let is_concerned = !self.is_following && turn.commands.iter().any(moves_work);
         let held = self.live().filter(|_| is_concerned).filter_map(|(id, life)| {
-            let epochs = epochs(life.record.as_ref()?);
+            let epochs = life.record.as_ref()?.epochs();
             (!epochs.is_empty()).then_some((id, epochs))
         });
         self.executors.held = held.collect();
@@ -117,7 +116,7 @@ impl Model {
             let name = self.spec(life.function).map_or("", |spec| spec.name.as_str());
             let lost = self.executors.lost_at(turn, (life.function, name));
             let Some(by) = lost.and_then(|at| turn.commands.get(at)) else { continue };
-            let now = life.record.as_ref().map(epochs).unwrap_or_default();
+            let now = life.record.as_ref().map(RunRecord::epochs).unwrap_or_default();
             let left = held.iter().find(|epoch| now.contains(epoch));
             require(left.is_none(), || {
                 format!("run {id}: {left:?} still counts, and its executor was lost: {held:?}")

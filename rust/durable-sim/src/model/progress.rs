@@ -245,25 +245,9 @@ fn check_unrecorded(life: &Life, end: &RunEnd, is_honest: bool) -> Result<(), St
 
 /// How many pieces gave their slots back.
 fn released(before: &RunRecord, after: &RunRecord) -> u64 {
-    let now = epochs(after);
-    let gone = epochs(before).into_iter().filter(|epoch| !now.contains(epoch)).count();
+    let now = after.epochs();
+    let gone = before.epochs().into_iter().filter(|epoch| !now.contains(epoch)).count();
     u64::try_from(gone).unwrap_or(u64::MAX)
-}
-
-/// Under which epochs something of a run executes.
-pub(super) fn epochs(record: &RunRecord) -> Vec<Epoch> {
-    let stretch = match record.stretch {
-        Stretch::Executing(epoch) => Some(epoch),
-        Stretch::Queued | Stretch::BackingOff(_) | Stretch::Gathering(_) | Stretch::Parked => None,
-    };
-    let steps = record.pending.iter().filter_map(|step| match step.state {
-        PendingState::Executing(epoch) => Some(epoch),
-        PendingState::Queued
-        | PendingState::BackingOff(_)
-        | PendingState::Sleeping(_)
-        | PendingState::Waiting(_) => None,
-    });
-    stretch.into_iter().chain(steps).collect()
 }
 
 /// Epochs only rise, and what waits for a moment goes on no earlier.

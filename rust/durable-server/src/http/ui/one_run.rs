@@ -3,9 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use durable_core::{
-    EventId, FromStep, Memo, Outcome, Pending, PendingState, Rerun, RunId, RunView, StepKind,
-};
+use durable_core::{EventId, FromStep, Memo, Outcome, Pending, Rerun, RunId, RunView};
 use durable_runtime::{Engine, Error, Kind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -99,7 +97,7 @@ fn remembered(memo: &Memo, most: usize) -> Value {
     let (result, error) = came_of(Some(&memo.outcome), most);
     json!({
         "name": memo.name,
-        "kind": word_of(memo.kind),
+        "kind": memo.kind.as_str(),
         "status": if error.is_null() { "completed" } else { "failed" },
         "tries": memo.start_count,
         "asked_at": memo.asked_at.as_millis(),
@@ -110,21 +108,14 @@ fn remembered(memo: &Memo, most: usize) -> Value {
 }
 
 fn pending(step: &Pending) -> Value {
-    let (status, until) = match step.state {
-        PendingState::Queued => ("queued", None),
-        PendingState::Executing(_) => ("running", None),
-        PendingState::BackingOff(until) => ("backing_off", Some(until)),
-        PendingState::Sleeping(until) => ("sleeping", Some(until)),
-        PendingState::Waiting(until) => ("waiting", Some(until)),
-    };
     json!({
         "name": step.name,
-        "kind": word_of(step.kind()),
-        "status": status,
+        "kind": step.kind().as_str(),
+        "status": step.state.as_str(),
         "tries": step.start_count,
         "failures": step.failure_count,
         "asked_at": step.asked_at.as_millis(),
-        "until": brief::moment(until),
+        "until": brief::moment(step.state.until()),
     })
 }
 
@@ -133,15 +124,5 @@ fn came_of(outcome: Option<&Outcome>, most: usize) -> (Value, Value) {
         Some(Outcome::Data(json)) => (brief::value(json, most), Value::Null),
         Some(Outcome::Error(json)) => (Value::Null, brief::failure(json, most)),
         None => (Value::Null, Value::Null),
-    }
-}
-
-const fn word_of(kind: StepKind) -> &'static str {
-    match kind {
-        StepKind::Run => "run",
-        StepKind::Sleep => "sleep",
-        StepKind::Signal => "wait_for_signal",
-        StepKind::Event => "wait_for_event",
-        StepKind::Invoke => "invoke",
     }
 }

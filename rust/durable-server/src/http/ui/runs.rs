@@ -61,20 +61,7 @@ fn row(id: RunId, run: &RunView, functions: &[FunctionRecord]) -> Value {
 
 /// States by their words, separated by commas; none: any.
 fn statuses(words: &str) -> Result<Vec<RunStatus>> {
-    let all = [
-        RunStatus::Queued,
-        RunStatus::Running,
-        RunStatus::Parked,
-        RunStatus::Completed,
-        RunStatus::Failed,
-        RunStatus::Cancelled,
-    ];
-    let status = |word: &str| {
-        all.into_iter().find(|status| status.as_str() == word).ok_or_else(|| {
-            let known: Vec<_> = all.iter().map(|status| status.as_str()).collect();
-            wrong(format!("status '{word}': it is one of {}", known.join(", ")))
-        })
-    };
+    let status = |word: &str| RunStatus::named(word).map_err(wrong);
     words.split(',').map(str::trim).filter(|word| !word.is_empty()).map(status).collect()
 }
 
