@@ -25,7 +25,7 @@ use crate::log::{Level, Log};
 use crate::realtime::Hub;
 pub(crate) use caller::Caller;
 pub(crate) use checkpoint::{Checkpoint, Checkpointed};
-pub(crate) use endpoint::{Begun, begins};
+pub(crate) use endpoint::{Begun, host_of};
 pub(crate) use memo::steps_json;
 use ops::Plan;
 pub(crate) use reply::{MOST_BYTES, Reply};
@@ -40,7 +40,7 @@ pub(crate) struct Executor {
     log: Log,
     state: Mutex<State>,
     /// A call is held.
-    begun: Notify,
+    holds: Notify,
     made: AtomicU64,
     failed: AtomicU64,
 }
@@ -85,7 +85,7 @@ impl Executor {
             caller,
             log,
             state: Mutex::default(),
-            begun: Notify::new(),
+            holds: Notify::new(),
             made: AtomicU64::default(),
             failed: AtomicU64::default(),
         }

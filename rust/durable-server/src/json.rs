@@ -20,6 +20,13 @@ pub(crate) fn put_text(json: &mut Vec<u8>, text: &str) {
     let _written = serde_json::to_writer(json, text).is_ok();
 }
 
+/// The same by itself.
+pub(crate) fn text(text: &str) -> Bytes {
+    let mut json = Vec::new();
+    put_text(&mut json, text);
+    json.into()
+}
+
 /// JSON that everybody can read, as it is but for halves of characters, which no text has: `Err` says why not all of it
 /// can be read.
 pub(crate) fn readable(json: &str) -> Result<Bytes, String> {

@@ -97,9 +97,14 @@ pub(crate) fn event_from_sdk(name: &str) -> Cow<'_, str> {
 pub(crate) fn event_for_sdk(name: &str) -> Cow<'_, str> {
     match name.strip_prefix(OURS) {
         Some(rest) => Cow::Owned(format!("{THEIRS}{rest}")),
-        None if name.starts_with(HTTP_REQUEST) => Cow::Borrowed("inngest/http.request"),
+        None if begins_endpoint(name) => Cow::Borrowed("inngest/http.request"),
         None => Cow::Borrowed(name),
     }
+}
+
+/// Whether an event of this name begins runs of durable endpoints.
+pub(crate) fn begins_endpoint(event: &str) -> bool {
+    event.starts_with(HTTP_REQUEST)
 }
 
 /// Bytes in hexadecimal digits.

@@ -101,6 +101,15 @@ pub(crate) fn in_words(error: reqwest::Error) -> String {
     text
 }
 
+/// An address without what may be secret in it.
+pub(crate) fn shown(url: &str) -> String {
+    let place = url.split(['?', '#']).next().unwrap_or_default();
+    match (place.split_once("://"), place.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, behind))) => format!("{scheme}://{behind}"),
+        (None | Some(_), None | Some(_)) => place.to_owned(),
+    }
+}
+
 fn follow(attempt: Attempt<'_>, reach: &Reach) -> Action {
     if attempt.previous().len() > REDIRECTS {
         return attempt.error("it leads on and on");
@@ -149,5 +158,11 @@ mod tests {
             cause = deeper.source();
         }
         assert!(said.contains("--allow"), "{said}");
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_secrets() {
+        assert_eq!(shown("http://a:80/api?key=1"), "http://a:80/api");
+        assert_eq!(shown("https://me:secret@a/api#x"), "https://a/api");
     }
 }

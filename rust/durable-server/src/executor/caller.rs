@@ -13,7 +13,7 @@ use crate::apps::Callee;
 use crate::config::Kind;
 use crate::connect::{Asked, Workers, is_dialled};
 use crate::keys::Keys;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Outgoing, shown};
 
 /// Whoever is called speaks the version that it prefers: what it is told is the same in all.
 const ANY_VERSION: &str = "-1";
@@ -95,7 +95,9 @@ impl Caller {
             Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
         });
         let response = self.client.post(&url, made.collect(), body.into()).await;
-        let response = response.map_err(|why| unreachable(callee, &why))?;
+        let response = response.map_err(|why| {
+            format!("http_unreachable: nobody answers at {}: {why}", shown(&callee.endpoint))
+        })?;
         let reply = read(response).await?;
         let is_streamed = reply.is_streamed();
         let reply = reply.unwrapped()?;
@@ -160,12 +162,6 @@ fn url_of(callee: &Callee, step: &str) -> Result<String, String> {
         .append_pair("fnId", &callee.name)
         .append_pair("stepId", step);
     Ok(url.into())
-}
-
-/// Why nobody answered, without the address's query: some have keys in it, and this is logged.
-fn unreachable(callee: &Callee, why: &str) -> String {
-    let place = callee.endpoint.split('?').next().unwrap_or_default();
-    format!("http_unreachable: nobody answers at {place}: {why}")
 }
 
 #[cfg(test)]

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use durable_core::{Backoff, FunctionSpec, NewEvent, Op, RunId};
 use durable_runtime::{Error, Kind, Offer, Result};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::ops::{self, Plan};
 use super::{Checkpointed, Executor};
 use crate::apps::Callee;
-use crate::names::HTTP_REQUEST;
+use crate::names::{HTTP_REQUEST, begins_endpoint};
 
 /// What stands before the host in the address of such a function.
 const MARK: &str = "endpoint:";
@@ -53,7 +53,7 @@ pub(crate) struct Sent<'a> {
 }
 
 /// The request: what is read of it here.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Request {
     domain: String,
@@ -95,22 +95,11 @@ impl Begun<'_> {
         };
         Ok((spec, event))
     }
-
-    /// Where it is called.
-    pub(crate) fn origin(&self) -> Option<String> {
-        let request: Request = serde_json::from_str(self.event.data.get()).ok()?;
-        Some(request.domain)
-    }
 }
 
 /// The host of a durable endpoint, where that is what lives there.
 pub(crate) fn host_of(endpoint: &str) -> Option<&str> {
     endpoint.strip_prefix(MARK)
-}
-
-/// Whether an event of this name begins runs of durable endpoints.
-pub(crate) fn begins(event: &str) -> bool {
-    event.starts_with(HTTP_REQUEST)
 }
 
 /// Where the request went that began a run.
@@ -129,7 +118,7 @@ pub(super) fn url_of(host: &str, offer: &Offer) -> std::result::Result<String, S
 
 /// What a run is called by those who are told of it: an endpoint's by the id that its SDK has given it.
 pub(super) fn run_id_of(offer: &Offer) -> Cow<'_, str> {
-    let begun = offer.events.first().filter(|(_, event)| begins(&event.name));
+    let begun = offer.events.first().filter(|(_, event)| begins_endpoint(&event.name));
     match begun.and_then(|(_, event)| event.user_id.as_deref()) {
         Some(id) => Cow::Borrowed(id),
         None => Cow::Owned(offer.run.to_string()),
@@ -163,7 +152,7 @@ impl Executor {
         let (run, epoch) = (offer.run, offer.epoch);
         let mut said_at = Instant::now();
         self.state.lock().held.insert(run, Held { offer, said_at });
-        self.begun.notify_waiters();
+        self.holds.notify_waiters();
         loop {
             tokio::time::sleep_until(said_at + QUIET).await;
             let mut state = self.state.lock();
@@ -186,13 +175,13 @@ impl Executor {
     pub(crate) async fn is_held(&self, run: RunId) -> bool {
         let until = Instant::now() + TO_COME;
         loop {
-            let begun = self.begun.notified();
-            let mut begun = std::pin::pin!(begun);
-            begun.as_mut().enable();
+            let holds = self.holds.notified();
+            let mut holds = std::pin::pin!(holds);
+            holds.as_mut().enable();
             if self.state.lock().held.contains_key(&run) {
                 return true;
             }
-            if tokio::time::timeout_at(until, begun).await.is_err() {
+            if tokio::time::timeout_at(until, holds).await.is_err() {
                 return false;
             }
         }

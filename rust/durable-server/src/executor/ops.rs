@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::gateway::Request;
 use super::memo::named;
 use super::reply::Reply;
-use crate::json::{one_or_list, put_text, readable};
+use crate::json::{one_or_list, readable, text};
 use crate::length::until;
 use crate::names::{event_from_sdk, hash_of, name_of_step};
 
@@ -132,13 +132,8 @@ fn result_of(body: &Bytes) -> Bytes {
     if body.is_empty() {
         return Bytes::from_static(b"null");
     }
-    let text = String::from_utf8_lossy(body);
-    let is_json = serde_json::from_str::<&RawValue>(&text).is_ok();
-    readable(&text).ok().filter(|_| is_json).unwrap_or_else(|| {
-        let mut json = Vec::new();
-        put_text(&mut json, &text);
-        json.into()
-    })
+    let said = String::from_utf8_lossy(body);
+    readable(&said).unwrap_or_else(|_none| text(&said))
 }
 
 fn of_steps(body: &[u8], retry: Retry) -> Result<Plan, String> {

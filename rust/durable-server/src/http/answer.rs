@@ -37,6 +37,12 @@ pub(super) fn error(status: StatusCode, why: &str) -> Response {
     json(status, &json!({"error": why, "status": status.as_u16()}))
 }
 
+/// The same, for whoever asks again in a second.
+pub(super) fn again(mut refused: Response) -> Response {
+    refused.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    refused
+}
+
 /// An error of the engine.
 pub(super) fn failed(error: &Error) -> Response {
     refused(status_of(error.kind), &error.text)

@@ -10,7 +10,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 
 use super::{Server, answer};
@@ -97,7 +97,7 @@ pub(super) async fn only_whole(
         Ok(Err(Refusal::NoRoom)) => {
             let why = "the server has all it can hold for the moment: send it again in a second";
             let refused = answer::error(StatusCode::TOO_MANY_REQUESTS, why);
-            ([("retry-after", "1")], refused).into_response()
+            answer::again(refused)
         }
         Ok(Err(Refusal::Broken)) => {
             answer::error(StatusCode::BAD_REQUEST, "the body broke off: send it again")
@@ -136,7 +136,7 @@ async fn whole(mut body: Body, most: usize, hold: &mut Hold) -> Result<Bytes, Re
     }
     let (mut parts, mut length) = (Vec::new(), 0_usize);
     while let Some(part) = next_part(&mut body).await {
-        let part = part?;
+        let part = part.map_err(|_broken| Refusal::Broken)?;
         length = length.saturating_add(part.len());
         if length > most {
             return Err(Refusal::TooLarge);
@@ -161,16 +161,16 @@ fn joined(mut parts: Vec<Bytes>, length: usize) -> Bytes {
     whole.freeze()
 }
 
-/// The next bytes; `None` at the end.
-async fn next_part(body: &mut Body) -> Option<Result<Bytes, Refusal>> {
+/// The next bytes, at least one; `None` at the end.
+pub(super) async fn next_part(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
     loop {
         match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await? {
             Ok(frame) => {
-                if let Ok(part) = frame.into_data() {
+                if let Some(part) = frame.into_data().ok().filter(|part| !part.is_empty()) {
                     return Some(Ok(part));
                 }
             }
-            Err(_broken) => return Some(Err(Refusal::Broken)),
+            Err(broken) => return Some(Err(broken)),
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::run_state::{found, told};
 use super::{Server, answer};
-use crate::executor::{Begun, Checkpointed};
+use crate::executor::{Begun, Checkpointed, host_of};
 use crate::names::{app_id, uuid_of};
 use crate::realtime::Topic;
 
@@ -37,7 +37,8 @@ pub(super) async fn begin(State(server): State<Server>, body: Bytes) -> Response
     if RunId::parse(&begun.run_id).is_none() {
         return wrong(&format!("'{}' is no id of a run", begun.run_id));
     }
-    if let Some(why) = begun.origin().and_then(|origin| server.reach.check(&origin).err()) {
+    let host = spec.endpoint.as_deref().and_then(host_of);
+    if let Some(why) = host.and_then(|host| server.reach.check(host).err()) {
         return wrong(&why);
     }
     let json = json!({
@@ -140,8 +141,7 @@ pub(super) async fn output(
             Ok((_, view)) if view.ended_at.is_some() => return answered(&view),
             Ok(_) if Instant::now() > until => {
                 let json = json!({"status": "running", "run_id": run});
-                let later = [(header::RETRY_AFTER, "1")];
-                return (later, answer::json(StatusCode::ACCEPTED, &json)).into_response();
+                return answer::again(answer::json(StatusCode::ACCEPTED, &json));
             }
             Ok(_) => {}
             Err(refused) => return *refused,
@@ -201,7 +201,7 @@ fn wrong(why: &str) -> Response {
 fn busy() -> Response {
     let why = "the engine has all it can take for the moment: send it again in a second";
     let refused = answer::refused(StatusCode::TOO_MANY_REQUESTS, why);
-    ([(header::RETRY_AFTER, "1")], refused).into_response()
+    answer::again(refused)
 }
 
 #[cfg(test)]

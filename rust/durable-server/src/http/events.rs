@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use durable_core::{NewEvent, Timestamp};
@@ -14,7 +14,7 @@ use ulid::Ulid;
 
 use super::{Server, answer, body, guard, json};
 use crate::json::refusal;
-use crate::names::HTTP_REQUEST;
+use crate::names::{HTTP_REQUEST, begins_endpoint};
 
 /// The most events of one request.
 const MOST_EVENTS: usize = 5_000;
@@ -94,7 +94,7 @@ pub(super) async fn accept(server: &Server, headers: &HeaderMap, body: Bytes) ->
         Ok(None) => {
             let why = "the engine has all it can take for the moment: send it again in a second";
             let refused = said(StatusCode::TOO_MANY_REQUESTS, &[], Some(why));
-            ([("retry-after", "1")], refused).into_response()
+            answer::again(refused)
         }
         Err(error) => said(answer::status_of(error.kind), &[], Some(&error.text)),
     }
@@ -133,7 +133,7 @@ fn event(json: &str, seed: Option<(u64, u128)>, place: usize) -> Result<NewEvent
     let sent: Sent<'_> =
         serde_json::from_str(json).map_err(|error| format!("no event: {error}"))?;
     let name = sent.name.unwrap_or_default();
-    if name.starts_with(HTTP_REQUEST) {
+    if begins_endpoint(&name) {
         return Err(format!(
             "event '{name}': names beginning with '{HTTP_REQUEST}' are the server's own: choose another"
         ));

@@ -4,11 +4,14 @@ mod events;
 mod publish;
 mod socket;
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{Server, answer, guard};
 use crate::realtime::{Subscription, Topic};
@@ -59,7 +62,7 @@ async fn subscribed(
     let Some(mut subscription) = server.hub.open() else {
         let why = "as many listen as can, or the server is closing: try again in a second";
         let refused = answer::refused(StatusCode::SERVICE_UNAVAILABLE, why);
-        return Err(([("retry-after", "1")], refused).into_response());
+        return Err(answer::again(refused));
     };
     match subscription.listen(topics).await {
         Ok(()) => Ok(subscription),
@@ -69,4 +72,8 @@ async fn subscribed(
 
 fn one<'a>(asked: &'a Asked, name: &str) -> Option<&'a str> {
     asked.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+fn later(after: Duration) -> Instant {
+    Instant::now().checked_add(after).unwrap_or_else(Instant::now)
 }

@@ -8,7 +8,8 @@ use durable_core::{RunId, RunView};
 use durable_runtime::{Engine, Result};
 
 use super::{Server, answer};
-use crate::executor::{Checkpoint, Checkpointed, begins, events_json, steps_json};
+use crate::executor::{Checkpoint, Checkpointed, events_json, steps_json};
+use crate::names::begins_endpoint;
 
 /// `GET /v0/runs/{run}/actions`: the memos.
 pub(super) async fn actions(State(server): State<Server>, Path(run): Path<String>) -> Response {
@@ -59,7 +60,7 @@ pub(super) fn view_of(engine: &Engine, id: RunId, run: &str) -> Result<Option<(R
     }
     // That of a durable endpoint has the id that its SDK has given it.
     let Some(event) = engine.event_sent_as(run)? else { return Ok(None) };
-    let begun = engine.event(event)?.filter(|event| begins(&event.name));
+    let begun = engine.event(event)?.filter(|event| begins_endpoint(&event.name));
     let Some(id) = begun.and_then(|event| event.runs.first().map(|(_, run)| *run)) else {
         return Ok(None);
     };

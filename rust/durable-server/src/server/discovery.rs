@@ -8,7 +8,7 @@ use reqwest::Method;
 
 use crate::config::Config;
 use crate::log::Level;
-use crate::outgoing::{Outgoing, in_words};
+use crate::outgoing::{Outgoing, in_words, shown};
 
 /// So often.
 const EVERY: Duration = Duration::from_secs(5);
@@ -52,15 +52,6 @@ async fn asked(client: &Outgoing, url: &str) -> Result<(), String> {
     if status.is_success() { Ok(()) } else { Err(format!("it answered {status}")) }
 }
 
-/// An address without what may be secret in it.
-fn shown(url: &str) -> String {
-    let place = url.split(['?', '#']).next().unwrap_or_default();
-    match (place.split_once("://"), place.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, behind))) => format!("{scheme}://{behind}"),
-        (None | Some(_), None | Some(_)) => place.to_owned(),
-    }
-}
-
 async fn found(client: &Outgoing, known: &BTreeSet<String>, own: SocketAddr) -> Vec<String> {
     let mut probes = Vec::new();
     for port in PORTS.into_iter().filter(|port| *port != own.port()) {
@@ -83,15 +74,4 @@ async fn probed(client: Outgoing, url: String) -> Option<String> {
     let request = client.request(Method::GET, &url).ok()?;
     let answer = request.timeout(TO_PROBE).send().await.ok()?;
     answer.headers().contains_key("x-inngest-sdk").then_some(url)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_shown_without_its_secrets() {
-        assert_eq!(shown("http://a:80/api?key=1"), "http://a:80/api");
-        assert_eq!(shown("https://me:secret@a/api#x"), "https://a/api");
-    }
 }

@@ -10,9 +10,9 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame as Part;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
-use super::{Asked, Server, subscribed};
+use super::{Asked, Server, later, subscribed};
 use crate::realtime::{Frame, Subscription};
 
 /// After so long without a message there is a sign of life.
@@ -90,10 +90,6 @@ impl Events {
         }
         Poll::Pending
     }
-}
-
-fn later(after: Duration) -> Instant {
-    Instant::now().checked_add(after).unwrap_or_else(Instant::now)
 }
 
 impl hyper::body::Body for Events {

@@ -1,20 +1,19 @@
 //! Publishing: a message that is kept, a stream that is passed on in pieces, bytes that are copied as they come.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use durable_core::{NewMessage, RunId};
-use hyper::body::Body as _;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Asked, Server, answer, guard, one};
 use crate::clock;
+use crate::http::body::next_part;
+use crate::json::text;
 use crate::keys::chance_id;
 use crate::realtime::{Frame, Message, Origin, STREAM, name_refusal};
 
@@ -68,7 +67,7 @@ pub(in super::super) async fn publish(
         Ok(None) => {
             let why = "the engine has all it can take for the moment: publish it again in a second";
             let refused = answer::refused(StatusCode::TOO_MANY_REQUESTS, why);
-            ([("retry-after", "1")], refused).into_response()
+            answer::again(refused)
         }
         Err(error) => answer::failed(&error),
     }
@@ -202,22 +201,13 @@ async fn too_large(mut body: Body, why: &str) -> Response {
 
 /// The next bytes of a body; `None`: that was all.
 async fn piece(body: &mut Body) -> Result<Option<Bytes>, Response> {
-    loop {
-        let next = poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
-        let Ok(next) = tokio::time::timeout(SILENCE, next).await else {
+    match tokio::time::timeout(SILENCE, next_part(body)).await {
+        Ok(None) => Ok(None),
+        Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
+        Ok(Some(Err(error))) => Err(answer::refused(StatusCode::BAD_REQUEST, &error.to_string())),
+        Err(_late) => {
             let why = "nothing came for two minutes";
-            return Err(answer::refused(StatusCode::REQUEST_TIMEOUT, why));
-        };
-        match next {
-            None => return Ok(None),
-            Some(Err(error)) => {
-                return Err(answer::refused(StatusCode::BAD_REQUEST, &error.to_string()));
-            }
-            Some(Ok(part)) => {
-                if let Some(bytes) = part.into_data().ok().filter(|bytes| !bytes.is_empty()) {
-                    return Ok(Some(bytes));
-                }
-            }
+            Err(answer::refused(StatusCode::REQUEST_TIMEOUT, why))
         }
     }
 }
@@ -248,8 +238,7 @@ fn data_of(bytes: Bytes) -> Bytes {
     if serde_json::from_slice::<&RawValue>(&bytes).is_ok() {
         return bytes;
     }
-    let text = String::from_utf8_lossy(&bytes);
-    serde_json::to_vec(&text).unwrap_or_default().into()
+    text(&String::from_utf8_lossy(&bytes))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use super::{Asked, Server, subscribed};
+use super::{Asked, Server, later, subscribed};
 use crate::clock;
 use crate::realtime::{Frame, Message as Said, Subscription, Topic};
 
@@ -138,8 +138,4 @@ async fn answer(
 
 fn reply(kind: &str, data: Option<&RawValue>, metadata: Option<&RawValue>) -> Frame {
     Said { data, metadata, ..Said::new(kind, ("", ""), clock::now()) }.frame()
-}
-
-fn later(after: Duration) -> Instant {
-    Instant::now().checked_add(after).unwrap_or_else(Instant::now)
 }

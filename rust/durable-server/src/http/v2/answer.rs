@@ -56,22 +56,14 @@ impl Refused {
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
-        let (status, code) = match error.kind {
-            Kind::Invalid | Kind::Event => (StatusCode::BAD_REQUEST, "validation_error"),
-            Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "validation_error"),
-            Kind::UnknownFunction | Kind::NotFound | Kind::NoWaiter => {
-                (StatusCode::NOT_FOUND, "not_found")
-            }
-            Kind::Skipped => (StatusCode::UNPROCESSABLE_ENTITY, "function_skipped"),
-            Kind::Closed
-            | Kind::Broken
-            | Kind::Locked
-            | Kind::Location
-            | Kind::Corrupt
-            | Kind::Io
-            | Kind::Full
-            | Kind::Newer
-            | Kind::Poisoned => (StatusCode::SERVICE_UNAVAILABLE, "internal_error"),
+        if error.kind == Kind::Skipped {
+            return Self::new(StatusCode::UNPROCESSABLE_ENTITY, "function_skipped", error.text);
+        }
+        let status = answer::status_of(error.kind);
+        let code = match status {
+            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => "validation_error",
+            StatusCode::NOT_FOUND => "not_found",
+            _ => "internal_error",
         };
         Self::new(status, code, error.text)
     }
@@ -79,12 +71,12 @@ impl From<Error> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let mut response = failed(self.status, self.code, &self.why);
+        let response = failed(self.status, self.code, &self.why);
         if self.status == StatusCode::TOO_MANY_REQUESTS {
-            let later = axum::http::HeaderValue::from_static("1");
-            response.headers_mut().insert(axum::http::header::RETRY_AFTER, later);
+            answer::again(response)
+        } else {
+            response
         }
-        response
     }
 }
 

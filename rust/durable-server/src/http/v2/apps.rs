@@ -13,6 +13,7 @@ use super::function::function_json;
 use super::question::Question;
 use crate::connect::is_dialled;
 use crate::names::{function_of, own_id};
+use crate::outgoing::shown;
 
 /// Of a list where nothing is said, and the most.
 const LIMITS: (usize, usize) = (20, 100);
@@ -99,8 +100,8 @@ fn app_json(name: &str, functions: &[&FunctionRecord]) -> Value {
     if let (Some(endpoint), Some(fields)) = (endpoint, json.as_object_mut()) {
         let method = if is_dialled(endpoint) { "CONNECT" } else { "SERVE" };
         fields.insert("method".to_owned(), method.into());
-        let url = endpoint.split('?').next().unwrap_or_default();
-        fields.insert("latestSync".to_owned(), json!({"status": "success", "url": url}));
+        let sync = json!({"status": "success", "url": shown(endpoint)});
+        fields.insert("latestSync".to_owned(), sync);
     }
     json
 }
