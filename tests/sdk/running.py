@@ -116,14 +116,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(
-    folder: Path, command: str, *options: str, key: str = ""
-) -> Iterator[Server]:
-    """`durable dev` or `durable serve` on a store of its own; `key`: what opens its API."""
-    log = folder / f"{command}.log"
-    line = [sys.executable, "-m", "durable", command, "--port", "0"]
-    line += ["--store", str(folder / "store"), *options]
-    with process(line, log, {}) as running:
+def listening(
+    line: list[str], log: Path, environment: dict[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """`durable dev` or `durable serve` as they are told, at a port that is free where they are told of none, and its address."""
+    command = [sys.executable, "-m", "durable", line[0], "--port", "0", *line[1:]]
+    with process(command, log, environment) as running:
 
         def listens() -> str | None:
             text = log.read_text()
@@ -131,7 +129,16 @@ def server(
             found = re.search(r"listens on (http://\S+)", text)
             return found and found.group(1)
 
-        url = until(listens)
+        yield running, until(listens)
+
+
+@contextlib.contextmanager
+def server(
+    folder: Path, command: str, *options: str, key: str = ""
+) -> Iterator[Server]:
+    """The same, asked over HTTP; `key`: what opens its API."""
+    line = [command, "--store", str(folder / "store"), *options]
+    with listening(line, folder / f"{command}.log", {}) as (_, url):
         headers = {"authorization": f"Bearer {key}"} if key else {}
         with httpx.Client(base_url=url, headers=headers, timeout=60) as http:
             yield Server(url=url, event_key="an-event-key", http=http)

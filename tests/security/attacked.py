@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import durable
 from durable._http_server import ServerSettings, served
 from durable._serving.keys import Keys
 
-from ..sdk.running import process, until
+from ..sdk.running import listening
 
 
 KEY = "signkey-test-00ff10aa"
@@ -147,17 +146,9 @@ def serving(folder: Path, *options: str, **environment: str) -> Iterator[Served]
     """`durable serve` with one key of each kind; the client has the signing key."""
     log = folder / "serve.log"
     keys = ["--event-key", EVENT_KEY, "--signing-key", KEY]
-    line = [sys.executable, "-m", "durable", "serve", "--port", "0"]
-    line += ["--store", str(folder / "store"), *keys, *options]
-    with process(line, log, environment) as running:
-
-        def listens() -> str | None:
-            text = log.read_text()
-            assert running.poll() is None, text
-            found = re.search(r"listens on http://127.0.0.1:(\d+)", text)
-            return found and found.group(1)
-
-        port = until(listens)
-        url = f"http://127.0.0.1:{port}"
+    line = ["serve", "--store", str(folder / "store"), *keys, *options]
+    with listening(line, log, environment) as (running, url):
+        port = httpx.URL(url).port
+        assert port is not None
         with httpx.Client(base_url=url, headers=BEARER, timeout=60) as http:
-            yield Served(http=http, port=int(port), pid=running.pid, log=log)
+            yield Served(http=http, port=port, pid=running.pid, log=log)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,8 @@ import httpx
 import pytest
 
 from durable.cli.reloading import Sources
+
+from ...sdk.running import free_port, until
 
 
 APP = """
@@ -30,14 +30,6 @@ async def handler(ctx: durable.Context) -> str:
 """
 
 
-def until(is_so: Callable[[], Any], limit_s: float = 30) -> Any:
-    end = time.monotonic() + limit_s
-    while not (found := is_so()):
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)  # another process is waited for
-    return found
-
-
 class Shop:
     """`durable dev` with an application in two files."""
 
@@ -45,9 +37,7 @@ class Shop:
         self.other, self.log = folder / "other.py", folder / "log"
         (folder / "shop.py").write_text(APP)
         self.other.write_text('NAME = "first"\n')
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
+        port = free_port()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}")
         line = [sys.executable, "-m", "durable", "dev", "shop:app", "--no-discovery"]
         line += ["--store", str(folder / "store"), "--port", str(port)]
